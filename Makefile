@@ -1,0 +1,64 @@
+# Every command of the project. All it needs is Python 3.11 and make; `make help` lists the targets.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
+
+# Installs exactly what the lock names, by hash, and the project itself in place.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or later is needed; name it with PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the locked packages into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: setup
+setup: $(READY) ## Install everything into .venv
+
+.PHONY: run
+run: $(READY) ## Serve on 127.0.0.1:50051 with a PostgreSQL of its own in ./data
+	@exec $(BIN)/featom serve
+
+.PHONY: test
+test: $(READY) ## Run all tests
+	$(BIN)/pytest
+
+.PHONY: check
+check: $(READY) ## Check format, lint, types, import rules and the contract
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	cd protos && ../$(BIN)/buf format --diff --exit-code && ../$(BIN)/buf lint
+	$(BIN)/python protos/generate.py --check
+
+.PHONY: fix
+fix: $(READY) ## Format the code and mend what the linter can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	cd protos && ../$(BIN)/buf format --write
+
+.PHONY: generate
+generate: $(READY) ## Generate the Python code of the contract anew
+	$(BIN)/python protos/generate.py
+
+.PHONY: demo
+demo: $(READY) ## Replay real flights through the server; FLIGHTS=all for all 336,776
+	$(BIN)/python -m examples.flights --flights $(or $(FLIGHTS),20000)
+
+.PHONY: bench
+bench: $(READY) ## Measure, side by side, and write the table of benchmarks/README.md
+	$(BIN)/python -m benchmarks
+
+# uv resolves for every platform at once; no address of an index gets into the file.
+.PHONY: lock
+lock: $(READY) ## Resolve the newest allowed versions into requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
+		--no-emit-index-url --no-header --upgrade --output-file requirements.lock pyproject.toml

@@ -1,0 +1,178 @@
+"""The feature aggregate: all features of one entity, and the only way to change them.
+
+After Evans and Vernon: the aggregate is the consistency boundary. It checks every invariant before
+it changes anything, so whatever it was asked, it is always in a state that may be stored.
+"""
+
+from collections.abc import MutableMapping
+from copy import copy
+from uuid import UUID
+
+from domain.change import Change
+from domain.entity_key import EntityKey
+from domain.errors import AggregateNotFound, InvalidValue, LimitExceeded, StaleEtag
+from domain.etag import Etag
+from domain.feature import Feature
+from domain.instant import MICROSECOND, Instant
+from domain.limits import Limits
+from domain.plan import Plan
+from domain.update import Deletion, Update, update_violations
+
+DEFAULT_LIMITS = Limits()
+
+
+class FeatureAggregate:
+    """One entity's features, at one version.
+
+    An aggregate that was never written, or was deleted, is one at version 0 without features.
+    """
+
+    __slots__ = (
+        "_features",
+        "_last_commit",
+        "_limits",
+        "_size",
+        "create_time",
+        "epoch",
+        "key",
+        "uid",
+        "update_time",
+        "version",
+    )
+
+    def __init__(
+        self,
+        key: EntityKey,
+        uid: UUID,
+        features: MutableMapping[str, Feature],
+        *,
+        epoch: int = 1,
+        version: int = 0,
+        create_time: Instant = 0,
+        update_time: Instant = 0,
+        last_commit: Instant = 0,
+        size: int = 0,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        """Take over `features`, which can be copied; `size` is what they take, in bytes.
+
+        `last_commit` is when the entity's last change was, where that is later than `update_time`.
+        """
+        self.key = key
+        self.uid = uid
+        self.epoch = epoch
+        self.version = version
+        self.create_time = create_time
+        self.update_time = update_time
+        self._features = features
+        self._last_commit = max(update_time, last_commit)
+        self._size = size
+        self._limits = limits
+
+    @property
+    def features(self) -> MutableMapping[str, Feature]:
+        """The features by name, to be read only."""
+        return self._features
+
+    @property
+    def exists(self) -> bool:
+        return self.version > 0
+
+    @property
+    def etag(self) -> Etag:
+        return Etag(self.uid, self.epoch, self.version)
+
+    def copy(self) -> "FeatureAggregate":
+        """Another aggregate in the same state."""
+        twin = copy(self)
+        twin._features = copy(self._features)
+        return twin
+
+    def apply(self, update: Update, now: Instant) -> Change | None:
+        """Apply every operation of `update`, or none.
+
+        Returns the change that was made, or None when there is nothing to record. A change of late
+        values only does not advance the version. The commit time is `now`, or just after the last
+        change if that is later: it rises with the version.
+        Raises InvalidValue, StaleEtag or LimitExceeded; the aggregate is then as it was.
+        """
+        if len(update.updates) > self._limits.updates:
+            raise LimitExceeded(
+                "feature updates in a request", self._limits.updates, len(update.updates)
+            )
+        violations = update_violations(update)
+        if not violations:
+            self._require_current(update.etag)
+        commit_time = self._next_commit_time(now)
+        plan = Plan(update, self._features, self.version, commit_time)
+        violations += plan.violations(known={violation.field for violation in violations})
+        if violations:
+            raise InvalidValue(violations)
+        if plan.is_empty:
+            return None
+        size = self._checked_size(plan)
+        change = self._change(plan, update)
+        self._write(change, size)
+        return change
+
+    def delete(self, deletion: Deletion, now: Instant) -> Change:
+        """End this incarnation. Raises AggregateNotFound or StaleEtag."""
+        if deletion.etag is not None:
+            self._require_current(deletion.etag)
+        if not self.exists:
+            raise AggregateNotFound
+        return Change(
+            key=self.key,
+            uid=self.uid,
+            version=self.version + 1,
+            commit_time=self._next_commit_time(now),
+            features={},
+            late_features={},
+            deleted=True,
+            request_id=deletion.request_id,
+            actor=deletion.actor,
+        )
+
+    def _require_current(self, etag: Etag | None) -> None:
+        if etag is not None and (etag != self.etag or not self.exists):
+            raise StaleEtag(self.version)
+
+    def _next_commit_time(self, now: Instant) -> Instant:
+        return max(now, self._last_commit + MICROSECOND)
+
+    def _checked_size(self, plan: Plan) -> int:
+        """The size after `plan`. A limit refuses what grows, never what shrinks."""
+        count = len(self._features) + plan.added - len(plan.removed)
+        if plan.added and count > self._limits.features:
+            raise LimitExceeded("features in an aggregate", self._limits.features, count)
+        size = self._size + plan.growth
+        if plan.growth > 0 and size > self._limits.state_bytes:
+            raise LimitExceeded("bytes in an aggregate", self._limits.state_bytes, size)
+        return size
+
+    def _change(self, plan: Plan, update: Update) -> Change:
+        return Change(
+            key=self.key,
+            uid=self.uid,
+            version=self.version + plan.advances,
+            commit_time=plan.commit_time,
+            features=plan.changed,
+            removed=plan.removed,
+            late_features=plan.late,
+            request_id=update.request_id,
+            actor=update.actor,
+        )
+
+    def _write(self, change: Change, size: int) -> None:
+        self._last_commit = change.commit_time
+        if not change.advances:
+            return
+        for name in change.removed:
+            del self._features[name]
+        for name, feature in change.features.items():
+            self._features[name] = feature
+        self._size = size
+        if not self.exists:
+            self.create_time = change.commit_time
+        self.version = change.version
+        self.update_time = change.commit_time

@@ -1,0 +1,33 @@
+"""What one committed update did to one aggregate."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from domain.entity_key import EntityKey
+from domain.feature import Feature
+from domain.instant import Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One step in the history of an aggregate."""
+
+    key: EntityKey
+    uid: UUID
+    version: int
+    """The version that the change made, or left as it was if it does not advance it."""
+    commit_time: Instant
+    features: Mapping[str, Feature]
+    """The features that changed, as they stand after the change."""
+    removed: Sequence[str] = ()
+    late_features: Mapping[str, Feature]
+    """Values that came after newer ones and did not replace them."""
+    deleted: bool = False
+    request_id: UUID | None = None
+    actor: str = ""
+
+    @property
+    def advances(self) -> bool:
+        """Whether the change made a new version."""
+        return bool(self.features or self.removed or self.deleted)

@@ -1,0 +1,55 @@
+"""The name of one entity."""
+
+import re
+from typing import Final, NamedTuple
+
+from domain.errors import FieldViolation
+
+ENTITY_TYPE: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
+MAX_ENTITY_ID_BYTES: Final = 256
+# Unicode's category Cc: C0, DEL and C1.
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class EntityKey(NamedTuple):
+    """An entity type and an entity id; keys sort by type, then id, both by code point."""
+
+    entity_type: str
+    entity_id: str
+
+
+def entity_type_problem(entity_type: str) -> str | None:
+    """What is wrong with the name of an entity type, or None."""
+    if not entity_type:
+        return "must not be empty"
+    if not ENTITY_TYPE.fullmatch(entity_type):
+        return f"must match {ENTITY_TYPE.pattern}"
+    return None
+
+
+def entity_id_problem(entity_id: str) -> str | None:
+    """What is wrong with an entity id, or None."""
+    if not entity_id:
+        return "must not be empty"
+    if entity_id.isascii():
+        size = len(entity_id)
+        if size <= MAX_ENTITY_ID_BYTES and entity_id.isprintable():
+            return None
+    else:
+        size = len(entity_id.encode(errors="surrogatepass"))
+    if size > MAX_ENTITY_ID_BYTES:
+        return f"must not be longer than {MAX_ENTITY_ID_BYTES} bytes, is {size}"
+    if CONTROL.search(entity_id):
+        return "must not contain control characters"
+    return None
+
+
+def key_violations(key: EntityKey, path: str = "key") -> list[FieldViolation]:
+    """Everything that is wrong with a key."""
+    problems = {
+        "entity_type": entity_type_problem(key.entity_type),
+        "entity_id": entity_id_problem(key.entity_id),
+    }
+    return [
+        FieldViolation(f"{path}.{part}", problem) for part, problem in problems.items() if problem
+    ]

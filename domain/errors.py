@@ -1,0 +1,172 @@
+"""Everything that Featom refuses or cannot do, without status codes.
+
+    FeatomError
+    ├── InvalidValue            the request itself is wrong, whatever is stored
+    ├── LimitExceeded           more than the store takes
+    ├── RuleViolated            the update would break a rule of the entity type
+    ├── LateValue               too late, where the entity type refuses late values
+    ├── StaleEtag               the aggregate is no longer what the caller read
+    ├── NotFound
+    │   ├── AggregateNotFound
+    │   └── EntityTypeNotFound
+    ├── RequestIdReused         the id of another request
+    ├── Unavailable             try again, after `retry_after`
+    │   ├── Contended           other writers were faster until the time was up
+    │   ├── Overloaded          more work is waiting than may wait
+    │   ├── Draining            this server is stopping
+    │   ├── DatabaseUnavailable
+    │   └── CommitUnknown       committed or not: the connection broke in between
+    ├── AccessRefused
+    │   ├── Unauthenticated
+    │   └── PermissionDenied
+    └── Corrupted               stored data that cannot be what was written
+
+The docstring of an error is its message where no better one is given.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class FieldViolation(NamedTuple):
+    """One thing that is wrong with one field of a request."""
+
+    field: str
+    """The path from the request, such as `updates[3].set`."""
+    description: str
+    """What is wrong with it, for people."""
+
+
+class RuleViolation(NamedTuple):
+    """One rule that an update would break."""
+
+    type: str
+    """What sort of rule: RULE, RANGE, REQUIRED, ALLOWED_VALUES, PATTERN, …"""
+    subject: str
+    """The feature or the rule, by name."""
+    description: str
+    """What is wrong, for people."""
+
+
+class FeatomError(Exception):
+    """Featom could not do what was asked."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or "").partition("\n")[0])
+
+
+class InvalidValue(FeatomError):
+    """The request is not valid."""
+
+    def __init__(self, violations: Sequence[FieldViolation]) -> None:
+        listed = "; ".join(f"{field}: {description}" for field, description in violations)
+        super().__init__(f"The request is not valid: {listed}.")
+        self.violations = tuple(violations)
+
+
+class LimitExceeded(FeatomError):
+    """The request is over a limit."""
+
+    def __init__(self, subject: str, limit: int, actual: int | None = None) -> None:
+        got = "" if actual is None else f", this would be {actual:,}"
+        super().__init__(f"At most {limit:,} {subject} are allowed{got}.")
+        self.subject = subject
+        self.limit = limit
+
+
+class MessageTooLarge(LimitExceeded):
+    """The message is larger than the server takes."""
+
+
+class RuleViolated(FeatomError):
+    """The update would break a rule."""
+
+    def __init__(self, violations: Sequence[RuleViolation]) -> None:
+        listed = "; ".join(
+            f"{violation.subject}: {violation.description}" for violation in violations
+        )
+        super().__init__(f"The update would break a rule: {listed}.")
+        self.violations = tuple(violations)
+
+
+class LateValue(FeatomError):
+    """A value came too late, and the entity type refuses late values."""
+
+    def __init__(self, features: Sequence[str]) -> None:
+        super().__init__(f"Too late, and late values are refused: {', '.join(features)}.")
+        self.features = tuple(features)
+
+
+class StaleEtag(FeatomError):
+    """The aggregate has changed since it was read; read it again and decide again."""
+
+    def __init__(self, current_version: int) -> None:
+        super().__init__()
+        self.current_version = current_version
+
+
+class NotFound(FeatomError):
+    """There is no such thing."""
+
+
+class AggregateNotFound(NotFound):
+    """There is no aggregate with this key, or it has no such past."""
+
+
+class EntityTypeNotFound(NotFound):
+    """There is no entity type with this name."""
+
+
+class RequestIdReused(FeatomError):
+    """The request_id was used before, for a request with other content."""
+
+
+class Unavailable(FeatomError):
+    """The store cannot take the request now."""
+
+    def __init__(self, message: str = "", retry_after: float = 0.1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds after which another try makes sense."""
+
+
+class Contended(Unavailable):
+    """Other writers changed the aggregate first, again and again, until the time was up."""
+
+
+class Overloaded(Unavailable):
+    """More requests are waiting than may wait."""
+
+
+class Draining(Unavailable):
+    """This server is stopping; another one will take the request."""
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database cannot be reached."""
+
+    def __init__(self, message: str = "", retry_after: float = 1.0) -> None:
+        super().__init__(message, retry_after)
+
+
+class CommitUnknown(Unavailable):
+    """The connection broke during the commit: retry only with a request_id, or read first."""
+
+    def __init__(self, message: str = "", retry_after: float = 1.0) -> None:
+        super().__init__(message, retry_after)
+
+
+class AccessRefused(FeatomError):
+    """The caller may not do this."""
+
+
+class Unauthenticated(AccessRefused):
+    """The caller did not prove who it is."""
+
+
+class PermissionDenied(AccessRefused):
+    """The caller is known, and not allowed to do this."""
+
+
+class Corrupted(FeatomError):
+    """Stored data cannot be what was written."""

@@ -1,0 +1,43 @@
+"""The token for exactly one version of one aggregate.
+
+Opaque to callers, quoted as AIP-154 asks. It holds the incarnation (uid), the epoch of the store,
+which an operator raises after restoring a backup, and the version; a precondition compares all
+three.
+"""
+
+import base64
+import binascii
+import struct
+from typing import Final, NamedTuple
+from uuid import UUID
+
+_LAYOUT: Final = struct.Struct(">16sIQ")
+_ENCODED_LENGTH: Final = (_LAYOUT.size * 4 + 2) // 3
+ETAG_LENGTH: Final = _ENCODED_LENGTH + 2
+"""Every etag has this many characters, all ASCII."""
+
+
+class Etag(NamedTuple):
+    """What an etag says."""
+
+    uid: UUID
+    epoch: int
+    version: int
+
+    def __str__(self) -> str:
+        """The token, with its quotes."""
+        packed = _LAYOUT.pack(self.uid.bytes, self.epoch, self.version)
+        return '"' + base64.urlsafe_b64encode(packed).decode().rstrip("=") + '"'
+
+
+def parse_etag(token: str) -> Etag:
+    """Read a token. Raises ValueError if it was never an etag."""
+    body = token[1:-1]
+    if len(token) != ETAG_LENGTH or token != f'"{body}"' or not body.isascii():
+        raise ValueError("not an etag of this store")
+    try:
+        packed = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
+    except binascii.Error as error:
+        raise ValueError("not an etag of this store") from error
+    uid, epoch, version = _LAYOUT.unpack(packed)
+    return Etag(UUID(bytes=uid), epoch, version)

@@ -1,0 +1,23 @@
+"""One feature as it stands in one version of its aggregate."""
+
+from typing import NamedTuple
+
+from domain.instant import Instant
+from domain.values import FeatureValue, value_size
+
+# Name and value stand in a map entry: tags, lengths, an event time and a version beside them.
+_FRAME = 64
+
+
+class Feature(NamedTuple):
+    """A value, when it happened, and the version that last changed it."""
+
+    value: FeatureValue | None
+    """None only in a change, for a removal that came too late."""
+    event_time: Instant
+    version: int
+
+
+def feature_size(name: str, feature: Feature) -> int:
+    """An upper bound of the bytes that a feature takes in the stored form."""
+    return _FRAME + len(name) + (value_size(feature.value) if feature.value else 0)

@@ -1,0 +1,19 @@
+"""Points in time.
+
+An instant is an integer count of nanoseconds since 1970-01-01T00:00:00Z: exact, ordered and cheap,
+where `datetime` would round what callers send to microseconds.
+"""
+
+from typing import Final, TypeAlias
+
+Instant: TypeAlias = int
+"""Nanoseconds since the Unix epoch, UTC."""
+
+MICROSECOND: Final = 1_000
+SECOND: Final = 1_000_000_000
+
+EARLIEST: Final[Instant] = -62_135_596_800 * SECOND
+"""0001-01-01T00:00:00Z."""
+
+LATEST: Final[Instant] = 253_402_300_800 * SECOND - 1
+"""The last nanosecond of 9999-12-31."""

@@ -1,0 +1,17 @@
+"""How much the store takes."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds that keep one aggregate, and one request, small enough to be one unit."""
+
+    features: int = 1_000
+    """Features of an aggregate."""
+    state_bytes: int = 1_048_576
+    """The size of an aggregate, in bytes as `domain.size` estimates them."""
+    updates: int = 1_000
+    """Feature updates in one request."""
+    batch_keys: int = 1_000
+    """Aggregates read by one request, and listed on one page."""

@@ -1,0 +1,144 @@
+"""What can be done to one feature.
+
+`result` is a pure function from the stored value (None: no such feature) to the new one (None:
+removed). Operations that commute give the same end in every order, so an event that arrives late
+still counts; the others yield to a newer event time.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+from domain.values import ELEMENT_KINDS, LIST_KINDS, FeatureValue, ValueKind, value_problem
+
+
+class OperationRefused(Exception):
+    """The operation does not fit the stored value; the message says why, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetValue:
+    """Replace the value."""
+
+    value: FeatureValue
+    field: ClassVar = "set"
+    commutes: ClassVar = False
+
+    def result(self, current: FeatureValue | None) -> FeatureValue:
+        _require_same_kind(self.value, current)
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """Add to a number; a missing one counts as 0."""
+
+    value: FeatureValue
+    field: ClassVar = "increment"
+    commutes: ClassVar = True
+
+    def result(self, current: FeatureValue | None) -> FeatureValue:
+        _require_kind(self.value, _NUMBERS)
+        _require_same_kind(self.value, current)
+        if current is None:
+            return self.value
+        total = FeatureValue(current.kind, current.content + self.value.content)
+        if value_problem(total):
+            raise OperationRefused(f"overflows: {current.content} + {self.value.content}")
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class Maximum:
+    """Keep the larger one."""
+
+    value: FeatureValue
+    field: ClassVar = "maximum"
+    commutes: ClassVar = True
+
+    def result(self, current: FeatureValue | None) -> FeatureValue:
+        return _extreme(max, self.value, current)
+
+
+@dataclass(frozen=True, slots=True)
+class Minimum:
+    """Keep the smaller one."""
+
+    value: FeatureValue
+    field: ClassVar = "minimum"
+    commutes: ClassVar = True
+
+    def result(self, current: FeatureValue | None) -> FeatureValue:
+        return _extreme(min, self.value, current)
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Append one element, or a list of them; a missing list counts as empty."""
+
+    value: FeatureValue
+    max_length: int
+    """Keep at most so many elements, dropping the oldest; 0 keeps all."""
+    field: ClassVar = "append"
+    commutes: ClassVar = False
+
+    def result(self, current: FeatureValue | None) -> FeatureValue:
+        added = _as_list(self.value)
+        _require_same_kind(added, current)
+        if current is not None:
+            added = FeatureValue(added.kind, current.content + added.content)
+        if self.max_length:
+            added = FeatureValue(added.kind, added.content[-self.max_length :])
+        return added
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Remove the feature, and forget its kind and its event time."""
+
+    value: None = None
+    field: ClassVar = "remove"
+    commutes: ClassVar = False
+
+    def result(self, current: FeatureValue | None) -> None:
+        return None
+
+
+Operation: TypeAlias = SetValue | Increment | Maximum | Minimum | Append | Remove
+
+_NUMBERS = (ValueKind.INT64, ValueKind.DOUBLE)
+_APPENDABLE = (*LIST_KINDS, *ELEMENT_KINDS)
+_ORDERED = (ValueKind.INT64, ValueKind.DOUBLE, ValueKind.TIMESTAMP)
+
+
+def _require_kind(value: FeatureValue, kinds: tuple[ValueKind, ...]) -> None:
+    if value.kind not in kinds:
+        raise OperationRefused(f"takes {_names(kinds)}, not {value.kind.value}")
+
+
+def _require_same_kind(value: FeatureValue, current: FeatureValue | None) -> None:
+    if current is not None and current.kind is not value.kind:
+        raise OperationRefused(f"is {value.kind.value}, but the feature is {current.kind.value}")
+
+
+def _extreme(
+    choose: Callable[..., FeatureValue], value: FeatureValue, current: FeatureValue | None
+) -> FeatureValue:
+    _require_kind(value, _ORDERED)
+    _require_same_kind(value, current)
+    # The stored one wins a tie, so that nothing changes without need.
+    return value if current is None else choose(current, value, key=lambda v: v.content)
+
+
+def _as_list(value: FeatureValue) -> FeatureValue:
+    if value.kind in ELEMENT_KINDS:
+        return value
+    if value.kind not in LIST_KINDS:
+        raise OperationRefused(
+            f"takes {_names((*LIST_KINDS, *ELEMENT_KINDS))}, not {value.kind.value}"
+        )
+    return FeatureValue(LIST_KINDS[value.kind], (value.content,))
+
+
+def _names(kinds: tuple[ValueKind, ...]) -> str:
+    return " or ".join(kind.value for kind in kinds)

@@ -1,0 +1,40 @@
+"""How commands end when they succeed."""
+
+from typing import NamedTuple, TypeAlias
+from uuid import UUID
+
+from domain.etag import Etag
+from domain.instant import Instant
+
+
+class UpdateOutcome(NamedTuple):
+    """An update that was applied, or found to change nothing."""
+
+    uid: UUID
+    epoch: int
+    version: int
+    """The version with the update in it; 0 if there is still no aggregate."""
+    update_time: Instant
+    stale_features: tuple[str, ...]
+    """The features whose value came too late."""
+    replayed: bool = False
+    """The request id was known: this is how it ended the first time."""
+    state: bytes | None = None
+    """The aggregate as the update left it, as `StoredAggregate.state`, if it was asked for."""
+
+    @property
+    def etag(self) -> Etag | None:
+        """The etag of the version, None if there is no aggregate."""
+        return Etag(self.uid, self.epoch, self.version) if self.version else None
+
+
+class DeletionOutcome(NamedTuple):
+    """An aggregate that was deleted."""
+
+    version: int
+    """The version that the deletion made: the last one of its incarnation."""
+    delete_time: Instant
+    replayed: bool = False
+
+
+Outcome: TypeAlias = UpdateOutcome | DeletionOutcome

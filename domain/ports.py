@@ -1,0 +1,92 @@
+"""What the server needs of storage. Every implementation passes tests/conformance."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, TypeAlias
+from uuid import UUID
+
+from domain.entity_key import EntityKey
+from domain.etag import Etag
+from domain.instant import Instant
+from domain.outcome import DeletionOutcome, UpdateOutcome
+from domain.update import Deletion, Update
+
+
+class StoredAggregate(NamedTuple):
+    """One committed version of one aggregate, in the form in which it is stored and served."""
+
+    uid: UUID
+    epoch: int
+    version: int
+    state: bytes
+    """A serialized featom.v1.FeatureAggregate without its etag."""
+
+    @property
+    def etag(self) -> Etag:
+        return Etag(self.uid, self.epoch, self.version)
+
+
+class ListedAggregate(NamedTuple):
+    """A stored aggregate and its id."""
+
+    entity_id: str
+    aggregate: StoredAggregate
+
+
+class AtVersion(NamedTuple):
+    """The past, as it was at a version."""
+
+    version: int
+
+
+class AtCommitTime(NamedTuple):
+    """The past, as it was at a time of the database's clock."""
+
+    time: Instant
+
+
+class AtEventTime(NamedTuple):
+    """The past, as all events up to an event time make it, late ones included."""
+
+    time: Instant
+
+
+PointInTime: TypeAlias = AtVersion | AtCommitTime | AtEventTime
+
+
+class AggregateWriter(Protocol):
+    """Where updates become durable."""
+
+    async def update(self, update: Update, deadline: float | None = None) -> UpdateOutcome:
+        """Commit one update, atomically.
+
+        Must not return before the commit is durable.
+        Must apply updates of one key in the order in which they were given.
+        Must answer a request id that is known for the key with its first outcome, marked as
+        replayed, and apply it no second time.
+        Must not start after `deadline` (of the event loop's clock). When the caller goes away the
+        update is there whole or not at all.
+        Must raise InvalidValue, LimitExceeded, StaleEtag, RequestIdReused or Unavailable, and must
+        then have changed nothing, except under CommitUnknown.
+        """
+
+    async def delete(self, deletion: Deletion, deadline: float | None = None) -> DeletionOutcome:
+        """Commit one deletion, under the rules of `update`. Must raise AggregateNotFound."""
+
+
+class AggregateReader(Protocol):
+    """Where committed versions are read from."""
+
+    async def read(self, keys: Sequence[EntityKey]) -> Sequence[StoredAggregate | None]:
+        """Read every key in one snapshot, in the order given; None where there is no aggregate.
+
+        Must see every update that was acknowledged before the call.
+        Must raise Unavailable when the database cannot be reached.
+        """
+
+    async def read_past(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
+        """Read the present incarnation as it was; None where it has no such past."""
+
+    async def list_aggregates(
+        self, entity_type: str, after: str, limit: int
+    ) -> Sequence[ListedAggregate]:
+        """Read up to `limit` aggregates of a type, those with ids after `after`, ordered by id."""

@@ -1,0 +1,104 @@
+"""What callers ask for: to update one aggregate, or to delete it."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeAlias
+from uuid import UUID
+
+from domain.entity_key import EntityKey
+from domain.errors import FieldViolation
+from domain.etag import Etag
+from domain.instant import EARLIEST, LATEST, Instant
+from domain.operations import Append, Operation
+from domain.values import value_problem
+
+FEATURE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
+
+
+class FeatureUpdate(NamedTuple):
+    """One operation on one feature."""
+
+    name: str
+    operation: Operation | None
+    """None if the edge could not read it; `Update.malformed` then says why."""
+    event_time: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """Changes to one aggregate that are made together or not at all."""
+
+    key: EntityKey
+    updates: tuple[FeatureUpdate, ...]
+    etag: Etag | None = None
+    """Apply only to exactly this version."""
+    request_id: UUID | None = None
+    """Apply once, however often this id comes."""
+    fingerprint: bytes = b""
+    """A digest of everything asked for: one request id stands for one of them."""
+    event_time: Instant | None = None
+    """For each feature update without its own; None: the commit time."""
+    validate_only: bool = False
+    return_aggregate: bool = False
+    malformed: tuple[FieldViolation, ...] = ()
+    """What the edge could not read, to be reported with everything else that is wrong."""
+    actor: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deletion:
+    """The end of one aggregate."""
+
+    key: EntityKey
+    etag: Etag | None = None
+    request_id: UUID | None = None
+    fingerprint: bytes = b""
+    erase_history: bool = False
+    actor: str = ""
+
+
+Command: TypeAlias = Update | Deletion
+
+
+def update_violations(update: Update) -> list[FieldViolation]:
+    """Everything that is wrong with an update, whatever is stored."""
+    violations = list(update.malformed)
+    if not update.updates:
+        violations.append(FieldViolation("updates", "must not be empty"))
+    if problem := _event_time_problem(update.event_time):
+        violations.append(FieldViolation("event_time", problem))
+    seen: set[str] = set()
+    for index, item in enumerate(update.updates):
+        for part, problem in _item_problems(item):
+            violations.append(FieldViolation(f"updates[{index}].{part}", problem))
+        if item.name in seen:
+            description = f"{item.name} is named more than once in this request"
+            violations.append(FieldViolation(f"updates[{index}].name", description))
+        seen.add(item.name)
+    return violations
+
+
+def feature_name_problem(name: str) -> str | None:
+    """What is wrong with the name of a feature, or None."""
+    return None if FEATURE_NAME.fullmatch(name) else f"must match {FEATURE_NAME.pattern}"
+
+
+def _item_problems(item: FeatureUpdate) -> Iterator[tuple[str, str]]:
+    if problem := feature_name_problem(item.name):
+        yield "name", problem
+    if problem := _event_time_problem(item.event_time):
+        yield "event_time", problem
+    operation = item.operation
+    if operation is None:
+        return
+    if operation.value is not None and (problem := value_problem(operation.value)):
+        yield operation.field, problem
+    if isinstance(operation, Append) and operation.max_length < 0:
+        yield "append.max_length", "must not be negative"
+
+
+def _event_time_problem(event_time: Instant | None) -> str | None:
+    if event_time is None or EARLIEST <= event_time <= LATEST:
+        return None
+    return "must lie in the years 1 to 9999"

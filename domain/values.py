@@ -1,0 +1,122 @@
+"""Feature values: eleven kinds, each with the Python type that holds it exactly."""
+
+import math
+import struct
+from enum import Enum
+from typing import Any, Final, NamedTuple
+
+from domain.instant import EARLIEST, LATEST
+
+INT64_MIN: Final = -(2**63)
+INT64_MAX: Final = 2**63 - 1
+
+
+class ValueKind(Enum):
+    """The kinds of values; each is named as in the contract."""
+
+    BOOL = "bool_value"
+    INT64 = "int64_value"
+    DOUBLE = "double_value"
+    STRING = "string_value"
+    BYTES = "bytes_value"
+    TIMESTAMP = "timestamp_value"
+    BOOL_LIST = "bool_list"
+    INT64_LIST = "int64_list"
+    DOUBLE_LIST = "double_list"
+    STRING_LIST = "string_list"
+    FLOAT_VECTOR = "float_vector"
+
+    # Members are singletons; the inherited hash would hash the name each time.
+    __hash__ = object.__hash__
+
+
+ELEMENT_KINDS: Final = {
+    ValueKind.BOOL_LIST: ValueKind.BOOL,
+    ValueKind.INT64_LIST: ValueKind.INT64,
+    ValueKind.DOUBLE_LIST: ValueKind.DOUBLE,
+    ValueKind.STRING_LIST: ValueKind.STRING,
+}
+"""Which kind the elements of a list have."""
+
+LIST_KINDS: Final = {element: list_kind for list_kind, element in ELEMENT_KINDS.items()}
+
+
+class FeatureValue(NamedTuple):
+    """One value. Two values are equal if they have the same kind and the same content."""
+
+    kind: ValueKind
+    content: Any
+    """As the kind says: bool, int, float, str, bytes, an `Instant`, or a tuple of the elements."""
+
+
+def value_problem(value: FeatureValue) -> str | None:
+    """What makes a value impossible to store, or None."""
+    kind, content = value
+    if kind is ValueKind.INT64:
+        return _int64_problem(content)
+    if kind is ValueKind.DOUBLE:
+        return _double_problem(content)
+    if kind is ValueKind.TIMESTAMP:
+        return None if EARLIEST <= content <= LATEST else "must lie in the years 1 to 9999"
+    if kind in _ELEMENT_PROBLEMS:
+        problem_of = _ELEMENT_PROBLEMS[kind]
+        for index, element in enumerate(content):
+            if problem := problem_of(element):
+                return f"element {index} {problem}"
+    return None
+
+
+def _int64_problem(content: Any) -> str | None:
+    return None if INT64_MIN <= content <= INT64_MAX else "must fit into 64 bits"
+
+
+def _double_problem(content: Any) -> str | None:
+    return None if math.isfinite(content) else "must be finite"
+
+
+def _float_problem(content: Any) -> str | None:
+    if not math.isfinite(content):
+        return "must be finite"
+    try:
+        struct.pack("f", content)
+    except OverflowError:
+        return "must fit into 32 bits"
+    return None
+
+
+_ELEMENT_PROBLEMS: Final = {
+    ValueKind.INT64_LIST: _int64_problem,
+    ValueKind.DOUBLE_LIST: _double_problem,
+    ValueKind.FLOAT_VECTOR: _float_problem,
+}
+
+_FIXED_SIZES: Final = {
+    ValueKind.BOOL: 2,
+    ValueKind.INT64: 11,
+    ValueKind.DOUBLE: 9,
+    ValueKind.TIMESTAMP: 20,
+}
+_ELEMENT_SIZES: Final = {
+    ValueKind.BOOL_LIST: 1,
+    ValueKind.DOUBLE_LIST: 8,
+    ValueKind.FLOAT_VECTOR: 4,
+}
+_LENGTH: Final = 6  # a tag and a length of up to 2^32 bytes
+
+
+def value_size(value: FeatureValue) -> int:
+    """An upper bound of the bytes that a value takes in the stored form."""
+    kind, content = value
+    if kind in _FIXED_SIZES:
+        return _FIXED_SIZES[kind]
+    if kind is ValueKind.STRING:
+        return _LENGTH + (len(content) if content.isascii() else len(content.encode()))
+    if kind is ValueKind.STRING_LIST:
+        return _LENGTH + sum(_LENGTH + len(str(element).encode()) for element in content)
+    if kind is ValueKind.INT64_LIST:
+        return 2 * _LENGTH + sum(map(_varint_size, content))
+    return 2 * _LENGTH + len(content) * _ELEMENT_SIZES.get(kind, 1)
+
+
+def _varint_size(number: int) -> int:
+    return 10 if number < 0 else number.bit_length() // 7 + 1

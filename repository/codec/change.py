@@ -1,0 +1,24 @@
+"""Changes in their stored form: a serialized featom.v1.AggregateChange."""
+
+from domain.change import Change
+from featom.v1 import aggregate_pb2
+from repository.codec.instants import encode_instant
+from repository.codec.values import encode_feature
+
+
+def dump_change(change: Change) -> bytes:
+    message = aggregate_pb2.AggregateChange(
+        uid=str(change.uid),
+        version=change.version,
+        removed=change.removed,
+        deleted=change.deleted,
+        request_id=str(change.request_id or ""),
+        actor=change.actor,
+    )
+    message.key.entity_type, message.key.entity_id = change.key
+    encode_instant(change.commit_time, message.commit_time)
+    for name, feature in change.features.items():
+        encode_feature(feature, message.features[name])
+    for name, feature in change.late_features.items():
+        encode_feature(feature, message.late_features[name])
+    return message.SerializeToString()

@@ -1,0 +1,67 @@
+"""The past of an aggregate, folded from its changes."""
+
+from collections.abc import Iterable
+
+from domain.instant import Instant
+from featom.v1.aggregate_pb2 import AggregateChange, Feature, FeatureAggregate
+from repository.codec.instants import decode_instant
+
+
+def fold(state: FeatureAggregate, changes: Iterable[AggregateChange]) -> FeatureAggregate:
+    """Apply changes, oldest first, to the state that they begin with (empty: before the first).
+
+    Raises ValueError if a version is missing in between.
+    """
+    for change in changes:
+        if not _advances(change):
+            continue
+        if change.version != state.version + 1:
+            raise ValueError(f"version {state.version + 1} is missing")
+        if change.version == 1:
+            _begin(state, change)
+        for name in change.removed:
+            del state.features[name]
+        for name, feature in change.features.items():
+            state.features[name].CopyFrom(feature)
+        state.version = change.version
+        state.update_time.CopyFrom(change.commit_time)
+    return state
+
+
+def fold_by_event_time(changes: Iterable[AggregateChange], time: Instant) -> FeatureAggregate:
+    """What all events up to `time` make, those that came late included.
+
+    Each feature has the newest value whose event time is not after `time`. A removal counts from
+    its commit time, since what it removes has no time of its own any more.
+    """
+    state = FeatureAggregate()
+    for change in changes:
+        if change.version == 1:
+            _begin(state, change)
+        for name, feature in (*change.features.items(), *change.late_features.items()):
+            if _supersedes(feature, state, name, time):
+                state.features[name].CopyFrom(feature)
+                state.version = max(state.version, feature.version)
+        if decode_instant(change.commit_time) <= time:
+            for name in change.removed:
+                state.features.pop(name, None)
+            state.update_time.CopyFrom(change.commit_time)
+    return state
+
+
+def _begin(state: FeatureAggregate, change: AggregateChange) -> None:
+    state.key.CopyFrom(change.key)
+    state.uid = change.uid
+    state.create_time.CopyFrom(change.commit_time)
+
+
+def _advances(change: AggregateChange) -> bool:
+    return bool(change.features or change.removed or change.deleted)
+
+
+def _supersedes(feature: Feature, state: FeatureAggregate, name: str, time: Instant) -> bool:
+    event_time = decode_instant(feature.event_time)
+    if event_time > time or not feature.HasField("value"):
+        return False
+    current = state.features.get(name)
+    return current is None or event_time >= decode_instant(current.event_time)

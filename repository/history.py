@@ -1,0 +1,83 @@
+"""Reads of the past: the newest keyframe before it, and the changes since."""
+
+from typing import Final
+
+from domain.entity_key import EntityKey
+from domain.instant import Instant
+from domain.ports import AtCommitTime, AtEventTime, AtVersion, PointInTime, StoredAggregate
+from featom.v1.aggregate_pb2 import AggregateChange, FeatureAggregate
+from repository.codec.instants import to_datetime
+from repository.codec.past import fold, fold_by_event_time
+from repository.pool import Pool
+from repository.statements import READ
+
+_ALL: Final = 2**63 - 1
+
+
+class History:
+    """Reads past versions of the present incarnation of an aggregate."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def read_past(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
+        """See domain.ports.AggregateReader."""
+        current = await self._current(key)
+        if current is None:
+            return None
+        match point:
+            case AtVersion(version):
+                return await self._at_version(key, current, version)
+            case AtCommitTime(time):
+                return await self._at_version(key, current, await self._version(key, current, time))
+            case AtEventTime(time):
+                return await self._at_event_time(key, current, time)
+
+    async def _current(self, key: EntityKey) -> StoredAggregate | None:
+        records = await self._pool.read(READ["current_incarnation"], *key)
+        return StoredAggregate(*records[0]) if records else None
+
+    async def _version(self, key: EntityKey, current: StoredAggregate, time: Instant) -> int:
+        """The newest version at a commit time; 0 if there was none."""
+        arguments = (*key, current.uid, to_datetime(time))
+        records = await self._pool.read(READ["version_at"], *arguments)
+        return records[0][0] or 0
+
+    async def _at_version(
+        self, key: EntityKey, current: StoredAggregate, version: int
+    ) -> StoredAggregate | None:
+        if version == current.version:
+            return current
+        if not 0 < version < current.version:
+            return None
+        keyframe = await self._keyframe(key, current, version)
+        changes = await self._changes(key, current, keyframe.version, version)
+        try:
+            state = fold(keyframe, changes)
+        except ValueError:
+            return None  # retention has dropped what it began with
+        if state.version != version:
+            return None
+        return current._replace(version=version, state=state.SerializeToString())
+
+    async def _at_event_time(
+        self, key: EntityKey, current: StoredAggregate, time: Instant
+    ) -> StoredAggregate | None:
+        changes = await self._changes(key, current, 0, _ALL)
+        state = fold_by_event_time(changes, time)
+        if not state.features:
+            return None
+        return current._replace(version=state.version, state=state.SerializeToString())
+
+    async def _keyframe(
+        self, key: EntityKey, current: StoredAggregate, version: int
+    ) -> FeatureAggregate:
+        """The newest whole state up to a version; an empty one if the history begins later."""
+        records = await self._pool.read(READ["read_keyframe"], *key, current.uid, version)
+        return FeatureAggregate.FromString(records[0]["state"] if records else b"")
+
+    async def _changes(
+        self, key: EntityKey, current: StoredAggregate, after: int, until: int
+    ) -> list[AggregateChange]:
+        records = await self._pool.read(READ["read_changes"], *key, current.uid, after, until)
+        return [AggregateChange.FromString(record["change"]) for record in records]

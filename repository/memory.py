@@ -1,0 +1,128 @@
+"""Feature aggregates in memory: for tests that need no database, and equal to PostgreSQL in all
+that tests/conformance asks."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID, uuid4
+
+from domain.aggregate import DEFAULT_LIMITS
+from domain.entity_key import EntityKey
+from domain.errors import Overloaded
+from domain.instant import MICROSECOND
+from domain.limits import Limits
+from domain.outcome import DeletionOutcome, Outcome, UpdateOutcome
+from domain.ports import (
+    AtCommitTime,
+    AtEventTime,
+    AtVersion,
+    ListedAggregate,
+    PointInTime,
+    StoredAggregate,
+)
+from domain.update import Command, Deletion, Update
+from featom.v1.aggregate_pb2 import AggregateChange, FeatureAggregate
+from repository.batch import KnownRequest, RecordedChange, RequestKey, Row, StoredRow
+from repository.codec.past import fold, fold_by_event_time
+from repository.codec.state import dump_aggregate, load_aggregate, new_aggregate
+from repository.submission import Submission
+
+_EPOCH: Final = 1
+
+
+class MemoryRepository:
+    """Implements AggregateWriter and AggregateReader of domain.ports, as long as it lives."""
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._limits = limits
+        self._stored: dict[EntityKey, StoredAggregate] = {}
+        self._changes: defaultdict[EntityKey, list[RecordedChange]] = defaultdict(list)
+        self._known: dict[RequestKey, KnownRequest] = {}
+
+    async def update(self, update: Update, deadline: float | None = None) -> UpdateOutcome:
+        outcome = await self._commit(update, deadline)
+        assert isinstance(outcome, UpdateOutcome)
+        return outcome
+
+    async def delete(self, deletion: Deletion, deadline: float | None = None) -> DeletionOutcome:
+        outcome = await self._commit(deletion, deadline)
+        assert isinstance(outcome, DeletionOutcome)
+        return outcome
+
+    async def read(self, keys: Sequence[EntityKey]) -> Sequence[StoredAggregate | None]:
+        return [self._stored.get(key) for key in keys]
+
+    async def read_past(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
+        current = self._stored.get(key)
+        if current is None:
+            return None
+        changes = [
+            recorded for recorded in self._changes[key] if recorded.change.uid == current.uid
+        ]
+        match point:
+            case AtVersion(version):
+                state = _fold(changes, version)
+                found = state.version == version > 0
+            case AtCommitTime(moment):
+                before = (c.change.version for c in changes if c.change.commit_time <= moment)
+                state = _fold(changes, max(before, default=0))
+                found = state.version > 0
+            case AtEventTime(moment):
+                state = fold_by_event_time(map(_decoded, changes), moment)
+                found = bool(state.features)
+        if not found:
+            return None
+        return current._replace(version=state.version, state=state.SerializeToString())
+
+    async def list_aggregates(
+        self, entity_type: str, after: str, limit: int
+    ) -> Sequence[ListedAggregate]:
+        listed = sorted(
+            ListedAggregate(key.entity_id, stored)
+            for key, stored in self._stored.items()
+            if key.entity_type == entity_type and key.entity_id > after
+        )
+        return listed[:limit]
+
+    async def _commit(self, command: Command, deadline: float | None) -> Outcome:
+        loop = asyncio.get_running_loop()
+        if deadline is not None and deadline <= loop.time():
+            raise Overloaded
+        submission = Submission(command, loop.create_future(), deadline or 0)
+        row = self._row(command.key)
+        row.evaluate(submission, self._known, time.time_ns() // MICROSECOND * MICROSECOND)
+        self._keep(row)
+        (answered, answer) = row.answers[0]
+        answered.settle(answer)
+        return await answered.answer
+
+    def _row(self, key: EntityKey) -> Row:
+        stored = self._stored.get(key)
+        if stored is None:
+            uid: UUID = uuid4()
+            return Row(1, key, None, new_aggregate(key, uid, _EPOCH, self._limits), self._limits)
+        aggregate = load_aggregate(key, stored.uid, _EPOCH, stored.state, self._limits)
+        return Row(1, key, StoredRow(0, stored.version), aggregate, self._limits)
+
+    def _keep(self, row: Row) -> None:
+        if row.erase_history:
+            self._changes[row.key].clear()
+        self._changes[row.key].extend(row.changes)
+        aggregate = row.aggregate
+        if aggregate.exists:
+            self._stored[row.key] = StoredAggregate(
+                aggregate.uid, _EPOCH, aggregate.version, dump_aggregate(aggregate)
+            )
+        else:
+            self._stored.pop(row.key, None)
+
+
+def _decoded(recorded: RecordedChange) -> AggregateChange:
+    return AggregateChange.FromString(recorded.encoded)
+
+
+def _fold(changes: Sequence[RecordedChange], version: int) -> FeatureAggregate:
+    wanted = (_decoded(change) for change in changes if change.change.version <= version)
+    return fold(FeatureAggregate(), wanted)

@@ -1,0 +1,130 @@
+"""Connections to PostgreSQL, and single statements on them."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final, TypeAlias, TypeVar
+
+import asyncpg
+
+from domain.errors import DatabaseUnavailable
+from repository.sqlstates import Verdict, verdict
+
+Record: TypeAlias = asyncpg.Record
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
+
+READ_COMMITTED: Final = {"default_transaction_isolation": "read committed"}
+
+# A nested loop over the sorted keys of a batch takes its row locks in their order, so batches never
+# deadlock; and no sequential scan may lock a whole relation against other serializable writers.
+SERIALIZABLE: Final = {
+    "default_transaction_isolation": "serializable",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_seqscan": "off",
+}
+
+
+class TransactionAborted(Exception):
+    """The transaction lost a race and left nothing; it may be run again."""
+
+
+class AnswerLost(Exception):
+    """The connection broke while a transaction was under way: it may have been committed."""
+
+
+class Pool:
+    """Connections of one isolation level, made when they are needed.
+
+    Only tasks that nobody cancels may use it: cancelling a query makes the driver open another
+    connection, without a time limit.
+    """
+
+    def __init__(
+        self, dsn: str, isolation: dict[str, str], *, size: int, statement_timeout: float
+    ) -> None:
+        """`statement_timeout` in seconds: PostgreSQL gives up then, and a little later we do."""
+        self._timeout = statement_timeout + 1.0
+        self._pool = asyncpg.create_pool(
+            dsn,
+            min_size=0,
+            max_size=size,
+            max_inactive_connection_lifetime=0,
+            max_queries=2**31,
+            max_cached_statement_lifetime=0,
+            timeout=10.0,
+            reset=_leave_as_it_is,
+            server_settings={
+                **isolation,
+                "application_name": "featom",
+                "statement_timeout": str(int(statement_timeout * 1000)),
+                "lock_timeout": str(int(statement_timeout * 1000)),
+                "idle_in_transaction_session_timeout": str(int(statement_timeout * 1000)),
+                "jit": "off",
+                "timezone": "UTC",
+            },
+        )
+
+    async def open(self) -> None:
+        """Prepare the pool. Connects to nothing yet."""
+        await self._pool
+
+    async def close(self) -> None:
+        """Close every connection, at once if they do not close in time."""
+        try:
+            await asyncio.wait_for(self._pool.close(), timeout=5.0)
+        except TimeoutError:
+            self._pool.terminate()
+
+    async def read(self, sql: str, *arguments: object) -> list[Record]:
+        """Run a statement that only reads. Raises DatabaseUnavailable."""
+        try:
+            return await self.run(lambda connection: connection.fetch(sql, *arguments))
+        except (AnswerLost, TransactionAborted) as failure:
+            # A connection that broke while it was idle is found out only by using it.
+            log.info("reading again: %s", failure.__cause__)
+        try:
+            return await self.run(lambda connection: connection.fetch(sql, *arguments))
+        except (AnswerLost, TransactionAborted) as failure:
+            raise DatabaseUnavailable from failure
+
+    async def run(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+        """Run `work`, one transaction at most, on a connection of its own.
+
+        Raises DatabaseUnavailable if it was not begun, TransactionAborted if it left nothing,
+        AnswerLost if that is not known; and as they are the other errors of PostgreSQL, which also
+        leave nothing.
+        """
+        async with self._connection() as connection:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    return await work(connection)
+            except Exception as error:
+                judgement = verdict(error)
+                if judgement is Verdict.AGAIN:
+                    raise TransactionAborted(str(error)) from error
+                if judgement is Verdict.AWAY:
+                    connection.terminate()
+                    raise AnswerLost(str(error)) from error
+                raise
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        try:
+            connection = await self._pool.acquire(timeout=self._timeout)
+        except Exception as error:
+            if verdict(error) is Verdict.AWAY:
+                raise DatabaseUnavailable from error
+            raise
+        try:
+            yield connection
+        finally:
+            await self._pool.release(connection, timeout=1.0)
+
+
+async def _leave_as_it_is(connection: object) -> None:
+    """Nothing is ever set on a connection, so there is nothing to reset: a round trip saved."""

@@ -1,0 +1,113 @@
+"""Feature aggregates in PostgreSQL: the composition of this package's parts."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from domain.aggregate import DEFAULT_LIMITS
+from domain.entity_key import EntityKey
+from domain.limits import Limits
+from domain.outcome import DeletionOutcome, UpdateOutcome
+from domain.ports import ListedAggregate, PointInTime, StoredAggregate
+from domain.update import Deletion, Update
+from repository.commit_pipeline import CommitPipeline
+from repository.detached import detached
+from repository.history import History
+from repository.partitions import maintain_partitions
+from repository.pool import READ_COMMITTED, SERIALIZABLE, Pool
+from repository.read_coalescer import ReadCoalescer
+from repository.statements import READ
+from repository.write_protocol import WriteProtocol
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresOptions:
+    """How to use the database."""
+
+    limits: Limits = DEFAULT_LIMITS
+    lanes: int = 4
+    readers: int = 2
+    max_waiting: int = 8_192
+    """Commands that may wait for a lane, and as many reads for a reader."""
+    statement_timeout: float = 10.0
+    """Seconds."""
+    remember_requests: timedelta = timedelta(hours=24)
+
+
+class PostgresRepository:
+    """Implements AggregateWriter and AggregateReader of domain.ports."""
+
+    def __init__(self, dsn: str, options: PostgresOptions | None = None) -> None:
+        """Connects to nothing yet; `open` must be called in the event loop that will use it."""
+        options = options or PostgresOptions()
+        self._options = options
+        # A lane reads and writes in turn; list pages and the past are read beside the readers.
+        self._reading = Pool(
+            dsn,
+            READ_COMMITTED,
+            size=options.lanes + options.readers + 4,
+            statement_timeout=options.statement_timeout,
+        )
+        self._writing = Pool(
+            dsn, SERIALIZABLE, size=options.lanes, statement_timeout=options.statement_timeout
+        )
+        self._history = History(self._reading)
+
+    async def open(self) -> None:
+        """Begin to take requests. Succeeds also while the database is away."""
+        options = self._options
+        await self._reading.open()
+        await self._writing.open()
+        protocol = WriteProtocol(
+            self._reading, self._writing, options.limits, options.remember_requests
+        )
+        self._pipeline = CommitPipeline(
+            protocol, lanes=options.lanes, max_waiting=options.max_waiting
+        )
+        self._coalescer = ReadCoalescer(
+            self._reading, readers=options.readers, max_waiting=options.max_waiting
+        )
+        self._maintenance = asyncio.create_task(
+            maintain_partitions(self._reading, options.remember_requests)
+        )
+
+    async def drain(self) -> None:
+        """Refuse new updates, and return when those that were taken are answered."""
+        await self._pipeline.drain()
+
+    async def close(self) -> None:
+        """Drain and let go of the database."""
+        await self.drain()
+        self._maintenance.cancel()
+        await self._coalescer.close()
+        await self._writing.close()
+        await self._reading.close()
+
+    async def update(self, update: Update, deadline: float | None = None) -> UpdateOutcome:
+        outcome = await self._pipeline.submit(update, deadline)
+        assert isinstance(outcome, UpdateOutcome)
+        return outcome
+
+    async def delete(self, deletion: Deletion, deadline: float | None = None) -> DeletionOutcome:
+        outcome = await self._pipeline.submit(deletion, deadline)
+        assert isinstance(outcome, DeletionOutcome)
+        return outcome
+
+    async def read(self, keys: Sequence[EntityKey]) -> Sequence[StoredAggregate | None]:
+        return await self._coalescer.read(keys)
+
+    async def read_past(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
+        return await detached(self._history.read_past(key, point))
+
+    async def list_aggregates(
+        self, entity_type: str, after: str, limit: int
+    ) -> Sequence[ListedAggregate]:
+        return await detached(self._list(entity_type, after, limit))
+
+    async def _list(self, entity_type: str, after: str, limit: int) -> list[ListedAggregate]:
+        records = await self._reading.read(READ["list_aggregates"], entity_type, after, limit)
+        return [
+            ListedAggregate(entity_id, StoredAggregate(uid, epoch, version, state))
+            for entity_id, uid, epoch, version, state in records
+        ]

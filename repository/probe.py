@@ -1,0 +1,49 @@
+"""Whether the database can serve this build."""
+
+import asyncio
+
+import asyncpg
+
+from repository.migrations import current_revisions, newest_revisions
+
+
+class SchemaMismatch(Exception):
+    """The schema of the database is not one that this build works with."""
+
+
+class PostgresProbe:
+    """Implements DatabaseProbe of server.health, on a connection that nothing else uses."""
+
+    def __init__(self, dsn: str, timeout: float = 2.0) -> None:
+        """A check takes `timeout` seconds at most."""
+        self._dsn = dsn
+        self._timeout = timeout
+        self._needed = newest_revisions()
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+
+    async def check(self) -> None:
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._check()
+        except BaseException:
+            self._drop()
+            raise
+
+    async def close(self) -> None:
+        self._drop()
+
+    async def _check(self) -> None:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await asyncpg.connect(
+                self._dsn, server_settings={"application_name": "featom health"}
+            )
+        found = await current_revisions(self._connection)
+        if not found >= self._needed:
+            have = ", ".join(sorted(found)) or "no schema"
+            need = ", ".join(sorted(self._needed))
+            raise SchemaMismatch(f"the database has {have}, `featom migrate` makes it {need}")
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None

@@ -1,0 +1,95 @@
+"""Step 1 of the write protocol: what a batch of commands finds in the database."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from domain.entity_key import EntityKey
+from domain.limits import Limits
+from domain.outcome import DeletionOutcome, Outcome, UpdateOutcome
+from domain.update import Command
+from repository.batch import KnownRequest, RequestKey, Row, StoredRow
+from repository.codec.instants import from_datetime
+from repository.codec.state import load_aggregate, new_aggregate
+from repository.pool import Pool, Record
+from repository.statements import WRITE
+
+
+class Snapshot(NamedTuple):
+    """The rows of some commands, in the order of their keys, as of one moment."""
+
+    rows: dict[EntityKey, Row]
+    known: dict[RequestKey, KnownRequest]
+    now: datetime
+    """The database's clock."""
+
+
+async def read_snapshot(
+    pool: Pool, commands: Sequence[Command], limits: Limits, remember: timedelta
+) -> Snapshot:
+    """Read what `commands` are about. Raises DatabaseUnavailable or Corrupted."""
+    keys = sorted({command.key for command in commands})
+    requests = list(
+        {
+            (command.key, command.request_id): None
+            for command in commands
+            if command.request_id is not None
+        }
+    )
+    arguments: list[Any] = [[key.entity_type for key in keys], [key.entity_id for key in keys]]
+    if not requests:
+        records = await pool.read(WRITE["read_for_update"], *arguments)
+        return Snapshot(_rows(keys, records, limits), {}, records[0]["now"])
+    arguments += [
+        [key.entity_type for key, _ in requests],
+        [key.entity_id for key, _ in requests],
+        [request_id for _, request_id in requests],
+        remember,
+    ]
+    records = await pool.read(WRITE["read_for_update_with_requests"], *arguments)
+    rows = [record for record in records if record["fingerprint"] is None]
+    answered = [record for record in records if record["fingerprint"] is not None]
+    return Snapshot(_rows(keys, rows, limits), _known(requests, answered), rows[0]["now"])
+
+
+def _rows(
+    keys: Sequence[EntityKey], records: Sequence[Record], limits: Limits
+) -> dict[EntityKey, Row]:
+    rows = {record["ordinal"]: record for record in records}
+    return {
+        key: _row(number, key, rows[number], limits) for number, key in enumerate(keys, start=1)
+    }
+
+
+def _row(number: int, key: EntityKey, record: Record, limits: Limits) -> Row:
+    epoch, uid = record["epoch"], record["uid"]
+    if uid is None:
+        return Row(number, key, None, new_aggregate(key, uuid4(), epoch, limits), limits)
+    read = StoredRow(record["xmin"], record["version"])
+    aggregate = load_aggregate(key, uid, epoch, record["state"], limits)
+    return Row(number, key, read, aggregate, limits)
+
+
+def _known(
+    requests: Sequence[RequestKey], records: Sequence[Record]
+) -> dict[RequestKey, KnownRequest]:
+    known: dict[RequestKey, KnownRequest] = {}
+    # The last one written into a dict stays, and the first outcome is the one that counts.
+    for record in sorted(records, key=lambda record: record["commit_time"], reverse=True):
+        request = KnownRequest(record["fingerprint"], _outcome(record))
+        known[requests[record["ordinal"] - 1]] = request
+    return known
+
+
+def _outcome(record: Record) -> Outcome:
+    time = from_datetime(record["update_time"])
+    if record["deleted"]:
+        return DeletionOutcome(record["version"], time)
+    return UpdateOutcome(
+        uid=record["uid"],
+        epoch=record["epoch"],
+        version=record["version"],
+        update_time=time,
+        stale_features=tuple(record["stale_features"]),
+    )

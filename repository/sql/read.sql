@@ -1,0 +1,50 @@
+-- Reads of committed state, each one statement at READ COMMITTED: one snapshot.
+
+-- name: read_aggregates
+-- Reads the aggregates of some keys; a key without one does not come back.
+SELECT k.ordinal, a.uid, e.epoch, a.version, a.state
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k (entity_type, entity_id, ordinal)
+JOIN aggregates AS a
+    ON a.entity_type = k.entity_type AND a.entity_id = k.entity_id
+CROSS JOIN store_epoch AS e;
+
+-- name: list_aggregates
+-- Reads one page of an entity type, in the order of the ids.
+SELECT a.entity_id, a.uid, e.epoch, a.version, a.state
+FROM aggregates AS a
+CROSS JOIN store_epoch AS e
+WHERE a.entity_type = $1 AND a.entity_id > $2
+ORDER BY a.entity_id
+LIMIT $3;
+
+-- name: read_keyframe
+-- The newest whole state at or before a version, to fold later changes into.
+SELECT c.version, c.state
+FROM changes AS c
+WHERE
+    c.entity_type = $1 AND c.entity_id = $2 AND c.uid = $3 AND c.version <= $4
+    AND c.state IS NOT NULL
+ORDER BY c.version DESC
+LIMIT 1;
+
+-- name: read_changes
+-- The changes of one incarnation after one version and up to another, oldest first.
+SELECT c.version, c.change
+FROM changes AS c
+WHERE
+    c.entity_type = $1 AND c.entity_id = $2 AND c.uid = $3
+    AND c.version > $4 AND c.version <= $5
+ORDER BY c.version, c.commit_time;
+
+-- name: version_at
+-- The newest version of one incarnation at a time of the database's clock.
+SELECT max(c.version)
+FROM changes AS c
+WHERE
+    c.entity_type = $1 AND c.entity_id = $2 AND c.uid = $3 AND c.commit_time <= $4;
+
+-- name: current_incarnation
+SELECT a.uid, e.epoch, a.version, a.state
+FROM aggregates AS a
+CROSS JOIN store_epoch AS e
+WHERE a.entity_type = $1 AND a.entity_id = $2;

@@ -1,0 +1,71 @@
+"""What a failure of the database means: the only place that knows SQLSTATEs.
+
+Failures are told apart by code, never by text, and by constraint name where the code is not enough.
+"""
+
+from enum import Enum, auto
+from typing import Final
+
+import asyncpg
+
+
+class Verdict(Enum):
+    """What to do about a failure."""
+
+    AGAIN = auto()
+    """The transaction lost a race and left nothing: run the whole of it again."""
+    AWAY = auto()
+    """The database is not there, or not able to work now."""
+    FAULT = auto()
+    """Neither: a defect, or data that the database cannot take."""
+
+
+AGAIN: Final = frozenset(
+    {
+        "40001",  # serialization_failure
+        "40P01",  # deadlock_detected
+        "55P03",  # lock_not_available
+        "23505",  # unique_violation: another writer made the row that was not there a moment ago
+    }
+)
+AWAY: Final = frozenset(
+    {
+        "25006",  # read_only_sql_transaction: this is a standby now
+        "3D000",  # invalid_catalog_name: the database is not there, or not there yet
+        "57014",  # query_canceled: over the statement time-out
+        "57P01",  # admin_shutdown
+        "57P02",  # crash_shutdown
+        "57P03",  # cannot_connect_now
+        "57P05",  # idle_session_timeout
+        "25P03",  # idle_in_transaction_session_timeout
+        "25P04",  # transaction_timeout
+    }
+)
+AWAY_CLASSES: Final = frozenset(
+    {
+        "08",  # connection exceptions
+        "28",  # credentials that are not accepted, which may be on their way of being changed
+        "53",  # out of disk, memory or connections
+        "58",  # the operating system failed
+    }
+)
+
+
+def verdict(error: BaseException) -> Verdict:
+    """What a failure means, whether the driver, the network or PostgreSQL raised it."""
+    if isinstance(error, asyncpg.InvalidCachedStatementError):
+        return Verdict.AGAIN  # the schema changed under a prepared statement
+    if isinstance(error, asyncpg.PostgresError):
+        return _by_sqlstate(error.sqlstate or "")
+    # A driver that finds its connection closed raises InterfaceError.
+    if isinstance(error, (OSError, TimeoutError, asyncpg.InterfaceError)):
+        return Verdict.AWAY
+    return Verdict.FAULT
+
+
+def _by_sqlstate(sqlstate: str) -> Verdict:
+    if sqlstate in AGAIN:
+        return Verdict.AGAIN
+    if sqlstate in AWAY or sqlstate[:2] in AWAY_CLASSES:
+        return Verdict.AWAY
+    return Verdict.FAULT

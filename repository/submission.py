@@ -1,0 +1,43 @@
+"""A command on its way through the commit pipeline."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from domain.errors import FeatomError
+from domain.outcome import Outcome
+from domain.update import Command
+
+
+class Doubt(NamedTuple):
+    """A batch whose commit got no answer."""
+
+    batch_id: UUID
+    begun: datetime
+    """The database's time before the batch; its changes are no older."""
+    answer: Outcome | FeatomError
+    """What the command is to be answered with, if the batch was committed."""
+
+
+@dataclass(slots=True, eq=False)
+class Submission:
+    """A command, the caller's future, and what happened to it so far."""
+
+    command: Command
+    answer: "asyncio.Future[Outcome]"
+    """Cancelled when the caller goes away."""
+    deadline: float
+    """On the event loop's clock: no attempt begins after it."""
+    attempts: int = 0
+    doubts: list[Doubt] = field(default_factory=list)
+
+    def settle(self, answer: Outcome | FeatomError) -> None:
+        """Answer the caller, if it is still there."""
+        if self.answer.done():
+            return
+        if isinstance(answer, FeatomError):
+            self.answer.set_exception(answer)
+        else:
+            self.answer.set_result(answer)

@@ -1,0 +1,135 @@
+"""The `featom` command."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from repository.migrations import migrate as migrate_database
+from server.embedded_postgres import EmbeddedPostgresFailed
+from server.logs import logging_to_stderr
+from server.main import serve as serve_until_stopped
+from server.settings import Settings, SettingsRefused
+
+app = typer.Typer(
+    help="Featom, a transactional feature store.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+DEFAULTS = Settings()
+
+Dsn = Annotated[
+    str | None,
+    typer.Option(
+        envvar="FEATOM_DSN",
+        show_default=False,
+        help="PostgreSQL 15 or later, as postgresql://user@host/database.",
+    ),
+]
+
+
+@app.command()
+def serve(
+    listen: Annotated[
+        str, typer.Option(envvar="FEATOM_LISTEN", help="HOST:PORT to serve gRPC on.")
+    ] = DEFAULTS.listen,
+    dsn: Dsn = None,
+    data_dir: Annotated[
+        Path,
+        typer.Option(
+            envvar="FEATOM_DATA_DIR",
+            help="Without a DSN: where to keep a PostgreSQL of its own.",
+        ),
+    ] = DEFAULTS.data_dir,
+    allow_insecure: Annotated[
+        bool,
+        typer.Option(
+            envvar="FEATOM_ALLOW_INSECURE", help="Listen beyond loopback without encryption."
+        ),
+    ] = DEFAULTS.allow_insecure,
+    log_level: Annotated[
+        str,
+        typer.Option(
+            envvar="FEATOM_LOG_LEVEL",
+            help="debug (logs each call), info (logs each call that fails), warning or error.",
+        ),
+    ] = DEFAULTS.log_level,
+    lanes: Annotated[
+        int, typer.Option(envvar="FEATOM_LANES", help="Transactions that write at a time.")
+    ] = DEFAULTS.lanes,
+    readers: Annotated[
+        int, typer.Option(envvar="FEATOM_READERS", help="Queries that read at a time.")
+    ] = DEFAULTS.readers,
+    max_waiting: Annotated[
+        int,
+        typer.Option(
+            envvar="FEATOM_MAX_WAITING",
+            help="Updates, and reads, that may wait before callers get UNAVAILABLE.",
+        ),
+    ] = DEFAULTS.max_waiting,
+    max_message_bytes: Annotated[
+        int, typer.Option(envvar="FEATOM_MAX_MESSAGE_BYTES", help="The largest request.")
+    ] = DEFAULTS.max_message_bytes,
+    statement_timeout: Annotated[
+        float,
+        typer.Option(envvar="FEATOM_STATEMENT_TIMEOUT", help="Seconds for one SQL statement."),
+    ] = DEFAULTS.statement_timeout,
+    request_id_hours: Annotated[
+        float,
+        typer.Option(envvar="FEATOM_REQUEST_ID_HOURS", help="How long request ids are known."),
+    ] = DEFAULTS.request_id_hours,
+    probe_interval: Annotated[
+        float,
+        typer.Option(
+            envvar="FEATOM_PROBE_INTERVAL", help="Seconds between looks at the database's health."
+        ),
+    ] = DEFAULTS.probe_interval,
+    drain_delay: Annotated[
+        float,
+        typer.Option(
+            envvar="FEATOM_DRAIN_DELAY",
+            help="Seconds between NOT_SERVING and the end, for load balancers to see it.",
+        ),
+    ] = DEFAULTS.drain_delay,
+    drain_grace: Annotated[
+        float, typer.Option(envvar="FEATOM_DRAIN_GRACE", help="Seconds for calls to finish.")
+    ] = DEFAULTS.drain_grace,
+    max_connection_age: Annotated[
+        float,
+        typer.Option(
+            envvar="FEATOM_MAX_CONNECTION_AGE", help="Seconds after which clients must reconnect."
+        ),
+    ] = DEFAULTS.max_connection_age,
+) -> None:
+    """Serve the feature store over gRPC.
+
+    Without a DSN it runs a PostgreSQL of its own and migrates it. With one it never migrates:
+    `featom migrate` does.
+    """
+    try:
+        settings = Settings(**locals())
+        with logging_to_stderr(settings.log_level):
+            uvloop.run(serve_until_stopped(settings))
+    except (SettingsRefused, EmbeddedPostgresFailed) as error:
+        raise typer.Exit(_fail(error)) from error
+
+
+@app.command()
+def migrate(dsn: Dsn = None) -> None:
+    """Bring the schema of a database to what this build needs."""
+    if dsn is None:
+        raise typer.Exit(_fail("a DSN is needed: --dsn or FEATOM_DSN"))
+    try:
+        applied = asyncio.run(migrate_database(dsn))
+    except OSError as error:
+        raise typer.Exit(_fail(f"the database cannot be reached: {error}")) from error
+    typer.echo(f"applied: {', '.join(applied)}" if applied else "nothing to do")
+
+
+def _fail(error: object) -> int:
+    typer.echo(f"featom: {error}", err=True)
+    return 1

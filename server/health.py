@@ -1,0 +1,75 @@
+"""Health, as Kubernetes and load balancers ask for it.
+
+`liveness` says that the event loop turns, and never asks the database: a database that is away must
+not restart every server. `readiness`, "" and each service by its full name say that the database
+can be reached, its schema fits this build and the server is not draining.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from grpc_health.v1 import health
+from grpc_health.v1.health_pb2 import HealthCheckResponse
+
+LIVENESS: Final = "liveness"
+READINESS: Final = "readiness"
+
+log = logging.getLogger(__name__)
+
+
+class DatabaseProbe(Protocol):
+    """Asks whether the database can serve, on a connection of its own."""
+
+    async def check(self) -> None:
+        """Return if the database can serve; must raise within a few seconds if not."""
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+
+
+class Health:
+    """Publishes the real state of the server to grpc's own health service."""
+
+    def __init__(self, services: Sequence[str], probe: DatabaseProbe, interval: float) -> None:
+        """Probe every `interval` seconds. Not ready until `watch` finds the database well."""
+        self.servicer = health.aio.HealthServicer()
+        self._names = ("", READINESS, *services)
+        self._probe = probe
+        self._interval = interval
+        self._ready: bool | None = None
+        self._failures = 0
+
+    async def start(self) -> None:
+        """Publish the first state; the health service by itself would begin with SERVING."""
+        await self.servicer.set(LIVENESS, HealthCheckResponse.SERVING)
+        await self._publish(ready=False)
+
+    async def watch(self) -> None:
+        """Probe for ever."""
+        while True:
+            try:
+                await self._probe.check()
+            except Exception as error:
+                self._failures += 1
+                # One failure can be a hiccup; a second one is a state.
+                if self._failures >= 2 and self._ready is not False:
+                    log.warning("not ready: %s", error or type(error).__name__)
+                    await self._publish(ready=False)
+            else:
+                self._failures = 0
+                if not self._ready:
+                    log.info("ready")
+                    await self._publish(ready=True)
+            await asyncio.sleep(self._interval)
+
+    async def drain(self) -> None:
+        """Publish NOT_SERVING, for good."""
+        await self.servicer.enter_graceful_shutdown()
+
+    async def _publish(self, *, ready: bool) -> None:
+        self._ready = ready
+        state = HealthCheckResponse.SERVING if ready else HealthCheckResponse.NOT_SERVING
+        for name in self._names:
+            await self.servicer.set(name, state)

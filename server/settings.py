@@ -1,0 +1,75 @@
+"""Everything that can be set, in one frozen object."""
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+
+from domain.aggregate import DEFAULT_LIMITS
+from domain.limits import Limits
+
+
+class SettingsRefused(Exception):
+    """These settings cannot be served; the message says which and why, for people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How to serve. `featom serve --help` describes each setting."""
+
+    listen: str = "127.0.0.1:50051"
+    dsn: str | None = None
+    """None: run a PostgreSQL of our own in `data_dir`."""
+    data_dir: Path = Path("data")
+    allow_insecure: bool = False
+    log_level: str = "info"
+    lanes: int = 4
+    readers: int = 2
+    max_waiting: int = 8_192
+    max_message_bytes: int = 4 * 1_024 * 1_024
+    statement_timeout: float = 10.0
+    request_id_hours: float = 24.0
+    probe_interval: float = 0.5
+    drain_delay: float = 0.0
+    drain_grace: float = 20.0
+    max_connection_age: float = 120.0
+    limits: Limits = DEFAULT_LIMITS
+
+    def __post_init__(self) -> None:
+        """Raises SettingsRefused, naming everything that is wrong."""
+        problems = [
+            f"{name} must be more than 0, not {getattr(self, name)}"
+            for name in _POSITIVE
+            if getattr(self, name) <= 0
+        ]
+        host, _, port = self.listen.rpartition(":")
+        if not host or not port.isdigit() or int(port) > 65_535:
+            problems.append(f"listen must be HOST:PORT, not {self.listen!r}")
+        elif not self.allow_insecure and not _is_loopback(host):
+            problems.append(
+                f"listening on {host} offers everything to everyone who can reach it, unencrypted:"
+                " allow_insecure must say that this is meant"
+            )
+        if problems:
+            raise SettingsRefused("; ".join(problems))
+
+
+_POSITIVE = (
+    "lanes",
+    "readers",
+    "max_waiting",
+    "max_message_bytes",
+    "statement_timeout",
+    "request_id_hours",
+    "probe_interval",
+    "drain_grace",
+    "max_connection_age",
+)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

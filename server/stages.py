@@ -1,0 +1,81 @@
+"""What happens around every handler, in one declared order.
+
+grpc's own interceptors run for each call anew and see no error that a stream raises; a stage is put
+around its handler once, when the server starts.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+from google.protobuf.message import DecodeError
+from grpc_status import rpc_status
+
+from domain.errors import FeatomError, FieldViolation, InvalidValue, MessageTooLarge
+from server.call import REQUEST_ID_HEADER, Call
+from server.errors import to_status
+
+Handler: TypeAlias = Callable[[Call], Awaitable[bytes]]
+Stage: TypeAlias = Callable[[Handler], Handler]
+
+log = logging.getLogger(__name__)
+access_log = logging.getLogger("featom.access")
+
+
+def access_logged(handler: Handler) -> Handler:
+    """Log each call that fails, and with the level DEBUG each call."""
+
+    async def logged(call: Call) -> bytes:
+        try:
+            return await handler(call)
+        finally:
+            level = logging.INFO if call.code.value[0] else logging.DEBUG
+            if access_log.isEnabledFor(level):
+                what = (call.request_id, call.method, call.code.name, call.context.peer())
+                access_log.log(level, "%s %s %s %s", *what)
+
+    return logged
+
+
+def with_errors(handler: Handler) -> Handler:
+    """Answer an error with its status and details; the cause of an internal one is logged only."""
+
+    async def answered(call: Call) -> bytes:
+        try:
+            return await handler(call)
+        except Exception as error:
+            call.code, status = to_status(error, call.request_id)
+            if not isinstance(error, FeatomError):
+                log.exception("%s %s failed", call.request_id, call.method)
+            described = rpc_status.to_status(status)
+            metadata = (*described.trailing_metadata, (REQUEST_ID_HEADER, call.request_id))
+            await call.context.abort(call.code, status.message, metadata)
+            raise  # abort does not return
+
+    return answered
+
+
+def limited_to(max_bytes: int) -> Stage:
+    """Refuse messages over a size, with details that grpc's own refusal does not have."""
+
+    def stage(handler: Handler) -> Handler:
+        async def limited(call: Call) -> bytes:
+            if len(call.request) > max_bytes:
+                raise MessageTooLarge("bytes in a message", max_bytes, len(call.request))
+            try:
+                return await handler(call)
+            except DecodeError as error:
+                # grpc would answer a request that does not parse with INTERNAL.
+                violation = FieldViolation("", f"is not a message of this method: {error}")
+                raise InvalidValue([violation]) from error
+
+        return limited
+
+    return stage
+
+
+def surround(handler: Handler, stages: Sequence[Stage]) -> Handler:
+    """Put the first stage outermost."""
+    for stage in reversed(stages):
+        handler = stage(handler)
+    return handler

@@ -78,7 +78,7 @@ def _float_problem(content: Any) -> str | None:
     if not math.isfinite(content):
         return "must be finite"
     try:
-        struct.pack("f", content)
+        struct.pack("<f", content)  # the native one makes it infinite
     except OverflowError:
         return "must fit into 32 bits"
     return None

@@ -114,8 +114,10 @@ def _keys_violations(keys: Iterable[EntityKey]) -> Violations:
     for index, (entity_type, entity_id) in enumerate(keys):
         if entity_type not in type_problems:
             type_problems[entity_type] = entity_type_problem(entity_type)
-        violations.note(f"keys[{index}].entity_type", type_problems[entity_type])
-        violations.note(f"keys[{index}].entity_id", entity_id_problem(entity_id))
+        if problem := type_problems[entity_type]:
+            violations.note(f"keys[{index}].entity_type", problem)
+        if problem := entity_id_problem(entity_id):
+            violations.note(f"keys[{index}].entity_id", problem)
     return violations
 
 

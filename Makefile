@@ -37,6 +37,11 @@ check: $(READY) ## Check format, lint, types, import rules and the contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	cd protos && ../$(BIN)/buf format --diff --exit-code && ../$(BIN)/buf lint
+	@# The contract is also the stored form: since the last commit on main it may only have grown.
+	@if git cat-file -e main:protos/buf.yaml 2>/dev/null; then \
+		echo "buf breaking against main"; \
+		$(BIN)/buf breaking protos --against "$$(git rev-parse --git-common-dir)#format=git,branch=main,subdir=protos"; \
+	fi
 	$(BIN)/python protos/generate.py --check
 
 .PHONY: fix
@@ -49,13 +54,19 @@ fix: $(READY) ## Format the code and mend what the linter can
 generate: $(READY) ## Generate the Python code of the contract anew
 	$(BIN)/python protos/generate.py
 
+.PHONY: torture
+torture: $(READY) ## Kill, pause, cut off and cancel for half an hour, and check every promise
+	$(BIN)/python -m tests.consistency.torture
+
 .PHONY: demo
 demo: $(READY) ## Replay real flights through the server; FLIGHTS=all for all 336,776
 	$(BIN)/python -m examples.flights --flights $(or $(FLIGHTS),20000)
 
 .PHONY: bench
-bench: $(READY) ## Measure, side by side, and write the table of benchmarks/README.md
-	$(BIN)/python -m benchmarks
+bench: $(READY) ## Measure, side by side, and write the tables of benchmarks/README.md; PARTS=writes for a part
+	@for part in $(or $(PARTS),reads writes growth profile); do \
+		$(BIN)/python -m benchmarks$$(test $$part = reads || echo .$$part) || exit 1; \
+	done
 
 # uv resolves for every platform at once; no address of an index gets into the file.
 .PHONY: lock

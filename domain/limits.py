@@ -10,7 +10,7 @@ class Limits:
     features: int = 1_000
     """Features of an aggregate."""
     state_bytes: int = 1_048_576
-    """The size of an aggregate, in bytes as `domain.size` estimates them."""
+    """The size of an aggregate, in bytes as `domain.feature` estimates them."""
     updates: int = 1_000
     """Feature updates in one request."""
     batch_keys: int = 1_000

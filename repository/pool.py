@@ -48,6 +48,7 @@ class Pool:
         self, dsn: str, isolation: dict[str, str], *, size: int, statement_timeout: float
     ) -> None:
         """`statement_timeout` in seconds: PostgreSQL gives up then, and a little later we do."""
+        self._size = size
         self._timeout = statement_timeout + 1.0
         self._pool = asyncpg.create_pool(
             dsn,
@@ -82,15 +83,18 @@ class Pool:
 
     async def read(self, sql: str, *arguments: object) -> list[Record]:
         """Run a statement that only reads. Raises DatabaseUnavailable."""
-        try:
-            return await self.run(lambda connection: connection.fetch(sql, *arguments))
-        except (AnswerLost, TransactionAborted) as failure:
-            # A connection that broke while it was idle is found out only by using it.
-            log.info("reading again: %s", failure.__cause__)
-        try:
-            return await self.run(lambda connection: connection.fetch(sql, *arguments))
-        except (AnswerLost, TransactionAborted) as failure:
-            raise DatabaseUnavailable from failure
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + self._timeout
+        broken = 0
+        while True:
+            try:
+                return await self.run(lambda connection: connection.fetch(sql, *arguments))
+            except (AnswerLost, TransactionAborted) as failure:
+                # Of connections that broke while they were idle, each is found out by using it.
+                broken += 1
+                if broken > self._size or loop.time() > latest:
+                    raise DatabaseUnavailable from failure
+                log.info("reading again: %s", failure.__cause__)
 
     async def run(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
         """Run `work`, one transaction at most, on a connection of its own.

@@ -42,6 +42,8 @@ class ReadCoalescer:
 
     async def read(self, keys: Sequence[EntityKey]) -> Found:
         """Read every key in one snapshot. See domain.ports.AggregateReader."""
+        if not keys:
+            return []
         if len(self._waiting) >= self._max_waiting:
             raise Overloaded
         answer: asyncio.Future[Found] = asyncio.get_running_loop().create_future()

@@ -12,6 +12,7 @@ from domain.instant import EARLIEST, LATEST
 from domain.operations import Append, Increment, Maximum, Minimum, Operation, Remove, SetValue
 from domain.update import FeatureUpdate
 from domain.values import INT64_MAX, INT64_MIN, FeatureValue, ValueKind
+from tests.samples import another, sample, value
 
 ANY_INSTANT: Final = st.integers(EARLIEST, LATEST)
 
@@ -58,15 +59,13 @@ ANY_NAME: Final = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.:-]{0,9}", fullmatch=True
 # Few names, kinds and times, so that updates meet what earlier ones left.
 FEW_NAMES: Final = st.sampled_from("abcd")
 FEW_INSTANTS: Final = st.integers(0, 9).map(lambda number: number * 3_000)
-_FEW_VALUES: Final = st.one_of(
-    st.sampled_from([0, 1, -3, INT64_MAX, INT64_MIN]).map(
-        lambda number: FeatureValue(ValueKind.INT64, number)
-    ),
-    st.sampled_from([0.0, 1.5, 1.7e308]).map(lambda number: FeatureValue(ValueKind.DOUBLE, number)),
-    st.sampled_from([(), (1,), (2, 3)]).map(
-        lambda numbers: FeatureValue(ValueKind.INT64_LIST, numbers)
-    ),
-    ANY_VALUE,
+_FEW_VALUES: Final = st.sampled_from(
+    [
+        *map(value, (0, 1, -3, INT64_MAX, INT64_MIN, 0.0, 1.5, 1.7e308)),
+        *(FeatureValue(ValueKind.INT64_LIST, numbers) for numbers in ((), (1,), (2, 3))),
+        *map(sample, ValueKind),
+        *map(another, ValueKind),
+    ]
 )
 _OPERATIONS: Final[SearchStrategy[Operation]] = st.one_of(
     st.builds(SetValue, _FEW_VALUES),

@@ -4,8 +4,10 @@
 -- name: read_for_update
 -- Reads the rows that a batch is about, before its transaction, at READ COMMITTED: a probe for an
 -- absent key inside a SERIALIZABLE transaction would lock an index page shared with strangers.
--- One row comes back for each key, in any order.
-SELECT k.ordinal, a.xmin, a.version, a.uid, a.state, e.epoch, statement_timestamp() AS now
+-- One row comes back for each key, in any order. `now` is told after the snapshot was taken, so it
+-- is later than every change in it. The time of the statement is not, and an aggregate that was
+-- deleted has no row to say when its last change was.
+SELECT k.ordinal, a.xmin, a.version, a.uid, a.state, e.epoch, clock_timestamp() AS now
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k (entity_type, entity_id, ordinal)
 CROSS JOIN store_epoch AS e
 LEFT JOIN aggregates AS a
@@ -15,7 +17,7 @@ LEFT JOIN aggregates AS a
 -- The same, and in the same snapshot which request ids are known, no older than $6: rows with a
 -- fingerprint, numbered as $3 to $5. The first outcome is the one that counts.
 SELECT
-    k.ordinal, a.xmin, a.version, a.uid, a.state, e.epoch, statement_timestamp() AS now,
+    k.ordinal, a.xmin, a.version, a.uid, a.state, e.epoch, clock_timestamp() AS now,
     NULL::bytea AS fingerprint, NULL::bytea AS outcome, NULL::timestamptz AS commit_time
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k (entity_type, entity_id, ordinal)
 CROSS JOIN store_epoch AS e

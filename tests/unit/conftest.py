@@ -2,5 +2,5 @@
 
 from hypothesis import settings
 
-settings.register_profile("featom", deadline=None, max_examples=100)
+settings.register_profile("featom", deadline=None, max_examples=100, report_multiple_bugs=False)
 settings.load_profile("featom")

@@ -59,7 +59,8 @@ CREATE TABLE store_epoch (
 """
 
 # Partitions are made ahead, and attached rather than created in place: that does not lock out
-# writers. A row for which none was made goes to the default partition, so writing never stops.
+# writers. A row for which none was made goes to the default partition, so writing never stops; a
+# partition that is made later takes it over.
 MAKE_PARTITION: Final = """
 CREATE FUNCTION make_partition(parent text, unit text, starting timestamptz)
 RETURNS void LANGUAGE plpgsql AS $$
@@ -72,6 +73,13 @@ BEGIN
         RETURN;
     END IF;
     EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', partition, parent);
+    EXECUTE format('LOCK TABLE %I IN SHARE ROW EXCLUSIVE MODE', parent || '_default');
+    EXECUTE format(
+        'WITH early AS (DELETE FROM %I WHERE commit_time >= %L AND commit_time < %L RETURNING *)'
+        ' INSERT INTO %I SELECT * FROM early',
+        parent || '_default', lower_bound AT TIME ZONE 'UTC', upper_bound AT TIME ZONE 'UTC',
+        partition
+    );
     EXECUTE format(
         'ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
         parent, partition, lower_bound AT TIME ZONE 'UTC', upper_bound AT TIME ZONE 'UTC'

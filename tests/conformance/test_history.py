@@ -1,0 +1,115 @@
+"""What domain.ports.AggregateReader promises of the past."""
+
+import pytest
+
+from domain.entity_key import EntityKey
+from domain.instant import LATEST, MICROSECOND
+from domain.ports import AtCommitTime, AtEventTime, AtVersion
+from domain.update import Deletion
+from featom.v1.aggregate_pb2 import FeatureAggregate
+from repository.row import KEYFRAME_INTERVAL
+from tests.conformance.conftest import Repository
+from tests.conformance.reading import current, features, message_of, past_features
+from tests.samples import add, put, remove, update
+
+
+async def test_every_version_is_read_as_it_was(repository: Repository, key: EntityKey) -> None:
+    """Across keyframes, with values that were removed, late or unchanged in between."""
+    served: list[FeatureAggregate] = []
+    for number in range(2 * KEYFRAME_INTERVAL + 5):
+        items = [add("sum", 1), put(f"f{number % 7}", number)]
+        if number % 5 == 0:
+            items.append(remove(f"f{(number + 3) % 7}"))
+        outcome = await repository.update(update(*items, key=key, return_aggregate=True))
+        await repository.update(update(put("sum", 0, 1), remove("none"), key=key))
+        served.append(FeatureAggregate.FromString(outcome.state or b""))
+    for version, state in enumerate(served, start=1):
+        past = await repository.read_past(key, AtVersion(version))
+        assert past is not None
+        assert past.version == version
+        assert message_of(past) == state
+
+
+@pytest.mark.parametrize("version", [-1, 0, 4, 2**62])
+async def test_a_version_that_never_was_is_not_found(
+    repository: Repository, key: EntityKey, version: int
+) -> None:
+    for _ in range(3):
+        await repository.update(update(add("f", 1), key=key))
+    assert await repository.read_past(key, AtVersion(version)) is None
+
+
+async def test_at_a_commit_time_the_version_of_that_time_is_read(
+    repository: Repository, key: EntityKey
+) -> None:
+    outcomes = [await repository.update(update(add("f", 1), key=key)) for _ in range(5)]
+    for version, outcome in enumerate(outcomes, start=1):
+        at = outcome.update_time
+        assert await past_features(repository, key, AtCommitTime(at)) == {"f": version}
+        before = await past_features(repository, key, AtCommitTime(at - 1))
+        assert before == ({"f": version - 1} if version > 1 else None)
+    assert await past_features(repository, key, AtCommitTime(LATEST)) == {"f": 5}
+    assert await past_features(repository, key, AtCommitTime(0)) is None
+
+
+async def test_a_commit_time_between_two_microseconds_counts_as_the_earlier(
+    repository: Repository, key: EntityKey
+) -> None:
+    outcome = await repository.update(update(put("f", 1), key=key))
+    point = AtCommitTime(outcome.update_time + MICROSECOND - 1)
+    assert await past_features(repository, key, point) == {"f": 1}
+
+
+async def test_at_an_event_time_late_events_are_in_their_place(
+    repository: Repository, key: EntityKey
+) -> None:
+    for content, event_time in ((1, 10), (3, 30), (2, 20), (4, 40)):
+        await repository.update(update(put("f", content, event_time), key=key))
+    await repository.update(update(put("g", 1, 25), key=key))
+    expected = {9: None, 10: {"f": 1}, 19: {"f": 1}, 20: {"f": 2}, 24: {"f": 2}}
+    expected |= {25: {"f": 2, "g": 1}, 30: {"f": 3, "g": 1}, LATEST: {"f": 4, "g": 1}}
+    for event_time, found in expected.items():
+        assert await past_features(repository, key, AtEventTime(event_time)) == found
+
+
+async def test_at_an_event_time_a_removal_counts_from_its_commit(
+    repository: Repository, key: EntityKey
+) -> None:
+    await repository.update(update(put("f", 1, 10), put("g", 1, 10), key=key))
+    removed = await repository.update(update(remove("f", 20), key=key))
+    before, after = AtEventTime(removed.update_time - 1), AtEventTime(removed.update_time)
+    assert await past_features(repository, key, before) == {"f": 1, "g": 1}
+    assert await past_features(repository, key, after) == {"g": 1}
+
+
+async def test_what_was_never_written_has_no_past(repository: Repository, key: EntityKey) -> None:
+    for point in (AtVersion(1), AtCommitTime(LATEST), AtEventTime(LATEST)):
+        assert await repository.read_past(key, point) is None
+
+
+async def test_what_was_deleted_has_no_past_here(repository: Repository, key: EntityKey) -> None:
+    await repository.update(update(put("f", 1), key=key))
+    await repository.delete(Deletion(key=key))
+    for point in (AtVersion(1), AtCommitTime(LATEST), AtEventTime(LATEST)):
+        assert await repository.read_past(key, point) is None
+
+
+async def test_an_incarnation_has_a_past_of_its_own(repository: Repository, key: EntityKey) -> None:
+    first = await repository.update(update(put("f", 1, 10), put("old", 1, 10), key=key))
+    await repository.delete(Deletion(key=key))
+    await repository.update(update(put("f", 2, 20), key=key))
+    await repository.update(update(put("f", 3, 30), key=key))
+    assert await past_features(repository, key, AtVersion(1)) == {"f": 2}
+    assert await past_features(repository, key, AtCommitTime(first.update_time)) is None
+    assert await past_features(repository, key, AtEventTime(10)) is None
+    assert await past_features(repository, key, AtEventTime(20)) == {"f": 2}
+
+
+async def test_the_newest_version_of_the_past_is_the_present(
+    repository: Repository, key: EntityKey
+) -> None:
+    for _ in range(KEYFRAME_INTERVAL):
+        await repository.update(update(add("f", 1), key=key))
+    now = await current(repository, key)
+    assert await repository.read_past(key, AtVersion(now.version)) == now
+    assert features(now) == {"f": KEYFRAME_INTERVAL}

@@ -1,0 +1,113 @@
+"""What domain.ports.AggregateWriter promises of updates that are made together."""
+
+import asyncio
+import math
+from uuid import uuid4
+
+import pytest
+
+from domain.entity_key import EntityKey
+from domain.errors import InvalidValue, RequestIdReused, StaleEtag
+from domain.update import Update, UpdateBatch
+from tests.conformance.conftest import Repository
+from tests.conformance.reading import features
+from tests.samples import add, put, update
+
+
+@pytest.fixture
+def keys(entity_type: str) -> list[EntityKey]:
+    return [EntityKey(entity_type, each) for each in "abc"]
+
+
+def together(*updates: Update, **rest: object) -> UpdateBatch:
+    return UpdateBatch(updates=updates, **rest)  # type: ignore[arg-type]
+
+
+async def test_updates_of_many_entities_are_made_together(
+    repository: Repository, keys: list[EntityKey]
+) -> None:
+    outcome = await repository.update_batch(
+        together(*(update(put("f", number), key=key) for number, key in enumerate(keys)))
+    )
+    assert [each.version for each in outcome.outcomes] == [1, 1, 1]
+    assert not outcome.replayed
+    found = await repository.read(keys)
+    assert list(map(features, found)) == [{"f": 0}, {"f": 1}, {"f": 2}]
+    assert [each.etag for each in outcome.outcomes] == [each.etag for each in found if each]
+
+
+async def test_if_one_update_fails_none_is_made_and_each_that_fails_is_named(
+    repository: Repository, keys: list[EntityKey]
+) -> None:
+    await repository.update(update(put("f", "x"), key=keys[1]))
+    before = await repository.read(keys)
+    with pytest.raises(InvalidValue) as refused:
+        await repository.update_batch(
+            together(
+                update(put("f", 1), key=keys[0]),
+                update(put("f", 1), key=keys[1]),
+                update(put("g", 1), put("f", math.nan), key=keys[2]),
+            )
+        )
+    assert [violation.field for violation in refused.value.violations] == [
+        "updates[1].updates[0].set",
+        "updates[2].updates[1].set",
+    ]
+    assert await repository.read(keys) == before
+
+
+async def test_one_stale_etag_stops_them_all(repository: Repository, keys: list[EntityKey]) -> None:
+    read = await repository.update(update(put("f", 1), key=keys[0]))
+    await repository.update(update(put("f", 2), key=keys[0]))
+    before = await repository.read(keys)
+    with pytest.raises(StaleEtag):
+        await repository.update_batch(
+            together(
+                update(put("f", 3), key=keys[1]), update(put("f", 3), key=keys[0], etag=read.etag)
+            )
+        )
+    assert await repository.read(keys) == before
+
+
+async def test_one_entity_may_be_updated_more_than_once(
+    repository: Repository, keys: list[EntityKey]
+) -> None:
+    outcome = await repository.update_batch(
+        together(*(update(add("f", number), key=keys[number % 2]) for number in range(6)))
+    )
+    assert [each.version for each in outcome.outcomes] == [1, 1, 2, 2, 3, 3]
+    found = await repository.read(keys)
+    assert list(map(features, found)) == [{"f": 0 + 2 + 4}, {"f": 1 + 3 + 5}, None]
+
+
+async def test_a_repeated_batch_is_applied_once(
+    repository: Repository, keys: list[EntityKey]
+) -> None:
+    request_id = uuid4()
+    batch = together(
+        *(update(add("f", 1), key=key) for key in keys), request_id=request_id, fingerprint=b"1"
+    )
+    first = await repository.update_batch(batch)
+    again = await repository.update_batch(batch)
+    assert again.replayed
+    assert [each.version for each in again.outcomes] == [each.version for each in first.outcomes]
+    assert list(map(features, await repository.read(keys))) == [{"f": 1}] * 3
+    with pytest.raises(RequestIdReused):
+        await repository.update_batch(
+            together(update(add("f", 1), key=keys[2]), request_id=request_id, fingerprint=b"2")
+        )
+
+
+async def test_batches_and_updates_of_the_same_entities_lose_nothing(
+    repository: Repository, keys: list[EntityKey]
+) -> None:
+    async def both(number: int) -> None:
+        if number % 2:
+            await repository.update_batch(
+                together(*(update(add("f", 1), key=key) for key in keys[:: (-1) ** number]))
+            )
+        else:
+            await asyncio.gather(*(repository.update(update(add("f", 1), key=key)) for key in keys))
+
+    await asyncio.gather(*map(both, range(40)))
+    assert list(map(features, await repository.read(keys))) == [{"f": 40}] * 3

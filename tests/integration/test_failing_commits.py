@@ -1,0 +1,232 @@
+"""Commits that fail, and commits whose answer is lost: nothing false is ever acknowledged."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import pytest
+
+from domain.entity_key import EntityKey
+from domain.errors import CommitUnknown, Corrupted
+from domain.update import Deletion, UpdateBatch
+from tests.conformance.reading import current_features
+from tests.integration.meddling import (
+    Session,
+    meddled_repository_on,
+    repository_on,
+)
+from tests.samples import add, put, remove, update
+
+# A sequence keeps its count through rollbacks.
+FAIL_AT_COMMIT = """
+CREATE SEQUENCE {name}_commits;
+CREATE FUNCTION {name}_fails() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.entity_type = '{name}' AND nextval('{name}_commits') <= {times} THEN
+        {failure};
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE CONSTRAINT TRIGGER {name}_fails AFTER INSERT OR UPDATE ON aggregates
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {name}_fails();
+"""
+SUCCEED_AGAIN = """
+DROP TRIGGER {name}_fails ON aggregates;
+DROP FUNCTION {name}_fails;
+DROP SEQUENCE {name}_commits;
+"""
+CHANGES = "SELECT count(*) FROM changes WHERE entity_type = $1"
+
+
+@asynccontextmanager
+async def failing_commits(
+    session: Session, key: EntityKey, failure: str, times: int
+) -> AsyncIterator[None]:
+    """The next commits of this entity type fail, `times` of them."""
+    await session.execute(FAIL_AT_COMMIT.format(name=key[0], failure=failure, times=times))
+    try:
+        yield
+    finally:
+        await session.execute(SUCCEED_AGAIN.format(name=key[0]))
+
+
+def error(sqlstate: str) -> str:
+    return f"RAISE EXCEPTION 'not this time' USING ERRCODE = '{sqlstate}'"
+
+
+@pytest.mark.parametrize("sqlstate", ["40001", "40P01", "55P03", "23505"])
+async def test_a_transaction_that_lost_at_commit_is_run_again(
+    shared_database: str, session: Session, key: EntityKey, sqlstate: str
+) -> None:
+    async with (
+        failing_commits(session, key, error(sqlstate), times=3),
+        repository_on(shared_database) as repository,
+    ):
+        outcome = await repository.update(update(add("f", 1), key=key))
+        assert outcome.version == 1
+        assert await session.fetchval(f"SELECT last_value FROM {key[0]}_commits") == 4
+        assert await session.fetchval(CHANGES, key[0]) == 1
+        assert await current_features(repository, key) == {"f": 1}
+
+
+@pytest.mark.parametrize("sqlstate", ["P0001", "23514", "XX000"])
+async def test_an_error_at_commit_is_never_acknowledged(
+    shared_database: str, session: Session, key: EntityKey, sqlstate: str
+) -> None:
+    async with (
+        failing_commits(session, key, error(sqlstate), times=1),
+        repository_on(shared_database) as repository,
+    ):
+        with pytest.raises(Corrupted):
+            await repository.update(update(add("f", 1), key=key))
+        assert await repository.read([key]) == [None]
+        assert await session.fetchval(CHANGES, key[0]) == 0
+        assert (await repository.update(update(add("f", 1), key=key))).version == 1
+
+
+async def test_an_error_at_commit_fails_only_the_command_that_is_to_blame(
+    shared_database: str, session: Session, key: EntityKey
+) -> None:
+    keys = [key._replace(entity_id=f"c-{number}") for number in range(10)]
+    blamed = f"IF NEW.entity_id = 'c-7' THEN {error('23514')}; END IF"
+    async with (
+        failing_commits(session, key, blamed, times=10_000),
+        repository_on(shared_database) as repository,
+    ):
+        answers = await asyncio.gather(
+            *(repository.update(update(put("f", 1), key=each)) for each in keys),
+            return_exceptions=True,
+        )
+        assert isinstance(answers.pop(7), Corrupted)
+        assert not any(isinstance(answer, BaseException) for answer in answers)
+        assert len(await repository.list_aggregates(key[0], "", 20)) == 9
+
+
+@pytest.mark.parametrize(
+    "failure", [error("53100"), error("57014"), "PERFORM pg_terminate_backend(pg_backend_pid())"]
+)
+async def test_a_connection_that_breaks_before_the_commit_is_looked_up_and_tried_again(
+    shared_database: str, session: Session, key: EntityKey, failure: str
+) -> None:
+    async with (
+        failing_commits(session, key, failure, times=2),
+        repository_on(shared_database) as repository,
+    ):
+        outcome = await repository.update(update(add("f", 1), key=key))
+        assert (outcome.version, outcome.replayed) == (1, False)
+        assert await session.fetchval(CHANGES, key[0]) == 1
+        assert await current_features(repository, key) == {"f": 1}
+
+
+async def test_a_commit_that_stays_unknown_until_the_deadline_is_said_to_be_unknown(
+    shared_database: str, session: Session, key: EntityKey
+) -> None:
+    async with (
+        failing_commits(session, key, error("53100"), times=10_000),
+        repository_on(shared_database) as repository,
+    ):
+        deadline = asyncio.get_running_loop().time() + 0.3
+        with pytest.raises(CommitUnknown):
+            await repository.update(update(add("f", 1), key=key), deadline)
+        assert await repository.read([key]) == [None]
+
+
+async def test_a_commit_whose_answer_was_lost_is_found_and_not_repeated(
+    shared_database: str, key: EntityKey
+) -> None:
+    async with meddled_repository_on(shared_database) as (repository, pool):
+        pool.lost_answers = 1
+        made = await repository.update(update(add("f", 1), put("late", 1, 20), key=key))
+        pool.lost_answers = 1
+        changed = await repository.update(update(add("f", 1), put("late", 2, 10), key=key))
+        assert (made.version, made.replayed) == (1, False)
+        assert (changed.version, changed.stale_features) == (2, ("late",))
+        assert await current_features(repository, key) == {"f": 2, "late": 1}
+
+
+async def test_each_command_of_a_batch_whose_answer_was_lost_gets_its_first_answer(
+    shared_database: str, key: EntityKey
+) -> None:
+    async with meddled_repository_on(shared_database) as (repository, pool):
+        await repository.update(update(put("text", "x"), key=key))
+        pool.lost_answers = 1
+        answers = await asyncio.gather(
+            *(repository.update(update(add("f", 1), key=key)) for _ in range(5)),
+            repository.update(update(add("text", 1), key=key)),
+            repository.update(update(add("f", 1), key=key)),
+            return_exceptions=True,
+        )
+        versions = [getattr(answer, "version", None) for answer in answers]
+        assert versions == [2, 3, 4, 5, 6, None, 7]
+        assert await current_features(repository, key) == {"text": "x", "f": 6}
+
+
+@pytest.mark.parametrize("erase_history", [False, True])
+async def test_a_deletion_whose_answer_was_lost_is_found_and_not_repeated(
+    shared_database: str, key: EntityKey, erase_history: bool
+) -> None:
+    async with meddled_repository_on(shared_database) as (repository, pool):
+        await repository.update(update(put("f", 1), key=key))
+        pool.lost_answers = 1
+        outcome = await repository.delete(Deletion(key=key, erase_history=erase_history))
+        assert (outcome.version, outcome.replayed) == (2, False)
+        assert await repository.read([key]) == [None]
+
+
+async def test_a_batch_across_entities_whose_answer_was_lost_is_found_and_not_repeated(
+    shared_database: str, key: EntityKey
+) -> None:
+    keys = [key, key._replace(entity_id="c-2")]
+    async with meddled_repository_on(shared_database) as (repository, pool):
+        pool.lost_answers = 1
+        outcome = await repository.update_batch(
+            UpdateBatch(updates=tuple(update(add("f", 1), key=each) for each in keys))
+        )
+        assert [each.version for each in outcome.outcomes] == [1, 1]
+        assert [await current_features(repository, each) for each in keys] == [{"f": 1}] * 2
+
+
+async def test_a_request_that_changed_nothing_and_whose_answer_was_lost_is_known(
+    shared_database: str, key: EntityKey
+) -> None:
+    asked = update(remove("none"), key=key, request_id=uuid4(), fingerprint=b"1")
+    async with meddled_repository_on(shared_database) as (repository, pool):
+        await repository.update(update(put("f", 1), key=key))
+        pool.lost_answers = 1
+        assert (await repository.update(asked)).version == 1
+        assert (await repository.update(asked)).replayed
+
+
+async def test_connections_that_broke_while_they_were_idle_are_replaced(
+    shared_database: str, session: Session, key: EntityKey
+) -> None:
+    async with repository_on(shared_database) as repository:
+        await repository.update(update(add("f", 1), key=key))
+        await repository.read([key])
+        ended = await session.fetchval(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+            " WHERE application_name = 'featom' AND datname = current_database()"
+        )
+        assert ended >= 2
+        assert await current_features(repository, key) == {"f": 1}
+        assert (await repository.update(update(add("f", 1), key=key))).version == 2
+
+
+async def test_a_closed_repository_leaves_no_connection(
+    shared_database: str, session: Session, key: EntityKey
+) -> None:
+    for _ in range(5):
+        async with repository_on(shared_database) as repository:
+            await repository.update(update(add("f", 1), key=key))
+            await repository.read([key])
+    for _ in range(50):
+        left = await session.fetchval(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE application_name = 'featom' AND datname = current_database()"
+        )
+        if not left:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"{left} connections are left")

@@ -1,0 +1,188 @@
+"""The schema: how rows are stored, and how partitions come and go."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from domain.entity_key import EntityKey
+from domain.update import Deletion
+from repository.postgres import PostgresOptions
+from tests.conformance.reading import current_features
+from tests.integration.meddling import Session, repository_on, session_on
+from tests.samples import REQUEST_ID, add, put, update
+
+A_DAY = timedelta(days=1)
+
+
+@pytest.fixture
+async def own(database: str) -> AsyncIterator[Session]:
+    """A session on a database of the test's own."""
+    async with session_on(database) as opened:
+        yield opened
+
+
+async def partitions(session: Session, table: str) -> list[str]:
+    rows = await session.fetch(
+        "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = $1::text::regclass"
+        " ORDER BY 1",
+        table,
+    )
+    return [row[0] for row in rows]
+
+
+def days(table: str, first: int, last: int) -> list[str]:
+    """The names of the partitions of these days, counted from today."""
+    today = datetime.now(UTC)
+    return [f"{table}_{today + number * A_DAY:%Y%m%d}" for number in range(first, last + 1)]
+
+
+async def remember_request(session: Session, when: timedelta) -> None:
+    """Store a request id as of a time, counted from now."""
+    await session.execute(
+        "INSERT INTO requests VALUES ('t', 'x', gen_random_uuid(), now() + $1::interval, '', NULL)",
+        when,
+    )
+
+
+async def maintain(session: Session, keep_requests: timedelta = A_DAY) -> None:
+    await session.execute("SELECT maintain_partitions(keep_requests => $1)", keep_requests)
+
+
+async def partitions_with_rows(session: Session) -> list[str]:
+    rows = await session.fetch("SELECT DISTINCT tableoid::regclass::text FROM requests ORDER BY 1")
+    return [row[0] for row in rows]
+
+
+async def test_states_are_stored_as_they_are_served(session: Session) -> None:
+    assert (
+        await session.fetchval(
+            "SELECT attstorage FROM pg_attribute"
+            " WHERE attrelid = 'aggregates'::regclass AND attname = 'state'"
+        )
+        == b"e"
+    )
+
+
+async def test_a_page_of_aggregates_has_room_for_their_next_versions(session: Session) -> None:
+    options = await session.fetchval(
+        "SELECT reloptions FROM pg_class WHERE oid = 'aggregates'::regclass"
+    )
+    assert options == ["fillfactor=70"]
+
+
+async def test_ids_are_compared_by_code_point(session: Session) -> None:
+    rows = await session.fetch(
+        "SELECT attrelid::regclass::text, attname, attcollation::regcollation::text"
+        " FROM pg_attribute WHERE attname IN ('entity_type', 'entity_id')"
+        " AND attrelid IN ('aggregates'::regclass, 'changes'::regclass, 'requests'::regclass)"
+    )
+    assert len(rows) == 6
+    assert {row[2] for row in rows} == {'"C"'}
+
+
+@pytest.mark.parametrize("table", ["aggregates", "changes", "requests"])
+async def test_every_unique_key_holds_the_entity(session: Session, table: str) -> None:
+    """So that the tables can be distributed by it."""
+    rows = await session.fetch(
+        "SELECT array_agg(a.attname::text) FROM pg_index AS i"
+        " JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)"
+        " WHERE i.indrelid = $1::text::regclass AND i.indisunique GROUP BY i.indexrelid",
+        table,
+    )
+    assert rows
+    assert all({"entity_type", "entity_id"} <= set(row[0]) for row in rows)
+
+
+async def test_partitions_are_made_ahead(own: Session) -> None:
+    assert await partitions(own, "requests") == [*days("requests", 0, 7), "requests_default"]
+    changes = await partitions(own, "changes")
+    assert len(changes) == 4
+    assert changes[-1] == "changes_default"
+    assert changes[0] == f"changes_{datetime.now(UTC):%Y%m}01"
+
+
+async def test_maintaining_partitions_again_changes_nothing(own: Session) -> None:
+    before = await partitions(own, "requests"), await partitions(own, "changes")
+    await maintain(own)
+    assert (await partitions(own, "requests"), await partitions(own, "changes")) == before
+
+
+async def test_expired_partitions_of_requests_are_dropped_and_no_others(own: Session) -> None:
+    for number in range(-5, 0):
+        await own.execute(
+            "SELECT make_partition('requests', 'day', now() + $1::interval)", number * A_DAY
+        )
+        await remember_request(own, number * A_DAY)
+    assert await partitions_with_rows(own) == days("requests", -5, -1)
+    await maintain(own, keep_requests=2 * A_DAY)
+    # A day is kept until the last request of it has expired.
+    assert await partitions_with_rows(own) == days("requests", -2, -1)
+    expected = [*days("requests", -2, 7), "requests_default"]
+    assert await partitions(own, "requests") == expected
+
+
+async def test_changes_are_kept_unless_retention_is_asked_for(own: Session) -> None:
+    await own.execute("SELECT make_partition('changes', 'month', '2001-02-03')")
+    await maintain(own)
+    assert "changes_20010201" in await partitions(own, "changes")
+    await own.execute("SELECT maintain_partitions(keep_requests => '1 day', keep_changes => '1 y')")
+    assert "changes_20010201" not in await partitions(own, "changes")
+
+
+async def test_a_row_without_a_partition_of_its_own_is_stored_all_the_same(own: Session) -> None:
+    await remember_request(own, 20 * A_DAY)
+    assert await partitions_with_rows(own) == ["requests_default"]
+
+
+async def test_a_partition_that_is_made_late_takes_over_the_rows_of_its_time(own: Session) -> None:
+    await own.execute(f"DROP TABLE {', '.join(days('requests', 0, 7))}")
+    for number in (0, 1, 20):
+        await remember_request(own, number * A_DAY)
+    await maintain(own)
+    assert await partitions_with_rows(own) == [*days("requests", 0, 1), "requests_default"]
+    assert await own.fetchval("SELECT count(*) FROM requests") == 3
+
+
+async def test_a_request_is_known_no_longer_than_it_must(
+    shared_database: str, key: EntityKey
+) -> None:
+    options = PostgresOptions(remember_requests=timedelta(microseconds=1))
+    asked = update(add("f", 1), key=key, request_id=REQUEST_ID, fingerprint=b"1")
+    async with repository_on(shared_database, options) as repository:
+        assert not (await repository.update(asked)).replayed
+        assert not (await repository.update(asked)).replayed
+        assert await current_features(repository, key) == {"f": 2}
+
+
+async def test_of_an_erased_history_no_value_is_left(
+    shared_database: str, session: Session, key: EntityKey
+) -> None:
+    kept = key._replace(entity_id="c-2")
+    async with repository_on(shared_database) as repository:
+        for each in (key, kept):
+            updates = (
+                update(put("f", f"secret {number}"), put("late", "secret", 9 - number), key=each)
+                for number in range(70)
+            )
+            await asyncio.gather(*map(repository.update, updates))
+            await repository.delete(Deletion(key=each, erase_history=each is key))
+        assert await holding_secrets(session, kept) == 70
+        assert await holding_secrets(session, key) == 0
+        (deletion,) = await session.fetch(
+            "SELECT version, state FROM changes WHERE entity_type = $1 AND entity_id = $2", *key
+        )
+        assert tuple(deletion) == (71, None)
+
+
+async def holding_secrets(session: Session, key: EntityKey) -> int:
+    """How many rows about an entity hold one of its values."""
+    secret = "position('secret'::bytea in {}) > 0"
+    count: int = await session.fetchval(
+        "SELECT (SELECT count(*) FROM changes WHERE entity_type = $1 AND entity_id = $2"
+        f" AND ({secret.format('change')} OR {secret.format('state')}))"
+        " + (SELECT count(*) FROM aggregates WHERE entity_type = $1 AND entity_id = $2)",
+        *key,
+    )
+    return count

@@ -24,6 +24,7 @@ def fold(state: FeatureAggregate, changes: Iterable[AggregateChange]) -> Feature
         for name, feature in change.features.items():
             state.features[name].CopyFrom(feature)
         state.version = change.version
+        state.entity_type_revision = change.entity_type_revision
         state.update_time.CopyFrom(change.commit_time)
     return state
 

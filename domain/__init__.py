@@ -8,12 +8,13 @@ from domain.feature import Feature
 from domain.instant import Instant
 from domain.limits import Limits
 from domain.operations import Append, Increment, Maximum, Minimum, Operation, Remove, SetValue
-from domain.outcome import DeletionOutcome, Outcome, UpdateOutcome
-from domain.update import Command, Deletion, FeatureUpdate, Update
+from domain.outcome import BatchOutcome, DeletionOutcome, Outcome, UpdateOutcome
+from domain.update import Command, Deletion, FeatureUpdate, Update, UpdateBatch
 from domain.values import FeatureValue, ValueKind
 
 __all__ = [
     "Append",
+    "BatchOutcome",
     "Change",
     "Command",
     "Deletion",
@@ -34,6 +35,7 @@ __all__ = [
     "Remove",
     "SetValue",
     "Update",
+    "UpdateBatch",
     "UpdateOutcome",
     "ValueKind",
     "parse_etag",

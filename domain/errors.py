@@ -3,6 +3,7 @@
     FeatomError
     ├── InvalidValue            the request itself is wrong, whatever is stored
     ├── LimitExceeded           more than the store takes
+    │   └── MessageTooLarge     in bytes, whatever it says
     ├── RuleViolated            the update would break a rule of the entity type
     ├── IncompatibleChange      stored aggregates would break the entity type
     ├── EntityTypeInUse         there are aggregates of it
@@ -53,8 +54,15 @@ class RuleViolation(NamedTuple):
 class FeatomError(Exception):
     """Featom could not do what was asked."""
 
+    place = ""
+    """The path to the part of the request that is to blame, if it is only a part."""
+
     def __init__(self, message: str = "") -> None:
         super().__init__(message or (type(self).__doc__ or "").partition("\n")[0])
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{self.place}: {message}" if self.place else message
 
 
 class InvalidValue(FeatomError):

@@ -6,7 +6,7 @@ three.
 """
 
 import base64
-import binascii
+import re
 import struct
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -15,6 +15,7 @@ _LAYOUT: Final = struct.Struct(">16sIQ")
 _ENCODED_LENGTH: Final = (_LAYOUT.size * 4 + 2) // 3
 ETAG_LENGTH: Final = _ENCODED_LENGTH + 2
 """Every etag has this many characters, all ASCII."""
+_TOKEN: Final = re.compile(f'"([A-Za-z0-9_-]{{{_ENCODED_LENGTH}}})"')
 
 
 class Etag(NamedTuple):
@@ -32,12 +33,9 @@ class Etag(NamedTuple):
 
 def parse_etag(token: str) -> Etag:
     """Read a token. Raises ValueError if it was never an etag."""
-    body = token[1:-1]
-    if len(token) != ETAG_LENGTH or token != f'"{body}"' or not body.isascii():
+    found = _TOKEN.fullmatch(token)
+    if found is None:
         raise ValueError("not an etag of this store")
-    try:
-        packed = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
-    except binascii.Error as error:
-        raise ValueError("not an etag of this store") from error
+    packed = base64.urlsafe_b64decode(found[1] + "=" * (-_ENCODED_LENGTH % 4))
     uid, epoch, version = _LAYOUT.unpack(packed)
     return Etag(UUID(bytes=uid), epoch, version)

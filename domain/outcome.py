@@ -37,4 +37,12 @@ class DeletionOutcome(NamedTuple):
     replayed: bool = False
 
 
-Outcome: TypeAlias = UpdateOutcome | DeletionOutcome
+class BatchOutcome(NamedTuple):
+    """Updates that were all applied together."""
+
+    outcomes: tuple[UpdateOutcome, ...]
+    """One for each update, in order."""
+    replayed: bool = False
+
+
+Outcome: TypeAlias = UpdateOutcome | DeletionOutcome | BatchOutcome

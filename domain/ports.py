@@ -1,5 +1,6 @@
 """What the server needs of storage. Every implementation passes tests/conformance."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 from uuid import UUID
@@ -7,8 +8,8 @@ from uuid import UUID
 from domain.entity_key import EntityKey
 from domain.etag import Etag
 from domain.instant import Instant
-from domain.outcome import DeletionOutcome, UpdateOutcome
-from domain.update import Deletion, Update
+from domain.outcome import BatchOutcome, DeletionOutcome, Outcome, UpdateOutcome
+from domain.update import Command, Deletion, Update, UpdateBatch
 
 
 class StoredAggregate(NamedTuple):
@@ -56,21 +57,31 @@ PointInTime: TypeAlias = AtVersion | AtCommitTime | AtEventTime
 class AggregateWriter(Protocol):
     """Where updates become durable."""
 
-    async def update(self, update: Update, deadline: float | None = None) -> UpdateOutcome:
-        """Commit one update, atomically.
+    def submit(self, command: Command, deadline: float | None = None) -> "asyncio.Future[Outcome]":
+        """Begin to commit one command, atomically; the future has its outcome.
 
-        Must not return before the commit is durable.
-        Must apply updates of one key in the order in which they were given.
-        Must answer a request id that is known for the key with its first outcome, marked as
+        Must not fulfil the future before the commit is durable.
+        Must apply commands that share a key in the order in which they were given.
+        Must answer a request id that is known for one of its keys with its first outcome, marked as
         replayed, and apply it no second time.
-        Must not start after `deadline` (of the event loop's clock). When the caller goes away the
-        update is there whole or not at all.
-        Must raise InvalidValue, LimitExceeded, StaleEtag, RequestIdReused or Unavailable, and must
-        then have changed nothing, except under CommitUnknown.
+        Must not start after `deadline` (of the event loop's clock), nor after the future was
+        cancelled; the command is then there whole or not at all.
+        Must fail the future with InvalidValue, LimitExceeded, StaleEtag, AggregateNotFound,
+        RequestIdReused or Unavailable, and must then have changed nothing, except under
+        CommitUnknown. Must raise Overloaded or Draining at once.
         """
 
+    async def update(self, update: Update, deadline: float | None = None) -> UpdateOutcome:
+        """Submit one update and wait for it."""
+
     async def delete(self, deletion: Deletion, deadline: float | None = None) -> DeletionOutcome:
-        """Commit one deletion, under the rules of `update`. Must raise AggregateNotFound."""
+        """Submit one deletion and wait for it."""
+
+    async def update_batch(self, batch: UpdateBatch, deadline: float | None = None) -> BatchOutcome:
+        """Submit updates that are made together and wait for them.
+
+        The error of a batch names the updates that are to blame: see domain.batch_errors.
+        """
 
 
 class AggregateReader(Protocol):

@@ -1,4 +1,4 @@
-"""What callers ask for: to update one aggregate, or to delete it."""
+"""What callers ask for: to update one aggregate, or several together, or to delete one."""
 
 import re
 from collections.abc import Container, Iterator
@@ -58,7 +58,24 @@ class Deletion:
     actor: str = ""
 
 
-Command: TypeAlias = Update | Deletion
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateBatch:
+    """Updates of many aggregates that are made together or not at all, in the order given."""
+
+    updates: tuple[Update, ...]
+    """None of them has a request id of its own, or is to be validated only."""
+    request_id: UUID | None = None
+    fingerprint: bytes = b""
+
+
+Command: TypeAlias = Update | Deletion | UpdateBatch
+
+
+def keys_of(command: Command) -> tuple[EntityKey, ...]:
+    """The aggregates that a command is about, each once, in the order in which it names them."""
+    if isinstance(command, UpdateBatch):
+        return tuple(dict.fromkeys(update.key for update in command.updates))
+    return (command.key,)
 
 
 def update_violations(

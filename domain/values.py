@@ -96,7 +96,7 @@ def _float_problem(content: Any) -> str | None:
 
 def _single_problem(content: Any) -> str | None:
     try:
-        struct.pack("f", content)
+        struct.pack("<f", content)  # the native one makes it infinite
     except OverflowError:
         return "must fit into 32 bits"
     return None

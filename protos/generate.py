@@ -29,7 +29,7 @@ def generate(target: Path) -> None:
         f"--mypy_out=quiet:{target}",
         f"--mypy_grpc_out=quiet:{target}",
         *(f"--plugin={SCRIPTS / name}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")),
-        *(str(path.relative_to(PROTOS)) for path in sorted(PROTOS.rglob("*.proto"))),
+        *(str(path.relative_to(PROTOS)) for path in sorted(PROTOS.glob("featom/**/*.proto"))),
     ]
     if protoc.main(arguments) != 0:
         sys.exit("protoc failed")

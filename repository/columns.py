@@ -4,28 +4,32 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from domain.outcome import DeletionOutcome, Outcome
-from repository.batch import Row
 from repository.codec.instants import to_datetime
 from repository.codec.state import dump_aggregate
+from repository.row import Row
 
-_UPDATED: Final = 10
-_INSERTED: Final = 7
-_DELETED: Final = 5
+_READ: Final = 6
+_WRITTEN: Final = 8
+_DELETED: Final = 3
 _CHANGED: Final = 9
-_REQUESTED: Final = 11
+_REQUESTED: Final = 7
 
 
 def write_arguments(rows: Sequence[Row], batch_id: UUID) -> list[Any]:
     """Everything that the rows want written. They must be in the order of their keys, which is the
     order in which PostgreSQL then locks them."""
     written = [row for row in rows if row.writes]
+    existed = [row for row in written if row.read is not None]
     return [
-        *_columns(_updated(written), _UPDATED),
-        *_columns(_inserted(written), _INSERTED),
-        *_columns(_deleted(written), _DELETED),
-        *_columns(_changed(rows), _CHANGED),
-        *_columns(_requested(rows), _REQUESTED),
+        *_columns(map(_as_read, existed), _READ),
+        *_columns((_content(row) for row in existed if row.aggregate.exists), _WRITTEN),
+        *_columns(
+            (_content(row) for row in written if row.read is None and row.aggregate.exists),
+            _WRITTEN,
+        ),
+        *_columns(((row.unit, *row.key) for row in existed if not row.aggregate.exists), _DELETED),
+        *_columns(_changes(rows), _CHANGED),
+        *_columns(_requests(rows), _REQUESTED),
         batch_id,
     ]
 
@@ -35,21 +39,16 @@ def _columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[Sequence[Any]]
     return columns or [()] * width
 
 
-def _updated(rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
-    for row in rows:
-        if row.read is not None and row.aggregate.exists:
-            yield row.number, *row.key, *row.read, *_content(row)
-
-
-def _inserted(rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
-    for row in rows:
-        if row.read is None and row.aggregate.exists:
-            yield *row.key, *_content(row)
+def _as_read(row: Row) -> tuple[Any, ...]:
+    assert row.read is not None
+    return row.unit, row.number, *row.key, *row.read
 
 
 def _content(row: Row) -> tuple[Any, ...]:
     aggregate = row.aggregate
     return (
+        row.unit,
+        *row.key,
         aggregate.uid,
         aggregate.version,
         dump_aggregate(aggregate),
@@ -58,17 +57,11 @@ def _content(row: Row) -> tuple[Any, ...]:
     )
 
 
-def _deleted(rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
-    for row in rows:
-        if row.read is not None and not row.aggregate.exists:
-            yield row.number, *row.key, *row.read
-
-
-def _changed(rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
+def _changes(rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
     for row in rows:
         for change, encoded, state in row.changes:
             yield (
-                row.guard,
+                row.unit,
                 *row.key,
                 change.uid,
                 change.version,
@@ -79,17 +72,8 @@ def _changed(rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
             )
 
 
-def _requested(rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
+def _requests(rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
     for row in rows:
-        for command, commit_time, known in row.requests:
-            head = (row.guard, *row.key, command.request_id, to_datetime(commit_time))
-            yield *head, known.fingerprint, *_remembered(row, known.outcome)
-
-
-def _remembered(row: Row, outcome: Outcome) -> tuple[Any, ...]:
-    """What it takes to give the same answer again."""
-    if isinstance(outcome, DeletionOutcome):
-        deleted = True
-        return row.aggregate.uid, outcome.version, to_datetime(outcome.delete_time), "", deleted
-    stale = ",".join(outcome.stale_features)
-    return outcome.uid, outcome.version, to_datetime(outcome.update_time), stale, False
+        for request_id, commit_time, fingerprint, outcome in row.requests:
+            time = to_datetime(commit_time)
+            yield row.unit, *row.key, request_id, time, fingerprint, outcome

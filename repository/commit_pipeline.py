@@ -1,17 +1,21 @@
 """The commit pipeline: every write goes through it.
 
-Requests do not own transactions. A key always maps to the same lane, so the commands of one key
-stay in order and a hot key is one row write for many of them, while a cold load shares round trips
-and flushes of the log.
+Requests do not own transactions. A few lanes commit batches side by side; while they do, arrivals
+gather and form the next batches: natural batching without a timer. So a hot key is one row write
+for many commands, and a cold load shares round trips and flushes of the log. After group commit:
+DeWitt et al., "Implementation Techniques for Main Memory Database Systems" (1984).
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from domain.entity_key import EntityKey
 from domain.errors import Draining, Overloaded
 from domain.outcome import Outcome
-from domain.update import Command
-from repository.lane import Committer, Lane
+from domain.update import Command, keys_of
+from repository.backoff import backoff
+from repository.committing import Committer, commit, is_live
+from repository.schedule import Schedule
 from repository.submission import Submission
 
 PATIENCE = 10.0
@@ -19,7 +23,11 @@ PATIENCE = 10.0
 
 
 class CommitPipeline:
-    """Takes commands one by one and commits them in batches."""
+    """Takes commands one by one and commits them in batches.
+
+    Database work runs only in the tasks of the lanes, which nobody cancels. A caller that goes away
+    cancels its future; its command is dropped before it enters a batch, never after.
+    """
 
     def __init__(
         self,
@@ -29,31 +37,64 @@ class CommitPipeline:
         max_batch: int = 256,
         max_waiting: int = 8_192,
     ) -> None:
-        """At most `max_waiting` commands wait; a batch has at most `max_batch` of them."""
+        """At most `max_waiting` commands wait; a batch has about `max_batch` updates."""
+        self._committer = committer
+        self._max_batch = max_batch
         self._max_waiting = max_waiting
+        self._schedule = Schedule()
+        self._arrival = asyncio.Event()
         self._draining = False
-        self._lanes: Sequence[Lane] = [Lane(committer, max_batch) for _ in range(lanes)]
+        self._lanes = [asyncio.create_task(self._lane(), name="lane") for _ in range(lanes)]
 
-    async def submit(self, command: Command, deadline: float | None = None) -> Outcome:
-        """Commit one command; returns once it is durable. See domain.ports.AggregateWriter."""
+    def submit(self, command: Command, deadline: float | None = None) -> "asyncio.Future[Outcome]":
+        """Begin to commit one command. See domain.ports.AggregateWriter."""
         if self._draining:
             raise Draining
-        if sum(map(len, self._lanes)) >= self._max_waiting:
+        if len(self._schedule) >= self._max_waiting:
             raise Overloaded
         loop = asyncio.get_running_loop()
         latest = loop.time() + PATIENCE
-        submission = Submission(
-            command,
-            loop.create_future(),
-            latest if deadline is None else min(deadline, latest),
+        answer: asyncio.Future[Outcome] = loop.create_future()
+        self._schedule.put(
+            Submission(command, answer, latest if deadline is None else min(deadline, latest))
         )
-        self._lane_of(command).put(submission)
-        return await submission.answer
+        self._arrival.set()
+        return answer
 
     async def drain(self) -> None:
         """Refuse new commands, and return when those that wait are answered."""
         self._draining = True
-        await asyncio.gather(*(lane.drain() for lane in self._lanes))
+        self._arrival.set()
+        await asyncio.gather(*self._lanes)
 
-    def _lane_of(self, command: Command) -> Lane:
-        return self._lanes[hash(command.key) % len(self._lanes)]
+    async def _lane(self) -> None:
+        while True:
+            batch = self._schedule.take(self._max_batch, is_live)
+            if batch:
+                await self._commit(batch)
+            elif self._draining and not len(self._schedule):
+                self._arrival.set()  # for the lanes that have not seen it yet
+                return
+            else:
+                self._arrival.clear()
+                await self._arrival.wait()
+
+    async def _commit(self, batch: Sequence[Submission]) -> None:
+        for submission in batch:
+            submission.attempts += 1
+        undecided = await commit(self._committer, batch)
+        keys = {key for submission in batch for key in keys_of(submission.command)}
+        if not undecided:
+            self._release(keys)
+            return
+        held = {key for submission in undecided for key in keys_of(submission.command)}
+        self._schedule.put_back(undecided)
+        self._release(keys - held)
+        # Their keys stay busy meanwhile, so nothing overtakes them; the lane goes on with others.
+        pause = backoff(max(submission.attempts for submission in undecided))
+        asyncio.get_running_loop().call_later(pause, self._release, held)
+
+    def _release(self, keys: Collection[EntityKey]) -> None:
+        self._schedule.release(keys)
+        if self._schedule.has_ready:
+            self._arrival.set()

@@ -10,10 +10,10 @@ from uuid import UUID, uuid4
 
 from domain.aggregate import DEFAULT_LIMITS
 from domain.entity_key import EntityKey
-from domain.errors import Overloaded
+from domain.errors import FeatomError, Overloaded
 from domain.instant import MICROSECOND
 from domain.limits import Limits
-from domain.outcome import DeletionOutcome, Outcome, UpdateOutcome
+from domain.outcome import BatchOutcome, DeletionOutcome, Outcome, UpdateOutcome
 from domain.ports import (
     AtCommitTime,
     AtEventTime,
@@ -22,11 +22,12 @@ from domain.ports import (
     PointInTime,
     StoredAggregate,
 )
-from domain.update import Command, Deletion, Update
+from domain.update import Command, Deletion, Update, UpdateBatch, keys_of
 from featom.v1.aggregate_pb2 import AggregateChange, FeatureAggregate
-from repository.batch import KnownRequest, RecordedChange, RequestKey, Row, StoredRow
 from repository.codec.past import fold, fold_by_event_time
 from repository.codec.state import dump_aggregate, load_aggregate, new_aggregate
+from repository.evaluation import Evaluation, KnownRequest, RequestKey
+from repository.row import RecordedChange, Row, StoredRow
 from repository.submission import Submission
 
 _EPOCH: Final = 1
@@ -41,14 +42,28 @@ class MemoryRepository:
         self._changes: defaultdict[EntityKey, list[RecordedChange]] = defaultdict(list)
         self._known: dict[RequestKey, KnownRequest] = {}
 
+    def submit(self, command: Command, deadline: float | None = None) -> "asyncio.Future[Outcome]":
+        loop = asyncio.get_running_loop()
+        submission = Submission(command, loop.create_future(), deadline or 0)
+        if deadline is not None and deadline <= loop.time():
+            submission.settle(Overloaded())
+        else:
+            submission.settle(self._commit(command))
+        return submission.answer
+
     async def update(self, update: Update, deadline: float | None = None) -> UpdateOutcome:
-        outcome = await self._commit(update, deadline)
+        outcome = await self.submit(update, deadline)
         assert isinstance(outcome, UpdateOutcome)
         return outcome
 
     async def delete(self, deletion: Deletion, deadline: float | None = None) -> DeletionOutcome:
-        outcome = await self._commit(deletion, deadline)
+        outcome = await self.submit(deletion, deadline)
         assert isinstance(outcome, DeletionOutcome)
+        return outcome
+
+    async def update_batch(self, batch: UpdateBatch, deadline: float | None = None) -> BatchOutcome:
+        outcome = await self.submit(batch, deadline)
+        assert isinstance(outcome, BatchOutcome)
         return outcome
 
     async def read(self, keys: Sequence[EntityKey]) -> Sequence[StoredAggregate | None]:
@@ -86,25 +101,23 @@ class MemoryRepository:
         )
         return listed[:limit]
 
-    async def _commit(self, command: Command, deadline: float | None) -> Outcome:
-        loop = asyncio.get_running_loop()
-        if deadline is not None and deadline <= loop.time():
-            raise Overloaded
-        submission = Submission(command, loop.create_future(), deadline or 0)
-        row = self._row(command.key)
-        row.evaluate(submission, self._known, time.time_ns() // MICROSECOND * MICROSECOND)
-        self._keep(row)
-        (answered, answer) = row.answers[0]
-        answered.settle(answer)
-        return await answered.answer
+    def _commit(self, command: Command) -> Outcome | FeatomError:
+        now = time.time_ns() // MICROSECOND * MICROSECOND
+        rows = {key: self._row(number, key) for number, key in enumerate(sorted(keys_of(command)))}
+        answer = Evaluation(rows, self._known, now).evaluate(command)
+        for row in rows.values():
+            self._keep(row)
+        return answer
 
-    def _row(self, key: EntityKey) -> Row:
+    def _row(self, number: int, key: EntityKey) -> Row:
         stored = self._stored.get(key)
         if stored is None:
             uid: UUID = uuid4()
-            return Row(1, key, None, new_aggregate(key, uid, _EPOCH, self._limits), self._limits)
+            return Row(
+                number, key, None, new_aggregate(key, uid, _EPOCH, self._limits), self._limits
+            )
         aggregate = load_aggregate(key, stored.uid, _EPOCH, stored.state, self._limits)
-        return Row(1, key, StoredRow(0, stored.version), aggregate, self._limits)
+        return Row(number, key, StoredRow(0, stored.version), aggregate, self._limits)
 
     def _keep(self, row: Row) -> None:
         if row.erase_history:

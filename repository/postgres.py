@@ -8,9 +8,9 @@ from datetime import timedelta
 from domain.aggregate import DEFAULT_LIMITS
 from domain.entity_key import EntityKey
 from domain.limits import Limits
-from domain.outcome import DeletionOutcome, UpdateOutcome
+from domain.outcome import BatchOutcome, DeletionOutcome, Outcome, UpdateOutcome
 from domain.ports import ListedAggregate, PointInTime, StoredAggregate
-from domain.update import Deletion, Update
+from domain.update import Command, Deletion, Update, UpdateBatch
 from repository.commit_pipeline import CommitPipeline
 from repository.detached import detached
 from repository.history import History
@@ -84,14 +84,22 @@ class PostgresRepository:
         await self._writing.close()
         await self._reading.close()
 
+    def submit(self, command: Command, deadline: float | None = None) -> "asyncio.Future[Outcome]":
+        return self._pipeline.submit(command, deadline)
+
     async def update(self, update: Update, deadline: float | None = None) -> UpdateOutcome:
-        outcome = await self._pipeline.submit(update, deadline)
+        outcome = await self.submit(update, deadline)
         assert isinstance(outcome, UpdateOutcome)
         return outcome
 
     async def delete(self, deletion: Deletion, deadline: float | None = None) -> DeletionOutcome:
-        outcome = await self._pipeline.submit(deletion, deadline)
+        outcome = await self.submit(deletion, deadline)
         assert isinstance(outcome, DeletionOutcome)
+        return outcome
+
+    async def update_batch(self, batch: UpdateBatch, deadline: float | None = None) -> BatchOutcome:
+        outcome = await self.submit(batch, deadline)
+        assert isinstance(outcome, BatchOutcome)
         return outcome
 
     async def read(self, keys: Sequence[EntityKey]) -> Sequence[StoredAggregate | None]:

@@ -7,12 +7,11 @@ from uuid import uuid4
 
 from domain.entity_key import EntityKey
 from domain.limits import Limits
-from domain.outcome import DeletionOutcome, Outcome, UpdateOutcome
-from domain.update import Command
-from repository.batch import KnownRequest, RequestKey, Row, StoredRow
-from repository.codec.instants import from_datetime
+from domain.update import Command, keys_of
 from repository.codec.state import load_aggregate, new_aggregate
+from repository.evaluation import KnownRequest, RequestKey
 from repository.pool import Pool, Record
+from repository.row import Row, StoredRow
 from repository.statements import WRITE
 
 
@@ -29,12 +28,13 @@ async def read_snapshot(
     pool: Pool, commands: Sequence[Command], limits: Limits, remember: timedelta
 ) -> Snapshot:
     """Read what `commands` are about. Raises DatabaseUnavailable or Corrupted."""
-    keys = sorted({command.key for command in commands})
+    keys = sorted({key for command in commands for key in keys_of(command)})
     requests = list(
         {
-            (command.key, command.request_id): None
+            (key, command.request_id): None
             for command in commands
             if command.request_id is not None
+            for key in keys_of(command)
         }
     )
     arguments: list[Any] = [[key.entity_type for key in keys], [key.entity_id for key in keys]]
@@ -77,19 +77,6 @@ def _known(
     known: dict[RequestKey, KnownRequest] = {}
     # The last one written into a dict stays, and the first outcome is the one that counts.
     for record in sorted(records, key=lambda record: record["commit_time"], reverse=True):
-        request = KnownRequest(record["fingerprint"], _outcome(record))
+        request = KnownRequest(record["fingerprint"], record["outcome"])
         known[requests[record["ordinal"] - 1]] = request
     return known
-
-
-def _outcome(record: Record) -> Outcome:
-    time = from_datetime(record["update_time"])
-    if record["deleted"]:
-        return DeletionOutcome(record["version"], time)
-    return UpdateOutcome(
-        uid=record["uid"],
-        epoch=record["epoch"],
-        version=record["version"],
-        update_time=time,
-        stale_features=tuple(record["stale_features"]),
-    )

@@ -11,19 +11,25 @@ The check of xmin and version carries the promise that no update is lost; SERIAL
 net. After Kung and Robinson, "On Optimistic Methods for Concurrency Control" (1981).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import UUID, uuid4
 
+from domain.errors import FeatomError
 from domain.limits import Limits
-from repository.batch import Row
+from domain.outcome import Outcome
+from domain.update import keys_of
 from repository.codec.instants import from_datetime
 from repository.columns import write_arguments
+from repository.evaluation import Evaluation
 from repository.pool import AnswerLost, Connection, Pool, TransactionAborted
-from repository.snapshot import Snapshot, read_snapshot
+from repository.row import Row
+from repository.snapshot import read_snapshot
 from repository.statements import WRITE
 from repository.submission import Doubt, Submission
+
+Answered: TypeAlias = tuple[Submission, Outcome | FeatomError]
 
 _CLOCK_SLACK: Final = timedelta(minutes=5)
 """How far the clocks of a primary and of the standby that takes over may be apart."""
@@ -53,78 +59,65 @@ class WriteProtocol:
         # After the rows were read: a batch in doubt that is not found now, and is committed later,
         # makes the write of these rows fail.
         waiting = await self._settle_doubts(submissions)
-        now = from_datetime(snapshot.now)
-        for submission in waiting:
-            snapshot.rows[submission.command.key].evaluate(submission, snapshot.known, now)
-        rows = list(snapshot.rows.values())
-        lost = await self._write(rows, snapshot)
-        return _answer(rows, lost)
+        evaluation = Evaluation(snapshot.rows, snapshot.known, from_datetime(snapshot.now))
+        answers = [(each, evaluation.evaluate(each.command)) for each in waiting]
+        lost = await self._write(evaluation, answers, snapshot.now)
+        undecided = []
+        for submission, answer in answers:
+            if evaluation.unit_of(submission.command) in lost:
+                undecided.append(submission)
+            else:
+                submission.settle(answer)
+        return undecided
 
-    async def _write(self, rows: Sequence[Row], snapshot: Snapshot) -> set[int]:
-        """Write what is to be written; returns the numbers of the rows that lost their race."""
-        recorded = [row for row in rows if row.records]
-        if not recorded:
+    async def _write(
+        self, evaluation: Evaluation, answers: Sequence[Answered], begun: datetime
+    ) -> set[int]:
+        """Write what is to be written; returns the units that lost their race."""
+        rows = [row for row in evaluation.rows.values() if row.records]
+        if not rows:
             return set()
         batch_id = uuid4()
         try:
-            written = await self._writers.run(lambda link: _transaction(link, recorded, batch_id))
+            return await self._writers.run(lambda link: _transaction(link, rows, batch_id))
         except TransactionAborted:
-            return {row.number for row in recorded}
+            return {row.unit for row in rows}
         except AnswerLost:
-            _note_doubt(recorded, batch_id, snapshot.now)
+            units = {row.unit for row in rows}
+            for submission, answer in answers:
+                if evaluation.unit_of(submission.command) in units:
+                    submission.doubts.append(Doubt(batch_id, begun, answer))
             raise
-        return {row.number for row in recorded if row.guard not in written}
 
     async def _settle_doubts(self, submissions: Sequence[Submission]) -> list[Submission]:
         """Answer the submissions of which an earlier attempt was committed after all."""
         waiting = []
         for submission in submissions:
-            answer = await self._find_doubted(submission)
-            if answer is None:
+            doubt = await self._committed_doubt(submission)
+            if doubt is None:
                 waiting.append(submission)
             else:
-                submission.settle(answer.answer)
+                submission.settle(doubt.answer)
         return waiting
 
-    async def _find_doubted(self, submission: Submission) -> Doubt | None:
-        key = submission.command.key
+    async def _committed_doubt(self, submission: Submission) -> Doubt | None:
+        types, ids = zip(*keys_of(submission.command), strict=True)
         for doubt in submission.doubts:
             since = doubt.begun - _CLOCK_SLACK
-            found = await self._readers.read(
-                WRITE["find_batch"], [key.entity_type], [key.entity_id], doubt.batch_id, since
-            )
-            if found:
+            if await self._readers.read(WRITE["find_batch"], types, ids, doubt.batch_id, since):
                 return doubt
         return None
 
 
 async def _transaction(link: Connection, rows: Sequence[Row], batch_id: UUID) -> set[int]:
-    """Write some rows; returns the numbers of those that were still as they were read."""
+    """Write some rows; returns the units of which nothing was written."""
     arguments = write_arguments(rows, batch_id)
     erased = [row.key for row in rows if row.erase_history]
     if not erased:
-        return {record[0] for record in await link.fetch(WRITE["write_batch"], *arguments)}
+        return {unit for (unit,) in await link.fetch(WRITE["write_batch"], *arguments)}
     async with link.transaction(isolation="serializable"):
         types, ids = zip(*erased, strict=True)
         await link.execute(WRITE["erase_history"], types, ids)
-        written = {record[0] for record in await link.fetch(WRITE["write_batch"], *arguments)}
-        if not {row.guard for row in rows} <= written:
+        if await link.fetch(WRITE["write_batch"], *arguments):
             raise TransactionAborted  # or a history would be erased whose entity still lives
-        return written
-
-
-def _note_doubt(rows: Iterable[Row], batch_id: UUID, begun: datetime) -> None:
-    for row in rows:
-        for submission, answer in row.answers:
-            submission.doubts.append(Doubt(batch_id, begun, answer))
-
-
-def _answer(rows: Iterable[Row], lost: set[int]) -> list[Submission]:
-    undecided = []
-    for row in rows:
-        for submission, answer in row.answers:
-            if row.number in lost:
-                undecided.append(submission)
-            else:
-                submission.settle(answer)
-    return undecided
+        return set()

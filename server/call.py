@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, TypeAlias
@@ -15,14 +16,22 @@ REQUEST_ID_HEADER: Final = "x-request-id"
 _ACCEPTED_ID: Final = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""
+
+
 @dataclass(eq=False)
 class Call:
     """What is known of a call while it runs."""
 
     method: str
     """The full name, such as /featom.v1.FeatureStoreService/GetAggregate."""
-    request: bytes
     context: Context
+    request: bytes = b""
+    """The message of a unary call."""
+    stream: AsyncIterator[bytes] = field(default_factory=_nothing)
+    """The messages of a stream."""
     code: grpc.StatusCode = field(default=grpc.StatusCode.OK)
     """How it ended."""
 

@@ -1,5 +1,6 @@
 """The FeatureStoreService: convert, ask the repository, convert back."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -17,7 +18,9 @@ from server.conversion.reads import (
     read_list,
     require_epoch,
 )
-from server.conversion.writes import read_deletion, read_update
+from server.conversion.writes import read_deletion, read_update, read_update_batch
+from server.decoding import Decoder
+from server.update_stream import UpdateStream
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["FeatureStoreService"]
 
@@ -26,29 +29,48 @@ _MAX_PAGE_BYTES: Final = 3 * 1_024 * 1_024
 
 
 class FeatureStore:
-    """The unary methods of the service, named as in the contract.
+    """The methods of the service, named as in the contract.
 
     Requests come as bytes and answers go as bytes, so that stored aggregates are served without
     being parsed.
     """
 
-    def __init__(self, reader: AggregateReader, writer: AggregateWriter, limits: Limits) -> None:
+    def __init__(
+        self,
+        reader: AggregateReader,
+        writer: AggregateWriter,
+        limits: Limits,
+        decode: Decoder,
+        draining: asyncio.Event,
+    ) -> None:
+        """When `draining` is set, streams end once they have answered what they have read."""
         self._reader = reader
         self._writer = writer
         self._limits = limits
+        self._decode = decode
+        self._draining = draining
 
     async def UpdateFeatures(self, call: Call) -> bytes:
-        update = read_update(pb.UpdateFeaturesRequest.FromString(call.request))
+        update = read_update(self._decode(pb.UpdateFeaturesRequest, call.request))
         outcome = await self._writer.update(update, call.deadline)
         return responses.update_response(outcome)
 
+    async def BatchUpdateFeatures(self, call: Call) -> bytes:
+        request = self._decode(pb.BatchUpdateFeaturesRequest, call.request)
+        batch = read_update_batch(request, self._limits)
+        outcome = await self._writer.update_batch(batch, call.deadline)
+        return responses.batch_update_response(outcome)
+
+    async def StreamUpdateFeatures(self, call: Call) -> None:
+        await UpdateStream(call, self._writer, self._decode, self._draining).run()
+
     async def DeleteAggregate(self, call: Call) -> bytes:
-        deletion = read_deletion(pb.DeleteAggregateRequest.FromString(call.request))
+        deletion = read_deletion(self._decode(pb.DeleteAggregateRequest, call.request))
         outcome = await self._writer.delete(deletion, call.deadline)
         return responses.delete_response(outcome)
 
     async def GetAggregate(self, call: Call) -> bytes:
-        wanted = read_get(pb.GetAggregateRequest.FromString(call.request))
+        wanted = read_get(self._decode(pb.GetAggregateRequest, call.request))
         found = await self._find(wanted)
         if found is None:
             raise AggregateNotFound
@@ -57,14 +79,16 @@ class FeatureStore:
         return responses.get_response(found, wanted.feature_names, past=past)
 
     async def BatchGetAggregates(self, call: Call) -> bytes:
-        wanted = read_batch_get(pb.BatchGetAggregatesRequest.FromString(call.request), self._limits)
+        wanted = read_batch_get(
+            self._decode(pb.BatchGetAggregatesRequest, call.request), self._limits
+        )
         found = await self._reader.read(wanted.keys)
         for stored in found:
             require_epoch(wanted.at_least, stored)
         return responses.batch_get_response(wanted.keys, found, wanted.feature_names)
 
     async def ListAggregates(self, call: Call) -> bytes:
-        page = read_list(pb.ListAggregatesRequest.FromString(call.request), self._limits)
+        page = read_list(self._decode(pb.ListAggregatesRequest, call.request), self._limits)
         # One more than fits says whether there is another page.
         listed = await self._reader.list_aggregates(page.entity_type, page.after, page.limit + 1)
         served = _fitting(listed[: page.limit])

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Final
@@ -15,14 +15,16 @@ from grpc_reflection.v1alpha import reflection
 from repository.migrations import migrate
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.probe import PostgresProbe
+from server.decoding import Decoder
 from server.embedded_postgres import EmbeddedPostgres
 from server.feature_store import SERVICE, FeatureStore
 from server.health import Health
 from server.registration import register
 from server.settings import Settings, SettingsRefused
-from server.stages import Stage, access_logged, limited_to, with_errors
+from server.stages import Stage, access_logged, with_errors
 from server.supervision import keep_running
 
+STAGES: Final[Sequence[Stage]] = (access_logged, with_errors)
 HEALTH_SERVICE: Final = "grpc.health.v1.Health"
 
 log = logging.getLogger(__name__)
@@ -59,8 +61,10 @@ async def _serve_on(dsn: str, settings: Settings) -> None:
     health = Health([SERVICE.full_name], probe, settings.probe_interval)
     server = _server(settings)
     add_HealthServicer_to_server(health.servicer, server)
-    servicer = FeatureStore(repository, repository, settings.limits)
-    register(server, SERVICE, servicer, _stages(settings))
+    draining = asyncio.Event()
+    decode = Decoder(settings.max_message_bytes)
+    servicer = FeatureStore(repository, repository, settings.limits, decode, draining)
+    register(server, SERVICE, servicer, STAGES)
     reflection.enable_server_reflection(
         (SERVICE.full_name, HEALTH_SERVICE, reflection.SERVICE_NAME), server
     )
@@ -76,6 +80,7 @@ async def _serve_on(dsn: str, settings: Settings) -> None:
         await health.drain()
         await asyncio.sleep(settings.drain_delay)
     finally:
+        draining.set()
         await server.stop(settings.drain_grace)
         await _cancel(watch)
         await repository.close()
@@ -92,10 +97,6 @@ def _options(settings: Settings) -> PostgresOptions:
         statement_timeout=settings.statement_timeout,
         remember_requests=timedelta(hours=settings.request_id_hours),
     )
-
-
-def _stages(settings: Settings) -> list[Stage]:
-    return [access_logged, with_errors, limited_to(settings.max_message_bytes)]
 
 
 def _server(settings: Settings) -> grpc.aio.Server:

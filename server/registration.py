@@ -1,10 +1,10 @@
 """Handlers as grpc knows them."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc
-from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from server.call import Call, Context
 from server.stages import Handler, Stage, surround
@@ -15,19 +15,27 @@ def register(
 ) -> None:
     """Serve every method of a service by the method of `servicer` that has its name."""
     handlers = {
-        method.name: _unary(
-            f"/{service.full_name}/{method.name}",
-            surround(getattr(servicer, method.name), stages),
-        )
+        method.name: _method_handler(service, method, getattr(servicer, method.name), stages)
         for method in service.methods
     }
     generic = grpc.method_handlers_generic_handler(service.full_name, handlers)
     server.add_generic_rpc_handlers((generic,))
 
 
-def _unary(method: str, handler: Handler) -> "grpc.RpcMethodHandler[Any, Any]":
-    async def serve(request: bytes, context: Context) -> bytes:
-        return await handler(Call(method, request, context))
+def _method_handler(
+    service: ServiceDescriptor, method: MethodDescriptor, handler: Handler, stages: Sequence[Stage]
+) -> "grpc.RpcMethodHandler[Any, Any]":
+    name = f"/{service.full_name}/{method.name}"
+    surrounded = surround(handler, stages)
+
+    async def serve_unary(request: bytes, context: Context) -> bytes:
+        answer: bytes = await surrounded(Call(name, context, request=request))
+        return answer
+
+    async def serve_stream(requests: AsyncIterator[bytes], context: Context) -> None:
+        await surrounded(Call(name, context, stream=requests))
 
     # Without serializers grpc hands the bytes through.
-    return grpc.unary_unary_rpc_method_handler(serve)
+    if method.client_streaming:
+        return grpc.stream_stream_rpc_method_handler(serve_stream)
+    return grpc.unary_unary_rpc_method_handler(serve_unary)

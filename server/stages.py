@@ -6,16 +6,16 @@ around its handler once, when the server starts.
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
-from domain.errors import FeatomError, FieldViolation, InvalidValue, MessageTooLarge
+from domain.errors import FeatomError
 from server.call import REQUEST_ID_HEADER, Call
 from server.errors import to_status
 
-Handler: TypeAlias = Callable[[Call], Awaitable[bytes]]
+# A unary handler returns its answer; one of a stream writes its answers itself.
+Handler: TypeAlias = Callable[[Call], Awaitable[Any]]
 Stage: TypeAlias = Callable[[Handler], Handler]
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ access_log = logging.getLogger("featom.access")
 def access_logged(handler: Handler) -> Handler:
     """Log each call that fails, and with the level DEBUG each call."""
 
-    async def logged(call: Call) -> bytes:
+    async def logged(call: Call) -> Any:
         try:
             return await handler(call)
         finally:
@@ -40,7 +40,7 @@ def access_logged(handler: Handler) -> Handler:
 def with_errors(handler: Handler) -> Handler:
     """Answer an error with its status and details; the cause of an internal one is logged only."""
 
-    async def answered(call: Call) -> bytes:
+    async def answered(call: Call) -> Any:
         try:
             return await handler(call)
         except Exception as error:
@@ -53,25 +53,6 @@ def with_errors(handler: Handler) -> Handler:
             raise  # abort does not return
 
     return answered
-
-
-def limited_to(max_bytes: int) -> Stage:
-    """Refuse messages over a size, with details that grpc's own refusal does not have."""
-
-    def stage(handler: Handler) -> Handler:
-        async def limited(call: Call) -> bytes:
-            if len(call.request) > max_bytes:
-                raise MessageTooLarge("bytes in a message", max_bytes, len(call.request))
-            try:
-                return await handler(call)
-            except DecodeError as error:
-                # grpc would answer a request that does not parse with INTERNAL.
-                violation = FieldViolation("", f"is not a message of this method: {error}")
-                raise InvalidValue([violation]) from error
-
-        return limited
-
-    return stage
 
 
 def surround(handler: Handler, stages: Sequence[Stage]) -> Handler:

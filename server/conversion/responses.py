@@ -8,13 +8,16 @@ message with the field set (protobuf encoding: "last one wins").
 from collections.abc import Collection, Sequence
 from typing import Final
 
+from google.rpc.status_pb2 import Status
+
 from domain.entity_key import EntityKey
 from domain.etag import ETAG_LENGTH
-from domain.outcome import DeletionOutcome, UpdateOutcome
+from domain.outcome import BatchOutcome, DeletionOutcome, UpdateOutcome
 from domain.ports import ListedAggregate, StoredAggregate
 from featom.v1 import aggregate_pb2
 from featom.v1 import feature_store_pb2 as pb
 from repository.codec.instants import encode_instant
+from repository.codec.outcome import encode_update_outcome
 
 _LENGTH_DELIMITED: Final = 2
 
@@ -29,6 +32,9 @@ _ETAG: Final = _tag(aggregate_pb2.FeatureAggregate, "etag") + bytes([ETAG_LENGTH
 _ETAG_SIZE: Final = len(_ETAG) + ETAG_LENGTH
 _GET_AGGREGATE: Final = _tag(pb.GetAggregateResponse, "aggregate")
 _UPDATE_AGGREGATE: Final = _tag(pb.UpdateFeaturesResponse, "aggregate")
+_BATCH_RESPONSES: Final = _tag(pb.BatchUpdateFeaturesResponse, "responses")
+_STREAM_RESPONSE: Final = _tag(pb.StreamUpdateFeaturesResponse, "response")
+_STREAM_ERROR: Final = _tag(pb.StreamUpdateFeaturesResponse, "error")
 _LIST_AGGREGATES: Final = _tag(pb.ListAggregatesResponse, "aggregates")
 _LIST_TOKEN: Final = _tag(pb.ListAggregatesResponse, "next_page_token")
 _BATCH_RESULTS: Final = _tag(pb.BatchGetAggregatesResponse, "results")
@@ -74,19 +80,35 @@ def list_response(listed: Sequence[ListedAggregate], next_page_token: str) -> by
 
 
 def update_response(outcome: UpdateOutcome) -> bytes:
-    response = pb.UpdateFeaturesResponse(
-        version=outcome.version,
-        stale_features=outcome.stale_features,
-        replayed=outcome.replayed,
-    )
-    if outcome.etag is not None:
-        response.etag = str(outcome.etag)
-        encode_instant(outcome.update_time, response.update_time)
+    response = pb.UpdateFeaturesResponse()
+    encode_update_outcome(outcome, response)
     encoded = response.SerializeToString()
     if outcome.state is None:
         return encoded
     served = outcome.state + _ETAG + str(outcome.etag).encode()
     return b"".join((encoded, _UPDATE_AGGREGATE, varint(len(served)), served))
+
+
+def batch_update_response(outcome: BatchOutcome) -> bytes:
+    parts: list[bytes] = []
+    for each in outcome.outcomes:
+        encoded = update_response(each)
+        parts += (_BATCH_RESPONSES, varint(len(encoded)), encoded)
+    return b"".join(parts)
+
+
+def stream_response(sequence: int, outcome: UpdateOutcome) -> bytes:
+    """The answer to one update of a stream."""
+    head = pb.StreamUpdateFeaturesResponse(sequence=sequence).SerializeToString()
+    encoded = update_response(outcome)
+    return b"".join((head, _STREAM_RESPONSE, varint(len(encoded)), encoded))
+
+
+def stream_error(sequence: int, status: Status) -> bytes:
+    """The answer to one update of a stream that failed."""
+    head = pb.StreamUpdateFeaturesResponse(sequence=sequence).SerializeToString()
+    encoded = status.SerializeToString()
+    return b"".join((head, _STREAM_ERROR, varint(len(encoded)), encoded))
 
 
 def delete_response(outcome: DeletionOutcome) -> bytes:

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from domain.entity_key import key_violations
+from domain.errors import FieldViolation, InvalidValue, LimitExceeded
 from domain.instant import Instant
+from domain.limits import Limits
 from domain.operations import (
     Append,
     Increment,
@@ -14,7 +16,7 @@ from domain.operations import (
     Remove,
     SetValue,
 )
-from domain.update import Deletion, FeatureUpdate, Update, update_violations
+from domain.update import Deletion, FeatureUpdate, Update, UpdateBatch, update_violations
 from domain.values import FeatureValue
 from featom.v1 import feature_store_pb2 as pb
 from featom.v1 import value_pb2
@@ -35,25 +37,65 @@ def read_update(request: pb.UpdateFeaturesRequest) -> Update:
     Whatever cannot be read goes along as `malformed`, for the aggregate to report with everything
     else that is wrong. Without a proper key there is no aggregate to ask: then raises InvalidValue.
     """
-    malformed = Violations()
-    request_id = read_request_id(request.request_id, malformed)
-    update = Update(
-        key=read_key(request.key),
-        updates=tuple(
-            _read_feature_update(item, f"updates[{index}]", malformed)
-            for index, item in enumerate(request.updates)
-        ),
-        etag=read_etag(request.etag, malformed),
+    update = _read_update(request, Violations())
+    if problems := key_violations(update.key):
+        raise InvalidValue([*problems, *update_violations(update)])
+    return update
+
+
+def read_update_batch(request: pb.BatchUpdateFeaturesRequest, limits: Limits) -> UpdateBatch:
+    """What a batch asks for. Raises as `read_update`, of all updates together."""
+    if len(request.updates) > limits.batch_keys:
+        raise LimitExceeded("updates in a batch", limits.batch_keys, len(request.updates))
+    violations = Violations()
+    if not request.updates:
+        violations.note("updates", "must not be empty")
+    request_id = read_request_id(request.request_id, violations)
+    updates = tuple(_read_update(item, _not_in_batches(item)) for item in request.updates)
+    batch = UpdateBatch(
+        updates=updates,
         request_id=request_id,
         fingerprint=fingerprint(request) if request_id else b"",
-        event_time=_read_event_time(request, "event_time", malformed),
+    )
+    if violations or any(key_violations(update.key) for update in updates):
+        for index, update in enumerate(updates):
+            problems = [*key_violations(update.key), *update_violations(update)]
+            violations += (
+                FieldViolation(f"updates[{index}].{field}", problem) for field, problem in problems
+            )
+        violations.raise_if_any()
+    return batch
+
+
+def _not_in_batches(request: pb.UpdateFeaturesRequest) -> Violations:
+    """What an update must not have when it is one of a batch."""
+    violations = Violations()
+    if request.request_id:
+        violations.note("request_id", "belongs to the batch, not to one of its updates")
+    if request.validate_only:
+        violations.note("validate_only", "must not be set in a batch")
+    return violations
+
+
+def _read_update(request: pb.UpdateFeaturesRequest, malformed: Violations) -> Update:
+    request_id = read_request_id(request.request_id, malformed)
+    updates = tuple(
+        _read_feature_update(item, f"updates[{index}]", malformed)
+        for index, item in enumerate(request.updates)
+    )
+    etag = read_etag(request.etag, malformed)
+    event_time = _read_event_time(request, "event_time", malformed)
+    return Update(
+        key=read_key(request.key),
+        updates=updates,
+        etag=etag,
+        request_id=request_id,
+        fingerprint=fingerprint(request) if request_id else b"",
+        event_time=event_time,
         validate_only=request.validate_only,
         return_aggregate=request.return_aggregate,
         malformed=tuple(malformed),
     )
-    if problems := key_violations(update.key):
-        Violations([*problems, *update_violations(update)]).raise_if_any()
-    return update
 
 
 def read_deletion(request: pb.DeleteAggregateRequest) -> Deletion:

@@ -65,10 +65,12 @@ class EmbeddedPostgres:
 
         Blocks, for minutes if there is much to recover. Raises EmbeddedPostgresFailed.
         """
+        was_ours = self._lock.held
         try:
             return self._start()
         except BaseException as error:
-            self._lock.release()
+            if not was_ours:
+                self._lock.release()
             if isinstance(error, OSError | subprocess.SubprocessError):
                 message = f"no PostgreSQL in {self._directory}: {error}"
                 raise EmbeddedPostgresFailed(message) from error

@@ -10,6 +10,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.rpc import status_pb2 as _status_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -227,6 +228,130 @@ class UpdateFeaturesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdateFeaturesResponse: _TypeAlias = UpdateFeaturesResponse  # noqa: Y015
+
+@_typing.final
+class BatchUpdateFeaturesRequest(_message.Message):
+    """Changes several aggregates together."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPDATES_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """A UUID that names this request; see UpdateFeaturesRequest.request_id. It is known under each
+    entity that the batch is about.
+    """
+    @_builtins.property
+    def updates(self) -> _containers.RepeatedCompositeFieldContainer[Global___UpdateFeaturesRequest]:
+        """The updates, 1 to 1,000, applied in this order; several may be of one aggregate. None of them
+        may have a request_id of its own, or validate_only.
+        """
+
+    def __init__(
+        self,
+        *,
+        updates: _abc.Iterable[Global___UpdateFeaturesRequest] | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "updates", b"updates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchUpdateFeaturesRequest: _TypeAlias = BatchUpdateFeaturesRequest  # noqa: Y015
+
+@_typing.final
+class BatchUpdateFeaturesResponse(_message.Message):
+    """The outcome of a batch: every update was applied."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESPONSES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def responses(self) -> _containers.RepeatedCompositeFieldContainer[Global___UpdateFeaturesResponse]:
+        """One response for each update, in the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        responses: _abc.Iterable[Global___UpdateFeaturesResponse] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["responses", b"responses"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchUpdateFeaturesResponse: _TypeAlias = BatchUpdateFeaturesResponse  # noqa: Y015
+
+@_typing.final
+class StreamUpdateFeaturesRequest(_message.Message):
+    """One update on a stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    UPDATE_FIELD_NUMBER: _builtins.int
+    sequence: _builtins.int
+    """The caller's number for this update; it comes back with the answer. Numbers need not be in
+    order, nor differ.
+    """
+    @_builtins.property
+    def update(self) -> Global___UpdateFeaturesRequest:
+        """The update."""
+
+    def __init__(
+        self,
+        *,
+        sequence: _builtins.int = ...,
+        update: Global___UpdateFeaturesRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update", b"update"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sequence", b"sequence", "update", b"update"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamUpdateFeaturesRequest: _TypeAlias = StreamUpdateFeaturesRequest  # noqa: Y015
+
+@_typing.final
+class StreamUpdateFeaturesResponse(_message.Message):
+    """The answer to one update on a stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    sequence: _builtins.int
+    """The number of the update that this answers."""
+    @_builtins.property
+    def response(self) -> Global___UpdateFeaturesResponse:
+        """The update was applied."""
+
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """The update failed and changed nothing. Code, message and details are those that
+        UpdateFeatures would end with.
+        """
+
+    def __init__(
+        self,
+        *,
+        sequence: _builtins.int = ...,
+        response: Global___UpdateFeaturesResponse | None = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "response", b"response", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "response", b"response", "result", b"result", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["response", "error"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___StreamUpdateFeaturesResponse: _TypeAlias = StreamUpdateFeaturesResponse  # noqa: Y015
 
 @_typing.final
 class Consistency(_message.Message):

@@ -44,6 +44,16 @@ class FeatureStoreServiceStub:
                 request_serializer=featom_dot_v1_dot_feature__store__pb2.UpdateFeaturesRequest.SerializeToString,
                 response_deserializer=featom_dot_v1_dot_feature__store__pb2.UpdateFeaturesResponse.FromString,
                 _registered_method=True)
+        self.BatchUpdateFeatures = channel.unary_unary(
+                '/featom.v1.FeatureStoreService/BatchUpdateFeatures',
+                request_serializer=featom_dot_v1_dot_feature__store__pb2.BatchUpdateFeaturesRequest.SerializeToString,
+                response_deserializer=featom_dot_v1_dot_feature__store__pb2.BatchUpdateFeaturesResponse.FromString,
+                _registered_method=True)
+        self.StreamUpdateFeatures = channel.stream_stream(
+                '/featom.v1.FeatureStoreService/StreamUpdateFeatures',
+                request_serializer=featom_dot_v1_dot_feature__store__pb2.StreamUpdateFeaturesRequest.SerializeToString,
+                response_deserializer=featom_dot_v1_dot_feature__store__pb2.StreamUpdateFeaturesResponse.FromString,
+                _registered_method=True)
         self.GetAggregate = channel.unary_unary(
                 '/featom.v1.FeatureStoreService/GetAggregate',
                 request_serializer=featom_dot_v1_dot_feature__store__pb2.GetAggregateRequest.SerializeToString,
@@ -77,6 +87,26 @@ class FeatureStoreServiceServicer:
     def UpdateFeatures(self, request, context):
         """Changes several features of one entity: all of them, or none. Answers once the change is
         durable. Creates the aggregate if there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchUpdateFeatures(self, request, context):
+        """Changes several aggregates together: all of them, or none. A payment changes payer, payee and
+        card in one step.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamUpdateFeatures(self, request_iterator, context):
+        """Changes aggregates one update after the other, without a call for each. Each message is an
+        atomic update of its own and is answered after its commit, or with its error; one that fails
+        does not end the stream. Answers come in the order in which updates are decided; those of one
+        aggregate in the order in which they were sent. The server reads on only while a bounded number
+        of updates is undecided. When it stops it decides what it has read and ends the stream with
+        UNAVAILABLE / DRAINING: send again what was not answered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -121,6 +151,16 @@ def add_FeatureStoreServiceServicer_to_server(servicer, server):
                     servicer.UpdateFeatures,
                     request_deserializer=featom_dot_v1_dot_feature__store__pb2.UpdateFeaturesRequest.FromString,
                     response_serializer=featom_dot_v1_dot_feature__store__pb2.UpdateFeaturesResponse.SerializeToString,
+            ),
+            'BatchUpdateFeatures': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchUpdateFeatures,
+                    request_deserializer=featom_dot_v1_dot_feature__store__pb2.BatchUpdateFeaturesRequest.FromString,
+                    response_serializer=featom_dot_v1_dot_feature__store__pb2.BatchUpdateFeaturesResponse.SerializeToString,
+            ),
+            'StreamUpdateFeatures': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamUpdateFeatures,
+                    request_deserializer=featom_dot_v1_dot_feature__store__pb2.StreamUpdateFeaturesRequest.FromString,
+                    response_serializer=featom_dot_v1_dot_feature__store__pb2.StreamUpdateFeaturesResponse.SerializeToString,
             ),
             'GetAggregate': grpc.unary_unary_rpc_method_handler(
                     servicer.GetAggregate,
@@ -175,6 +215,60 @@ class FeatureStoreService:
             '/featom.v1.FeatureStoreService/UpdateFeatures',
             featom_dot_v1_dot_feature__store__pb2.UpdateFeaturesRequest.SerializeToString,
             featom_dot_v1_dot_feature__store__pb2.UpdateFeaturesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchUpdateFeatures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featom.v1.FeatureStoreService/BatchUpdateFeatures',
+            featom_dot_v1_dot_feature__store__pb2.BatchUpdateFeaturesRequest.SerializeToString,
+            featom_dot_v1_dot_feature__store__pb2.BatchUpdateFeaturesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamUpdateFeatures(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/featom.v1.FeatureStoreService/StreamUpdateFeatures',
+            featom_dot_v1_dot_feature__store__pb2.StreamUpdateFeaturesRequest.SerializeToString,
+            featom_dot_v1_dot_feature__store__pb2.StreamUpdateFeaturesResponse.FromString,
             options,
             channel_credentials,
             insecure,

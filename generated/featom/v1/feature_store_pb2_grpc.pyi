@@ -42,6 +42,18 @@ class FeatureStoreServiceStub:
     """Changes several features of one entity: all of them, or none. Answers once the change is
     durable. Creates the aggregate if there is none.
     """
+    BatchUpdateFeatures: _grpc.UnaryUnaryMultiCallable[_feature_store_pb2.BatchUpdateFeaturesRequest, _feature_store_pb2.BatchUpdateFeaturesResponse]
+    """Changes several aggregates together: all of them, or none. A payment changes payer, payee and
+    card in one step.
+    """
+    StreamUpdateFeatures: _grpc.StreamStreamMultiCallable[_feature_store_pb2.StreamUpdateFeaturesRequest, _feature_store_pb2.StreamUpdateFeaturesResponse]
+    """Changes aggregates one update after the other, without a call for each. Each message is an
+    atomic update of its own and is answered after its commit, or with its error; one that fails
+    does not end the stream. Answers come in the order in which updates are decided; those of one
+    aggregate in the order in which they were sent. The server reads on only while a bounded number
+    of updates is undecided. When it stops it decides what it has read and ends the stream with
+    UNAVAILABLE / DRAINING: send again what was not answered.
+    """
     GetAggregate: _grpc.UnaryUnaryMultiCallable[_feature_store_pb2.GetAggregateRequest, _feature_store_pb2.GetAggregateResponse]
     """Reads one aggregate, as one committed version.
     Fails with NOT_FOUND / AGGREGATE_NOT_FOUND if there is none.
@@ -72,6 +84,18 @@ class FeatureStoreServiceAsyncStub(FeatureStoreServiceStub):
     UpdateFeatures: _aio.UnaryUnaryMultiCallable[_feature_store_pb2.UpdateFeaturesRequest, _feature_store_pb2.UpdateFeaturesResponse]  # type: ignore[assignment]
     """Changes several features of one entity: all of them, or none. Answers once the change is
     durable. Creates the aggregate if there is none.
+    """
+    BatchUpdateFeatures: _aio.UnaryUnaryMultiCallable[_feature_store_pb2.BatchUpdateFeaturesRequest, _feature_store_pb2.BatchUpdateFeaturesResponse]  # type: ignore[assignment]
+    """Changes several aggregates together: all of them, or none. A payment changes payer, payee and
+    card in one step.
+    """
+    StreamUpdateFeatures: _aio.StreamStreamMultiCallable[_feature_store_pb2.StreamUpdateFeaturesRequest, _feature_store_pb2.StreamUpdateFeaturesResponse]  # type: ignore[assignment]
+    """Changes aggregates one update after the other, without a call for each. Each message is an
+    atomic update of its own and is answered after its commit, or with its error; one that fails
+    does not end the stream. Answers come in the order in which updates are decided; those of one
+    aggregate in the order in which they were sent. The server reads on only while a bounded number
+    of updates is undecided. When it stops it decides what it has read and ends the stream with
+    UNAVAILABLE / DRAINING: send again what was not answered.
     """
     GetAggregate: _aio.UnaryUnaryMultiCallable[_feature_store_pb2.GetAggregateRequest, _feature_store_pb2.GetAggregateResponse]  # type: ignore[assignment]
     """Reads one aggregate, as one committed version.
@@ -106,6 +130,30 @@ class FeatureStoreServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_feature_store_pb2.UpdateFeaturesResponse, _abc.Awaitable[_feature_store_pb2.UpdateFeaturesResponse]]:
         """Changes several features of one entity: all of them, or none. Answers once the change is
         durable. Creates the aggregate if there is none.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchUpdateFeatures(
+        self,
+        request: _feature_store_pb2.BatchUpdateFeaturesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_feature_store_pb2.BatchUpdateFeaturesResponse, _abc.Awaitable[_feature_store_pb2.BatchUpdateFeaturesResponse]]:
+        """Changes several aggregates together: all of them, or none. A payment changes payer, payee and
+        card in one step.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamUpdateFeatures(
+        self,
+        request_iterator: _MaybeAsyncIterator[_feature_store_pb2.StreamUpdateFeaturesRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_feature_store_pb2.StreamUpdateFeaturesResponse], _abc.AsyncIterator[_feature_store_pb2.StreamUpdateFeaturesResponse]]:
+        """Changes aggregates one update after the other, without a call for each. Each message is an
+        atomic update of its own and is answered after its commit, or with its error; one that fails
+        does not end the stream. Answers come in the order in which updates are decided; those of one
+        aggregate in the order in which they were sent. The server reads on only while a bounded number
+        of updates is undecided. When it stops it decides what it has read and ends the stream with
+        UNAVAILABLE / DRAINING: send again what was not answered.
         """
 
     @_abc_1.abstractmethod

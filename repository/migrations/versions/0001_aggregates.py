@@ -37,6 +37,7 @@ CREATE TABLE changes (
 ) PARTITION BY RANGE (commit_time)
 """
 
+# A request about several entities is known under each of them; the first one has the outcome.
 REQUESTS: Final = """
 CREATE TABLE requests (
     entity_type text COLLATE "C" NOT NULL,
@@ -44,11 +45,7 @@ CREATE TABLE requests (
     request_id uuid NOT NULL,
     commit_time timestamptz NOT NULL,
     fingerprint bytea NOT NULL,
-    uid uuid NOT NULL,
-    version bigint NOT NULL,
-    update_time timestamptz NOT NULL,
-    stale_features text[] NOT NULL,
-    deleted boolean NOT NULL,
+    outcome bytea,
     PRIMARY KEY (entity_type, entity_id, request_id, commit_time)
 ) PARTITION BY RANGE (commit_time)
 """

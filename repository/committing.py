@@ -1,0 +1,90 @@
+"""Committing one batch, whatever happens: each command is answered, or comes back."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+from domain.errors import (
+    CommitUnknown,
+    Contended,
+    Corrupted,
+    DatabaseUnavailable,
+    FeatomError,
+    Overloaded,
+)
+from domain.update import keys_of
+from repository.pool import AnswerLost
+from repository.submission import Submission
+
+log = logging.getLogger(__name__)
+
+
+class Committer(Protocol):
+    """One attempt to commit a batch, as `WriteProtocol.attempt`."""
+
+    async def attempt(self, submissions: Sequence[Submission]) -> list[Submission]: ...
+
+
+async def commit(committer: Committer, batch: Sequence[Submission]) -> list[Submission]:
+    """Commit a batch; returns what is to be tried again, in order. Raises nothing."""
+    try:
+        return await committer.attempt(batch)
+    except AnswerLost as lost:
+        log.warning("the answer to a commit was lost: %s", lost)
+        return _unanswered(batch)
+    except DatabaseUnavailable as error:
+        return _give_up(batch, error)
+    except Exception as error:
+        return await _isolate(committer, batch, error)
+
+
+def is_live(submission: Submission) -> bool:
+    """Whether somebody still waits for a command; one that is too late gets its answer here."""
+    if submission.answer.done():
+        return False
+    if submission.deadline > asyncio.get_running_loop().time():
+        return True
+    submission.settle(_out_of_time(submission))
+    return False
+
+
+async def _isolate(
+    committer: Committer, batch: Sequence[Submission], error: Exception
+) -> list[Submission]:
+    """Of a batch that cannot be committed, fail only the command that is to blame."""
+    batch = _unanswered(batch)
+    if len(batch) > 1:
+        half = len(batch) // 2
+        undecided = await commit(committer, batch[:half])
+        # What shares a key with an undecided command must not overtake it.
+        held = {key for submission in undecided for key in keys_of(submission.command)}
+        rest = batch[half:]
+        free = [each for each in rest if held.isdisjoint(keys_of(each.command))]
+        behind = [each for each in rest if not held.isdisjoint(keys_of(each.command))]
+        return [*undecided, *await commit(committer, free), *behind]
+    for submission in batch:
+        log.error("%s cannot be committed", keys_of(submission.command), exc_info=error)
+        submission.settle(error if isinstance(error, FeatomError) else Corrupted(str(error)))
+    return []
+
+
+def _unanswered(batch: Sequence[Submission]) -> list[Submission]:
+    return [submission for submission in batch if not submission.answer.done()]
+
+
+def _give_up(batch: Sequence[Submission], error: DatabaseUnavailable) -> list[Submission]:
+    """Fail what was certainly not committed; the rest is looked up when the database is back."""
+    in_doubt = []
+    for submission in _unanswered(batch):
+        if submission.doubts:
+            in_doubt.append(submission)
+        else:
+            submission.settle(error)
+    return in_doubt
+
+
+def _out_of_time(submission: Submission) -> FeatomError:
+    if submission.doubts:
+        return CommitUnknown()
+    return Contended() if submission.attempts else Overloaded()

@@ -1,0 +1,132 @@
+"""Step 2 of the write protocol: every command of a batch, in order, on the rows that were read.
+
+Pure: the outcome of a command depends on the rows, the known request ids and the time, and nothing
+is written here. So a batch that loses its race is evaluated again from new rows.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, TypeAlias
+from uuid import UUID
+
+from domain.batch_errors import batch_error
+from domain.entity_key import EntityKey
+from domain.errors import FeatomError, RequestIdReused
+from domain.instant import Instant
+from domain.outcome import BatchOutcome, Outcome, UpdateOutcome
+from domain.update import Command, Deletion, Update, UpdateBatch, keys_of
+from repository.codec.outcome import dump_outcome, load_outcome
+from repository.row import RecordedRequest, Row, served_state, update_outcome
+
+RequestKey: TypeAlias = tuple[EntityKey, UUID]
+
+
+class KnownRequest(NamedTuple):
+    """A request id that was answered before."""
+
+    fingerprint: bytes
+    outcome: bytes | None
+    """None where it is known under an entity that was not its first."""
+
+
+class Evaluation:
+    """Rows as they were read, and as the commands evaluated so far leave them."""
+
+    def __init__(
+        self, rows: dict[EntityKey, Row], known: dict[RequestKey, KnownRequest], now: Instant
+    ) -> None:
+        """`rows` in the order of their keys; `known` are the request ids that were found."""
+        self.rows = rows
+        self._known = known
+        self._now = now
+
+    def evaluate(self, command: Command) -> Outcome | FeatomError:
+        """Apply one command to the state that the previous one left, whole or not at all.
+
+        The answer holds only if the unit of the command's rows is committed.
+        """
+        rows = [self.rows[key] for key in keys_of(command)]
+        for row in rows[1:]:
+            rows[0].unite(row)
+        try:
+            return self._replayed(command, rows) or self._applied(command, rows)
+        except FeatomError as error:
+            return error
+
+    def unit_of(self, command: Command) -> int:
+        """The unit that a command was evaluated in; known when all are evaluated."""
+        return self.rows[keys_of(command)[0]].unit
+
+    def _replayed(self, command: Command, rows: Sequence[Row]) -> Outcome | None:
+        """The first outcome of a request id that is known. Raises RequestIdReused."""
+        if command.request_id is None:
+            return None
+        found = [
+            known
+            for row in rows
+            if (known := self._known.get((row.key, command.request_id))) is not None
+        ]
+        if not found:
+            return None
+        first = found[0]
+        if first.outcome is None or any(k.fingerprint != command.fingerprint for k in found):
+            raise RequestIdReused
+        outcome = load_outcome(command, first.outcome)._replace(replayed=True)
+        return self._with_states(command, outcome)
+
+    def _with_states(self, command: Command, outcome: Outcome) -> Outcome:
+        """A replay is answered with the aggregates as they are now."""
+        if isinstance(outcome, UpdateOutcome) and isinstance(command, Update):
+            return outcome._replace(state=served_state(self.rows[command.key].aggregate, command))
+        if isinstance(outcome, BatchOutcome) and isinstance(command, UpdateBatch):
+            pairs = zip(command.updates, outcome.outcomes, strict=True)
+            return outcome._replace(
+                outcomes=tuple(
+                    each._replace(
+                        state=served_state(self.rows[update.key].aggregate, update), replayed=True
+                    )
+                    for update, each in pairs
+                )
+            )
+        return outcome
+
+    def _applied(self, command: Command, rows: Sequence[Row]) -> Outcome:
+        if isinstance(command, Update) and command.validate_only:
+            return self._rehearsed(command)
+        if isinstance(command, Update):
+            outcome: Outcome = rows[0].update(command, self._now)
+        elif isinstance(command, Deletion):
+            outcome = rows[0].delete(command, self._now)
+        else:
+            outcome = self._applied_together(command, rows)
+        self._remember(command, rows, outcome)
+        return outcome
+
+    def _rehearsed(self, update: Update) -> UpdateOutcome:
+        rehearsal = self.rows[update.key].aggregate.copy()
+        change = rehearsal.apply(update, self._now)
+        return update_outcome(rehearsal, change, update)
+
+    def _applied_together(self, batch: UpdateBatch, rows: Sequence[Row]) -> BatchOutcome:
+        saved = [row.savepoint() for row in rows]
+        outcomes: list[UpdateOutcome] = []
+        errors: dict[int, FeatomError] = {}
+        for index, update in enumerate(batch.updates):
+            try:
+                outcomes.append(self.rows[update.key].update(update, self._now))
+            except FeatomError as error:
+                errors[index] = error
+        if errors:
+            for row, savepoint in zip(rows, saved, strict=True):
+                row.restore(savepoint)
+            raise batch_error(errors)
+        return BatchOutcome(tuple(outcomes))
+
+    def _remember(self, command: Command, rows: Iterable[Row], outcome: Outcome) -> None:
+        if command.request_id is None:
+            return
+        encoded: bytes | None = dump_outcome(outcome)
+        for row in rows:
+            request = RecordedRequest(command.request_id, self._now, command.fingerprint, encoded)
+            row.requests.append(request)
+            self._known[row.key, command.request_id] = KnownRequest(command.fingerprint, encoded)
+            encoded = None

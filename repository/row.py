@@ -1,0 +1,156 @@
+"""One aggregate in a batch: as it was read, and as the commands of the batch leave it."""
+
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+from uuid import UUID, uuid4
+
+from domain.aggregate import FeatureAggregate
+from domain.change import Change
+from domain.entity_key import EntityKey
+from domain.instant import Instant
+from domain.limits import Limits
+from domain.outcome import DeletionOutcome, UpdateOutcome
+from domain.update import Deletion, Update
+from repository.codec.change import dump_change
+from repository.codec.state import dump_aggregate, new_aggregate
+
+KEYFRAME_INTERVAL: Final = 64
+"""Every so many versions the history holds the whole state, so that the past is never far."""
+
+
+class StoredRow(NamedTuple):
+    """What tells whether a row is still the one that was read."""
+
+    xmin: int
+    version: int
+
+
+class RecordedChange(NamedTuple):
+    """A change and, where the history has a keyframe, the state after it."""
+
+    change: Change
+    encoded: bytes
+    state: bytes | None
+
+
+class RecordedRequest(NamedTuple):
+    """A request id to remember."""
+
+    request_id: UUID
+    commit_time: Instant
+    fingerprint: bytes
+    outcome: bytes | None
+    """None for all but the first entity of a request."""
+
+
+class Savepoint(NamedTuple):
+    """A row as it was before some updates."""
+
+    aggregate: FeatureAggregate
+    changes: int
+    advanced: bool
+
+
+@dataclass(slots=True)
+class Row:
+    """One aggregate in a batch. Commands are applied to it one after the other."""
+
+    number: int
+    key: EntityKey
+    read: StoredRow | None
+    """None if there was no row."""
+    aggregate: FeatureAggregate
+    limits: Limits
+    leader: "Row | None" = None
+    """Another row that this one must be written together with; see `unit`."""
+    changes: list[RecordedChange] = field(default_factory=list)
+    requests: list[RecordedRequest] = field(default_factory=list)
+    advanced: bool = False
+    erase_history: bool = False
+
+    @property
+    def writes(self) -> bool:
+        """Whether the row itself is to be written.
+
+        A request id is remembered only together with a write of the row, so that of two servers
+        that take the same request one loses.
+        """
+        return self.advanced or (bool(self.requests) and self.read is not None)
+
+    @property
+    def records(self) -> bool:
+        """Whether anything at all is to be written."""
+        return self.writes or bool(self.changes) or bool(self.requests)
+
+    @property
+    def unit(self) -> int:
+        """Rows of one unit are written together or not at all."""
+        return self._root().number
+
+    def unite(self, other: "Row") -> None:
+        """Make one unit of the units of two rows (union-find after Galler and Fischer, 1964)."""
+        mine, theirs = self._root(), other._root()
+        if mine is not theirs:
+            theirs.leader = mine
+
+    def _root(self) -> "Row":
+        row = self
+        while row.leader is not None:
+            row.leader, row = row.leader.leader or row.leader, row.leader
+        return row
+
+    def update(self, update: Update, now: Instant) -> UpdateOutcome:
+        """Apply an update. Raises what FeatureAggregate.apply raises; nothing has changed then."""
+        change = self.aggregate.apply(update, now)
+        if change is not None:
+            self._record(change)
+        return update_outcome(self.aggregate, change, update)
+
+    def delete(self, deletion: Deletion, now: Instant) -> DeletionOutcome:
+        """End the aggregate; what follows in the batch begins another incarnation."""
+        change = self.aggregate.delete(deletion, now)
+        if deletion.erase_history:
+            self.changes.clear()
+            self.erase_history = True
+        self._record(change)
+        self.aggregate = new_aggregate(
+            self.key, uuid4(), self.aggregate.epoch, self.limits, last_commit=change.commit_time
+        )
+        return DeletionOutcome(change.version, change.commit_time)
+
+    def savepoint(self) -> Savepoint:
+        """Where `restore` goes back to."""
+        return Savepoint(self.aggregate.copy(), len(self.changes), self.advanced)
+
+    def restore(self, savepoint: Savepoint) -> None:
+        """Forget every update since a savepoint."""
+        self.aggregate, count, self.advanced = savepoint
+        del self.changes[count:]
+
+    def _record(self, change: Change) -> None:
+        self.advanced = self.advanced or change.advances
+        state = dump_aggregate(self.aggregate) if _is_keyframe(change) else None
+        self.changes.append(RecordedChange(change, dump_change(change), state))
+
+
+def update_outcome(
+    aggregate: FeatureAggregate, change: Change | None, update: Update
+) -> UpdateOutcome:
+    """The outcome of an update that left an aggregate as it is now."""
+    return UpdateOutcome(
+        uid=aggregate.uid,
+        epoch=aggregate.epoch,
+        version=aggregate.version,
+        update_time=aggregate.update_time,
+        stale_features=tuple(change.late_features) if change else (),
+        state=served_state(aggregate, update),
+    )
+
+
+def served_state(aggregate: FeatureAggregate, update: Update) -> bytes | None:
+    """The stored form of an aggregate, if the update asks for it and there is one."""
+    return dump_aggregate(aggregate) if update.return_aggregate and aggregate.exists else None
+
+
+def _is_keyframe(change: Change) -> bool:
+    return change.advances and not change.deleted and change.version % KEYFRAME_INTERVAL == 0

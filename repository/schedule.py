@@ -1,0 +1,112 @@
+"""Which commands may go into the next batch.
+
+A key is in one batch at a time, and commands that share a key keep their order; so batches that are
+under way at the same time never touch the same row. A hot key fills batches of its own while other
+lanes serve the others, and a command about several keys waits until it is first in line for each.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Sequence
+
+from domain.entity_key import EntityKey
+from domain.update import UpdateBatch, keys_of
+from repository.submission import Submission
+
+
+class Schedule:
+    """Commands that wait, in line for each of their keys."""
+
+    def __init__(self) -> None:
+        self._lines: dict[EntityKey, deque[Submission]] = {}
+        self._busy: set[EntityKey] = set()
+        # Free keys that may have something to give, in the order in which they became ready. One
+        # that has not is left out until it is released, or the line of a key beside it moves up.
+        self._ready: OrderedDict[EntityKey, None] = OrderedDict()
+        self._waiting = 0
+
+    def __len__(self) -> int:
+        """How many commands wait."""
+        return self._waiting
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether `take` may find something."""
+        return bool(self._ready)
+
+    def put(self, submission: Submission) -> None:
+        """Let a command wait behind those that came before it."""
+        self._waiting += 1
+        for key in keys_of(submission.command):
+            line = self._lines.get(key)
+            if line is None:
+                line = self._lines[key] = deque()
+            line.append(submission)
+            if key not in self._busy:
+                self._ready[key] = None
+
+    def take(self, limit: int, is_live: Callable[[Submission], bool]) -> list[Submission]:
+        """Take the next batch: updates up to a limit, and at least one command.
+
+        The keys of the batch are busy until they are released. Commands that are not live any more
+        are dropped on the way.
+        """
+        batch: list[Submission] = []
+        taken: set[EntityKey] = set()
+        size = 0
+        while self._ready and size < limit:
+            key = next(iter(self._ready))
+            submission = self._first(key)
+            if submission is None:
+                del self._ready[key]
+                continue
+            keys = keys_of(submission.command)
+            self._remove(submission, keys)
+            if is_live(submission):
+                batch.append(submission)
+                taken.update(keys)
+                size += _size(submission)
+            # These lines have moved up, and are free or ours.
+            for moved in keys:
+                self._ready.setdefault(moved)
+        self._busy |= taken
+        for key in taken:
+            self._ready.pop(key, None)
+        return batch
+
+    def put_back(self, submissions: Sequence[Submission]) -> None:
+        """Let commands of busy keys wait again, before all others."""
+        for submission in reversed(submissions):
+            self._waiting += 1
+            for key in keys_of(submission.command):
+                self._lines.setdefault(key, deque()).appendleft(submission)
+
+    def release(self, keys: Iterable[EntityKey]) -> None:
+        """Let these keys go into another batch."""
+        for key in keys:
+            self._busy.discard(key)
+            if key in self._lines:
+                self._ready[key] = None
+
+    def _first(self, key: EntityKey) -> Submission | None:
+        """The command at the head of a line, if it heads all its lines and they are free."""
+        line = self._lines.get(key)
+        if not line:
+            return None
+        submission = line[0]
+        for other in keys_of(submission.command):
+            if other in self._busy or self._lines[other][0] is not submission:
+                return None
+        return submission
+
+    def _remove(self, submission: Submission, keys: Iterable[EntityKey]) -> None:
+        self._waiting -= 1
+        for key in keys:
+            line = self._lines[key]
+            line.popleft()
+            if not line:
+                del self._lines[key]
+
+
+def _size(submission: Submission) -> int:
+    command = submission.command
+    return len(command.updates) if isinstance(command, UpdateBatch) else 1

@@ -1,0 +1,30 @@
+"""Requests as messages."""
+
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from domain.errors import FieldViolation, InvalidValue, MessageTooLarge
+
+Request = TypeVar("Request", bound=Message)
+
+
+class Decoder:
+    """Parses requests up to a size.
+
+    grpc itself would answer a request that does not parse with INTERNAL, and one that is too large
+    without saying why in its details.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+
+    def __call__(self, message: type[Request], data: bytes) -> Request:
+        """Parse a message. Raises MessageTooLarge or InvalidValue."""
+        if len(data) > self._max_bytes:
+            raise MessageTooLarge("bytes in a message", self._max_bytes, len(data))
+        try:
+            return message.FromString(data)
+        except DecodeError as error:
+            description = f"is not a {message.DESCRIPTOR.full_name}: {error}"
+            raise InvalidValue([FieldViolation("", description)]) from error

@@ -100,6 +100,11 @@ class FeatureAggregate:
     def etag(self) -> Etag:
         return Etag(self.uid, self.epoch, self.version)
 
+    @property
+    def policy(self) -> Policy | None:
+        """What the entity type asks; None: there is none."""
+        return self._policy
+
     def copy(self) -> "FeatureAggregate":
         """Another aggregate in the same state."""
         twin = copy(self)

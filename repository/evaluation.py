@@ -76,13 +76,15 @@ class Evaluation:
     def _with_states(self, command: Command, outcome: Outcome) -> Outcome:
         """A replay is answered with the aggregates as they are now."""
         if isinstance(outcome, UpdateOutcome) and isinstance(command, Update):
-            return outcome._replace(state=served_state(self.rows[command.key].aggregate, command))
+            aggregate = self.rows[command.key].aggregate
+            return outcome._replace(state=served_state(aggregate, command, self._now))
         if isinstance(outcome, BatchOutcome) and isinstance(command, UpdateBatch):
             pairs = zip(command.updates, outcome.outcomes, strict=True)
             return outcome._replace(
                 outcomes=tuple(
                     each._replace(
-                        state=served_state(self.rows[update.key].aggregate, update), replayed=True
+                        state=served_state(self.rows[update.key].aggregate, update, self._now),
+                        replayed=True,
                     )
                     for update, each in pairs
                 )
@@ -104,7 +106,7 @@ class Evaluation:
     def _rehearsed(self, update: Update) -> UpdateOutcome:
         rehearsal = self.rows[update.key].aggregate.copy()
         change = rehearsal.apply(update, self._now)
-        return update_outcome(rehearsal, change, update)
+        return update_outcome(rehearsal, change, update, self._now)
 
     def _applied_together(self, batch: UpdateBatch, rows: Sequence[Row]) -> BatchOutcome:
         saved = [row.savepoint() for row in rows]

@@ -10,8 +10,10 @@ from domain.entity_key import EntityKey
 from domain.instant import Instant
 from domain.limits import Limits
 from domain.outcome import DeletionOutcome, UpdateOutcome
+from domain.policy import Policy
 from domain.update import Deletion, Update
 from repository.codec.change import dump_change
+from repository.codec.expiry import without_expired
 from repository.codec.state import dump_aggregate, new_aggregate
 
 KEYFRAME_INTERVAL: Final = 64
@@ -67,6 +69,9 @@ class Row:
     requests: list[RecordedRequest] = field(default_factory=list)
     advanced: bool = False
     erase_history: bool = False
+    type_revision: int = 0
+    """The revision of the entity type that `policy` is of."""
+    policy: Policy | None = None
 
     @property
     def writes(self) -> bool:
@@ -104,7 +109,7 @@ class Row:
         change = self.aggregate.apply(update, now)
         if change is not None:
             self._record(change)
-        return update_outcome(self.aggregate, change, update)
+        return update_outcome(self.aggregate, change, update, now)
 
     def delete(self, deletion: Deletion, now: Instant) -> DeletionOutcome:
         """End the aggregate; what follows in the batch begins another incarnation."""
@@ -114,7 +119,12 @@ class Row:
             self.erase_history = True
         self._record(change)
         self.aggregate = new_aggregate(
-            self.key, uuid4(), self.aggregate.epoch, self.limits, last_commit=change.commit_time
+            self.key,
+            uuid4(),
+            self.aggregate.epoch,
+            self.limits,
+            last_commit=change.commit_time,
+            policy=self.policy,
         )
         return DeletionOutcome(change.version, change.commit_time)
 
@@ -134,7 +144,7 @@ class Row:
 
 
 def update_outcome(
-    aggregate: FeatureAggregate, change: Change | None, update: Update
+    aggregate: FeatureAggregate, change: Change | None, update: Update, now: Instant
 ) -> UpdateOutcome:
     """The outcome of an update that left an aggregate as it is now."""
     return UpdateOutcome(
@@ -143,13 +153,17 @@ def update_outcome(
         version=aggregate.version,
         update_time=aggregate.update_time,
         stale_features=tuple(change.late_features) if change else (),
-        state=served_state(aggregate, update),
+        state=served_state(aggregate, update, now),
     )
 
 
-def served_state(aggregate: FeatureAggregate, update: Update) -> bytes | None:
-    """The stored form of an aggregate, if the update asks for it and there is one."""
-    return dump_aggregate(aggregate) if update.return_aggregate and aggregate.exists else None
+def served_state(aggregate: FeatureAggregate, update: Update, now: Instant) -> bytes | None:
+    """An aggregate as it is served, without its etag, if the update asks for it and it exists."""
+    if not update.return_aggregate or not aggregate.exists:
+        return None
+    state = dump_aggregate(aggregate)
+    policy = aggregate.policy
+    return without_expired(state, policy.expiring, now) if policy and policy.expiring else state
 
 
 def _is_keyframe(change: Change) -> bool:

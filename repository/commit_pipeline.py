@@ -8,6 +8,7 @@ DeWitt et al., "Implementation Techniques for Main Memory Database Systems" (198
 
 import asyncio
 from collections.abc import Collection, Sequence
+from typing import Final
 
 from domain.entity_key import EntityKey
 from domain.errors import Draining, Overloaded
@@ -18,8 +19,10 @@ from repository.committing import Committer, commit, is_live
 from repository.schedule import Schedule
 from repository.submission import Submission
 
-PATIENCE = 10.0
+PATIENCE: Final = 10.0
 """Seconds that a command without a deadline may take."""
+
+_MIN_SHARE: Final = 32
 
 
 class CommitPipeline:
@@ -69,7 +72,7 @@ class CommitPipeline:
 
     async def _lane(self) -> None:
         while True:
-            batch = self._schedule.take(self._max_batch, is_live)
+            batch = self._schedule.take(self._max_batch, self._share(), is_live)
             if batch:
                 await self._commit(batch)
             elif self._draining and not len(self._schedule):
@@ -78,6 +81,11 @@ class CommitPipeline:
             else:
                 self._arrival.clear()
                 await self._arrival.wait()
+
+    def _share(self) -> int:
+        """How much of what waits is one lane's: all lanes shall have something to do at a time."""
+        fair = len(self._schedule) // len(self._lanes)
+        return min(self._max_batch, max(_MIN_SHARE, fair))
 
     async def _commit(self, batch: Sequence[Submission]) -> None:
         for submission in batch:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from domain.errors import (
     CommitUnknown,
@@ -20,6 +20,10 @@ from repository.submission import Submission
 log = logging.getLogger(__name__)
 
 
+SPLIT_AFTER: Final = 3
+"""Attempts after which a batch that lost as a whole is tried in halves."""
+
+
 class Committer(Protocol):
     """One attempt to commit a batch, as `WriteProtocol.attempt`."""
 
@@ -29,7 +33,10 @@ class Committer(Protocol):
 async def commit(committer: Committer, batch: Sequence[Submission]) -> list[Submission]:
     """Commit a batch; returns what is to be tried again, in order. Raises nothing."""
     try:
-        return await committer.attempt(batch)
+        undecided = await committer.attempt(batch)
+        if _keeps_failing(batch, undecided):
+            return await _commit_halves(committer, undecided)
+        return undecided
     except AnswerLost as lost:
         log.warning("the answer to a commit was lost: %s", lost)
         return _unanswered(batch)
@@ -55,18 +62,37 @@ async def _isolate(
     """Of a batch that cannot be committed, fail only the command that is to blame."""
     batch = _unanswered(batch)
     if len(batch) > 1:
-        half = len(batch) // 2
-        undecided = await commit(committer, batch[:half])
-        # What shares a key with an undecided command must not overtake it.
-        held = {key for submission in undecided for key in keys_of(submission.command)}
-        rest = batch[half:]
-        free = [each for each in rest if held.isdisjoint(keys_of(each.command))]
-        behind = [each for each in rest if not held.isdisjoint(keys_of(each.command))]
-        return [*undecided, *await commit(committer, free), *behind]
+        return await _commit_halves(committer, batch)
     for submission in batch:
         log.error("%s cannot be committed", keys_of(submission.command), exc_info=error)
         submission.settle(error if isinstance(error, FeatomError) else Corrupted(str(error)))
     return []
+
+
+async def _commit_halves(committer: Committer, batch: Sequence[Submission]) -> list[Submission]:
+    """Commit the two halves of a batch one after the other."""
+    half = len(batch) // 2
+    undecided = await commit(committer, batch[:half])
+    # What shares a key with an undecided command must not overtake it.
+    held = {key for submission in undecided for key in keys_of(submission.command)}
+    free, behind = [], []
+    for submission in batch[half:]:
+        keys = keys_of(submission.command)
+        if held.isdisjoint(keys):
+            free.append(submission)
+        else:
+            held.update(keys)
+            behind.append(submission)
+    return [*undecided, *await commit(committer, free), *behind]
+
+
+def _keeps_failing(batch: Sequence[Submission], undecided: Sequence[Submission]) -> bool:
+    """Whether a batch loses as a whole again and again, perhaps only for one of its keys."""
+    return (
+        len(undecided) == len(batch)
+        and min((submission.attempts for submission in undecided), default=0) >= SPLIT_AFTER
+        and len({keys_of(submission.command) for submission in undecided}) > 1
+    )
 
 
 def _unanswered(batch: Sequence[Submission]) -> list[Submission]:

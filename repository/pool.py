@@ -123,7 +123,14 @@ class Pool:
         try:
             yield connection
         finally:
+            await self._release(connection)
+
+    async def _release(self, connection: Connection) -> None:
+        try:
             await self._pool.release(connection, timeout=1.0)
+        except Exception as error:
+            log.info("a connection was dropped: %s", error)
+            connection.terminate()
 
 
 async def _leave_as_it_is(connection: object) -> None:

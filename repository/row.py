@@ -140,7 +140,9 @@ class Row:
     def _record(self, change: Change) -> None:
         self.advanced = self.advanced or change.advances
         state = dump_aggregate(self.aggregate) if _is_keyframe(change) else None
-        self.changes.append(RecordedChange(change, dump_change(change), state))
+        self.changes.append(
+            RecordedChange(change, dump_change(change, self.aggregate.features), state)
+        )
 
 
 def update_outcome(

@@ -44,8 +44,10 @@ class Schedule:
             if key not in self._busy:
                 self._ready[key] = None
 
-    def take(self, limit: int, is_live: Callable[[Submission], bool]) -> list[Submission]:
-        """Take the next batch: updates up to a limit, and at least one command.
+    def take(
+        self, limit: int, share: int, is_live: Callable[[Submission], bool]
+    ) -> list[Submission]:
+        """Take the next batch: lines, each up to `limit` updates, until they have `share` of them.
 
         The keys of the batch are busy until they are released. Commands that are not live any more
         are dropped on the way.
@@ -53,24 +55,22 @@ class Schedule:
         batch: list[Submission] = []
         taken: set[EntityKey] = set()
         size = 0
-        while self._ready and size < limit:
+        while self._ready and size < share:
             key = next(iter(self._ready))
-            submission = self._first(key)
-            if submission is None:
-                del self._ready[key]
-                continue
-            keys = keys_of(submission.command)
-            self._remove(submission, keys)
-            if is_live(submission):
-                batch.append(submission)
-                taken.update(keys)
-                size += _size(submission)
-            # These lines have moved up, and are free or ours.
-            for moved in keys:
-                self._ready.setdefault(moved)
-        self._busy |= taken
+            while size < limit and (submission := self._first(key)) is not None:
+                keys = keys_of(submission.command)
+                self._remove(submission, keys)
+                if is_live(submission):
+                    batch.append(submission)
+                    taken.update(keys)
+                    size += _size(submission)
+                # These lines have moved up, and are free or ours.
+                for moved in keys:
+                    self._ready.setdefault(moved)
+            self._ready.pop(key, None)
         for key in taken:
             self._ready.pop(key, None)
+        self._busy |= taken
         return batch
 
     def put_back(self, submissions: Sequence[Submission]) -> None:

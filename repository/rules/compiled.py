@@ -1,10 +1,10 @@
 """Compiled rules, asked about one update after the other.
 
-All rules of a type are first asked as one expression, since most of the price of an evaluation is
-the way into the runtime. Only when that is not true each is asked by itself.
+The rules that an update may break are first asked as one expression, since most of the price of an
+evaluation is the way into the runtime. Only when that is not true each is asked by itself.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from cel_expr_python import cel
@@ -19,6 +19,8 @@ MAX_MACRO_COST: Final = 5_000_000
 """Elements that macros go through, times the size of what they read for each."""
 
 _MAX_REASON: Final = 300
+_MAX_JOINED: Final = 256
+"""Sets of rules that are kept as one expression."""
 
 
 class CompiledRule(NamedTuple):
@@ -35,28 +37,51 @@ class CelRules:
     def __init__(
         self,
         rules: Sequence[CompiledRule],
-        together: CompiledRule | None,
+        join: Callable[[Sequence[CompiledRule]], CompiledRule | None],
         expiring: Collection[str],
     ) -> None:
-        """`together` is true where every rule is; None: there is no such expression."""
+        """`join` makes one expression that is true where all of some rules are, if it can."""
         self._rules = rules
-        self._together = together
-        self._depends_on = None if together is None else _depends_on(together.reading, expiring)
+        self._join = join
+        self._joined: dict[int, CompiledRule | None] = {}
+        self._all = (1 << len(rules)) - 1
+        self._always = 0
+        self._by_feature: dict[str, int] = {}
+        for number, each in enumerate(rules):
+            features = _depends_on(each.reading, expiring)
+            if features is None:
+                self._always |= 1 << number
+            for name in features or ():
+                self._by_feature[name] = self._by_feature.get(name, 0) | 1 << number
 
     def broken(self, transition: Transition, *, recheck: bool) -> Sequence[RuleViolation]:
-        if self._together is not None:
-            unmoved = self._depends_on is not None and self._depends_on.isdisjoint(
-                transition.changed
-            )
-            if unmoved and not recheck:
-                return ()
-            if _problem(self._together, transition) is None:
-                return ()
+        asked = self._all if recheck else self._concerned(transition.changed)
+        if not asked:
+            return ()
+        together = self._together(asked)
+        if together is not None and _problem(together, transition) is None:
+            return ()
         return [
             RuleViolation("RULE", each.rule.name, f"{each.rule.message}{problem}")
-            for each in self._rules
-            if (problem := _problem(each, transition)) is not None
+            for number, each in enumerate(self._rules)
+            if asked >> number & 1 and (problem := _problem(each, transition)) is not None
         ]
+
+    def _concerned(self, changed: Collection[str]) -> int:
+        """The rules that a change of some features may break, a bit each."""
+        asked = self._always
+        for name in changed:
+            asked |= self._by_feature.get(name, 0)
+        return asked
+
+    def _together(self, asked: int) -> CompiledRule | None:
+        """Some rules as one expression; None: ask each by itself."""
+        if asked not in self._joined:
+            if len(self._joined) >= _MAX_JOINED and asked != self._all:
+                return self._together(self._all)
+            rules = [each for number, each in enumerate(self._rules) if asked >> number & 1]
+            self._joined[asked] = self._join(rules)
+        return self._joined[asked]
 
 
 def _depends_on(reading: Reading, expiring: Collection[str]) -> frozenset[str] | None:

@@ -54,14 +54,7 @@ class CelCompiler:
         return f"is not a regular expression of RE2: {_STATUS.sub('', str(result))[:_MAX_PROBLEM]}"
 
     def compile_rules(self, rules: Sequence[Rule], expiring: Collection[str]) -> CelRules:
-        compiled = [self._compile(rule) for rule in rules]
-        # Each on a line of its own: a rule may end in a comment.
-        expression = " && ".join(f"({rule.expression}\n)" for rule in rules)
-        try:
-            together = self._compile(Rule("", expression, ""))
-        except RuntimeError:
-            return CelRules(compiled, None, expiring)  # too large as one
-        return CelRules(compiled, together, expiring)
+        return CelRules([self._compile(rule) for rule in rules], self._joined, expiring)
 
     def compile_pattern(self, pattern: str) -> TextPattern:
         return CelPattern(self._match(pattern))
@@ -69,6 +62,16 @@ class CelCompiler:
     def _compile(self, rule: Rule) -> CompiledRule:
         program = self._rules.compile(rule.expression)
         return CompiledRule(rule, program, read_expression(rule.expression))
+
+    def _joined(self, rules: Sequence[CompiledRule]) -> CompiledRule | None:
+        if len(rules) == 1:
+            return rules[0]
+        # Each on a line of its own: a rule may end in a comment.
+        expression = " && ".join(f"({each.rule.expression}\n)" for each in rules)
+        try:
+            return self._compile(Rule("", expression, ""))
+        except RuntimeError:
+            return None  # too large as one
 
     def _match(self, pattern: str) -> cel.Expression:
         # Compiled as a whole of its own, so that no parenthesis of it can close ours.

@@ -15,7 +15,7 @@ from domain.instant import Instant
 from domain.outcome import BatchOutcome, Outcome, UpdateOutcome
 from domain.update import Command, Deletion, Update, UpdateBatch, keys_of
 from repository.codec.outcome import dump_outcome, load_outcome
-from repository.row import RecordedRequest, Row, served_state, update_outcome
+from repository.row import RecordedRequest, Row, update_outcome, with_state
 
 RequestKey: TypeAlias = tuple[EntityKey, UUID]
 
@@ -77,14 +77,16 @@ class Evaluation:
         """A replay is answered with the aggregates as they are now."""
         if isinstance(outcome, UpdateOutcome) and isinstance(command, Update):
             aggregate = self.rows[command.key].aggregate
-            return outcome._replace(state=served_state(aggregate, command, self._now))
+            return with_state(outcome, aggregate, command, self._now)
         if isinstance(outcome, BatchOutcome) and isinstance(command, UpdateBatch):
             pairs = zip(command.updates, outcome.outcomes, strict=True)
             return outcome._replace(
                 outcomes=tuple(
-                    each._replace(
-                        state=served_state(self.rows[update.key].aggregate, update, self._now),
-                        replayed=True,
+                    with_state(
+                        each._replace(replayed=True),
+                        self.rows[update.key].aggregate,
+                        update,
+                        self._now,
                     )
                     for update, each in pairs
                 )

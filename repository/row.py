@@ -149,23 +149,27 @@ def update_outcome(
     aggregate: FeatureAggregate, change: Change | None, update: Update, now: Instant
 ) -> UpdateOutcome:
     """The outcome of an update that left an aggregate as it is now."""
-    return UpdateOutcome(
+    outcome = UpdateOutcome(
         uid=aggregate.uid,
         epoch=aggregate.epoch,
         version=aggregate.version,
         update_time=aggregate.update_time,
         stale_features=tuple(change.late_features) if change else (),
-        state=served_state(aggregate, update, now),
     )
+    return with_state(outcome, aggregate, update, now)
 
 
-def served_state(aggregate: FeatureAggregate, update: Update, now: Instant) -> bytes | None:
-    """An aggregate as it is served, without its etag, if the update asks for it and it exists."""
-    if not update.return_aggregate or not aggregate.exists:
-        return None
+def with_state(
+    outcome: UpdateOutcome, aggregate: FeatureAggregate, update: Update, now: Instant
+) -> UpdateOutcome:
+    """The outcome with the aggregate as it is served, if the update asks for it and it exists."""
+    if not (update.return_aggregate and aggregate.exists):
+        return outcome
     state = dump_aggregate(aggregate)
     policy = aggregate.policy
-    return without_expired(state, policy.expiring, now) if policy and policy.expiring else state
+    if policy is not None and policy.expiring:
+        state = without_expired(state, policy.expiring, now)
+    return outcome._replace(state=state, state_etag=aggregate.etag)
 
 
 def _is_keyframe(change: Change) -> bool:

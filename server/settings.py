@@ -1,6 +1,7 @@
 """Everything that can be set, in one frozen object."""
 
 import ipaddress
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,10 +40,14 @@ class Settings:
         problems = [
             f"{name} must be more than 0, not {getattr(self, name)}"
             for name in _POSITIVE
-            if getattr(self, name) <= 0
+            if not 0 < getattr(self, name) < math.inf
         ]
+        if not 0 <= self.drain_delay < math.inf:
+            problems.append(f"drain_delay must be 0 or more, not {self.drain_delay}")
+        if self.log_level.upper() not in _LOG_LEVELS:
+            problems.append(f"log_level must be one of {', '.join(_LOG_LEVELS)}")
         host, _, port = self.listen.rpartition(":")
-        if not host or not port.isdigit() or int(port) > 65_535:
+        if not host or not port.isdecimal() or not port.isascii() or int(port) > 65_535:
             problems.append(f"listen must be HOST:PORT, not {self.listen!r}")
         elif not self.allow_insecure and not _is_loopback(host):
             problems.append(
@@ -52,6 +57,8 @@ class Settings:
         if problems:
             raise SettingsRefused("; ".join(problems))
 
+
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 _POSITIVE = (
     "lanes",

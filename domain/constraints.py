@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from domain.errors import RuleViolation
 from domain.feature_spec import FeatureSpec
+from domain.value_text import content_text, value_text
 from domain.values import ELEMENT_KINDS, FeatureValue, ValueKind
 
 
@@ -85,14 +86,16 @@ def _in_range(spec: FeatureSpec) -> Judge:
     low = -math.inf if spec.minimum is None else spec.minimum.content
     high = math.inf if spec.maximum is None else spec.maximum.content
     bounds = [
-        f"{word} {bound.content}"
+        f"{word} {value_text(bound)}"
         for word, bound in (("at least", spec.minimum), ("at most", spec.maximum))
         if bound is not None
     ]
     wanted = " and ".join(bounds)
 
     def judge(content: Any) -> str | None:
-        return None if low <= content <= high else f"must be {wanted}, is {content}"
+        if low <= content <= high:
+            return None
+        return f"must be {wanted}, is {content_text(spec.element_kind, content)}"
 
     return judge
 

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from domain.entity_type import AdditionalFeatures, EntityType, Rule
 from domain.feature_spec import FeatureSpec, LatePolicy
-from domain.instant import SECOND
+from domain.value_text import duration_text, value_text
 from domain.values import FeatureValue, ValueKind
 
 
@@ -111,7 +111,7 @@ _WIDENS: Final[dict[str, Callable[[Any, Any], bool]]] = {
 
 
 def _field_text(name: str, value: Any) -> str:
-    return f"{value / SECOND:g}s" if name == "ttl" and value else _text(value)
+    return duration_text(value) if name == "ttl" and value else _text(value)
 
 
 def _text(value: Any) -> str:
@@ -119,7 +119,7 @@ def _text(value: Any) -> str:
         case None | "" | 0 | () | False:
             return ""
         case FeatureValue():
-            return str(value.content)
+            return value_text(value)
         case ValueKind() | LatePolicy():
             return value.name
         case tuple():

@@ -129,13 +129,16 @@ def _service(target: str) -> Iterator[EntityTypeServiceStub]:
 
 
 def _described(error: grpc.RpcError) -> str:
-    lines = [f"{error.code().name}: {error.details()}"]
+    listed: list[str] = []
     status = rpc_status.from_call(error)  # type: ignore[arg-type]
     for detail in status.details if status else ():
         for message in (BadRequest(), PreconditionFailure()):
             if detail.Unpack(message):
-                lines += _violations(message)
-    return "\n  ".join(lines)
+                listed += _violations(message)
+    said = error.details()
+    # The message lists them too, in one line and cut where it is too long.
+    headline = said.partition(":")[0] if listed else said
+    return "\n  ".join([f"{error.code().name}: {headline}", *listed])
 
 
 def _violations(message: BadRequest | PreconditionFailure) -> Iterator[str]:

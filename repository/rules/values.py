@@ -3,10 +3,13 @@
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from domain.feature_spec import FeatureSpec
+from domain.instant import Instant
 from domain.transition import Transition
 from domain.values import FeatureValue, ValueKind
-from repository.codec.instants import to_datetime
+from repository.codec.instants import encode_instant
 from repository.rules.reading import Reading
 
 _AS_IT_IS: Final = (
@@ -17,7 +20,7 @@ _AS_IT_IS: Final = (
     ValueKind.BYTES,
 )
 
-SAMPLE_TIME: Final = to_datetime(0)
+SAMPLE_TIME: Final = Timestamp()
 _SAMPLES: Final[dict[ValueKind, Any]] = {
     ValueKind.BOOL: True,
     ValueKind.INT64: 1,
@@ -33,11 +36,18 @@ _SAMPLES: Final[dict[ValueKind, Any]] = {
 }
 
 
+def to_timestamp(instant: Instant) -> Timestamp:
+    """A message: inside a map the runtime takes no datetime, and this one has nanoseconds."""
+    message = Timestamp()
+    encode_instant(instant, message)
+    return message
+
+
 def to_cel(value: FeatureValue) -> Any:
     kind, content = value
     if kind in _AS_IT_IS:
         return content
-    return to_datetime(content) if kind is ValueKind.TIMESTAMP else list(content)
+    return to_timestamp(content) if kind is ValueKind.TIMESTAMP else list(content)
 
 
 def sample_of(spec: FeatureSpec) -> Any:
@@ -58,7 +68,7 @@ def facts_of(transition: Transition, reading: Reading) -> dict[str, Any]:
     if "changed" in variables:
         facts["changed"] = list(transition.changed)
     if "now" in variables:
-        facts["now"] = to_datetime(transition.now)
+        facts["now"] = to_timestamp(transition.now)
     if "entity_id" in variables:
         facts["entity_id"] = transition.entity_id
     return facts

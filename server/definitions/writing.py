@@ -4,6 +4,7 @@ from typing import Any
 
 import yaml
 
+from domain.value_text import duration_text
 from featom.v1 import entity_type_pb2 as pb
 from server.definitions.values import TYPE_NAMES, from_value
 
@@ -42,5 +43,5 @@ def _spec(message: pb.FeatureSpec) -> dict[str, Any]:
     if message.late_policy not in (pb.LATE_POLICY_UNSPECIFIED, pb.LATE_POLICY_KEEP_NEWEST):
         spec["late_policy"] = pb.LatePolicy.Name(message.late_policy)[12:].lower()
     if message.HasField("ttl"):
-        spec["ttl"] = f"{message.ttl.ToMilliseconds() / 1_000:g}s"
+        spec["ttl"] = duration_text(message.ttl.ToNanoseconds())
     return spec

@@ -4,7 +4,7 @@ A module that takes all of this over and has a fixture `repository` runs it.
 """
 
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -55,11 +55,11 @@ class Write:
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
 
-    async def __call__(self, *, at: int | None = None, **values: object) -> UpdateOutcome:
+    async def __call__(self, *, at: int | None = None, **values: Any) -> UpdateOutcome:
         return await self._repository.update(update(at=at, **values))
 
 
-def update(key: EntityKey = KEY, at: int | None = None, **values: object) -> Update:
+def update(key: EntityKey = KEY, at: int | None = None, **values: Any) -> Update:
     items = tuple(FeatureUpdate(name, operation(value)) for name, value in values.items())
     return Update(key=key, updates=items, event_time=at)
 

@@ -19,6 +19,7 @@ from domain.update import FeatureUpdate, Update
 from domain.values import FeatureValue, ValueKind
 from featom.v1.aggregate_pb2 import AggregateChange, FeatureAggregate
 from repository.codec.past import fold
+from repository.entity_types import postgres as postgres_types
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.statements import WRITE
 from repository.write_protocol import WriteProtocol
@@ -161,6 +162,24 @@ async def test_an_aggregate_written_while_others_are_counted_is_counted_too(
     with pytest.raises(IncompatibleChange) as refused:
         await apply(servers[1], NARROW, accept=False)
     assert refused.value.violating == 1
+
+
+async def test_from_the_last_count_to_the_change_nobody_writes(
+    servers: list[PostgresRepository], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await servers[0].update(update(a=5, b=5))
+    written = postgres_types._write
+    writing: list[asyncio.Task[object]] = []
+
+    async def write_while_another_tries(*arguments: object) -> bool:
+        writing.append(asyncio.create_task(servers[0].update(update(a=50, b=50))))
+        await asyncio.sleep(0.3)
+        return await written(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(postgres_types, "_write", write_while_another_tries)
+    await apply(servers[1], NARROW, accept=False)
+    with pytest.raises(RuleViolated):
+        await writing[0]
 
 
 @dataclass

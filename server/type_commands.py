@@ -135,7 +135,7 @@ def _described(error: grpc.RpcError) -> str:
         for message in (BadRequest(), PreconditionFailure()):
             if detail.Unpack(message):
                 listed += _violations(message)
-    said = error.details()
+    said = error.details() or ""
     # The message lists them too, in one line and cut where it is too long.
     headline = said.partition(":")[0] if listed else said
     return "\n  ".join([f"{error.code().name}: {headline}", *listed])

@@ -113,6 +113,14 @@ def load_aggregate(
     )
 
 
+def load_features(state: bytes) -> StoredFeatures:
+    """The features of a stored aggregate alone. Raises Corrupted."""
+    try:
+        return StoredFeatures(aggregate_pb2.FeatureAggregate.FromString(state))
+    except DecodeError as error:
+        raise Corrupted("A stored state cannot be read.") from error
+
+
 def dump_aggregate(aggregate: FeatureAggregate) -> bytes:
     """The stored form of an aggregate that was loaded or made here."""
     features = aggregate.features

@@ -6,10 +6,8 @@ from domain.entity_key import EntityKey
 from domain.feature_spec import FeatureSpec
 from domain.instant import Instant
 from domain.ports import AtVersion, PointInTime, StoredAggregate
-from featom.v1.aggregate_pb2 import FeatureAggregate
 from repository.codec.entity_type import load_entity_type
-from repository.codec.expiry import without_expired
-from repository.codec.instants import decode_instant
+from repository.codec.expiry import how_written, without_expired
 from repository.entity_types.catalogue import Catalogue
 from repository.pool import Pool
 from repository.statements import ENTITY_TYPES
@@ -53,12 +51,12 @@ class Expiry:
         self, key: EntityKey, stored: StoredAggregate, point: PointInTime
     ) -> StoredAggregate:
         """The past as it was served then: by the entity type that it was written under."""
-        message = FeatureAggregate.FromString(stored.state)
-        revisions = {key.entity_type: message.entity_type_revision}
+        written = how_written(stored.state)
+        revisions = {key.entity_type: written.entity_type_revision}
         policy = (await self._catalogue.policies(revisions))[key.entity_type]
         if policy is None or not policy.expiring:
             return stored
-        now = decode_instant(message.update_time) if isinstance(point, AtVersion) else point.time
+        now = written.update_time if isinstance(point, AtVersion) else point.time
         return stored._replace(state=without_expired(stored.state, policy.expiring, now))
 
     def served_one(

@@ -12,8 +12,7 @@ from domain.instant import MICROSECOND, Instant
 from domain.policy import Policy
 from domain.ports import StoredAggregate
 from domain.rules import RuleCompiler
-from featom.v1.aggregate_pb2 import FeatureAggregate
-from repository.codec.state import StoredFeatures
+from repository.codec.state import load_features
 
 
 class MemoryEntityTypes:
@@ -79,9 +78,7 @@ class MemoryEntityTypes:
 
     def _scanned(self, name: str) -> list[ScannedAggregate]:
         return [
-            ScannedAggregate(
-                key.entity_id, StoredFeatures(FeatureAggregate.FromString(stored.state))
-            )
+            ScannedAggregate(key.entity_id, load_features(stored.state))
             for key, stored in sorted(self._stored.items())
             if key.entity_type == name
         ]

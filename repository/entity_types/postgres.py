@@ -7,12 +7,11 @@ from typing import Final, TypeVar
 
 from domain.entity_type import EntityType
 from domain.entity_type_store import CurrentType, Guard, ScannedAggregate
-from domain.errors import Corrupted, DatabaseUnavailable, EntityTypeInUse
+from domain.errors import DatabaseUnavailable, EntityTypeInUse
 from domain.instant import EARLIEST, SECOND, Instant
-from featom.v1 import aggregate_pb2
 from repository.codec.entity_type import dump_entity_type, load_entity_type
 from repository.codec.instants import from_datetime, to_datetime
-from repository.codec.state import StoredFeatures
+from repository.codec.state import load_features
 from repository.detached import detached
 from repository.pool import AnswerLost, Connection, Pool, Record, TransactionAborted
 from repository.statements import ENTITY_TYPES as SQL
@@ -138,8 +137,4 @@ async def _guard(link: Connection, name: str, guard: Guard, since: Instant) -> N
 
 def _scanned(record: Record) -> ScannedAggregate:
     entity_id, state = record
-    try:
-        message = aggregate_pb2.FeatureAggregate.FromString(state)
-    except ValueError as error:
-        raise Corrupted(f"The stored state of {entity_id} cannot be read.") from error
-    return ScannedAggregate(entity_id, StoredFeatures(message))
+    return ScannedAggregate(entity_id, load_features(state))

@@ -112,5 +112,5 @@ class ReadCoalescer:
         for ordinal, uid, epoch, version, state, _ in records:
             found[ordinal - 1] = StoredAggregate(uid, epoch, version, state)
         if records:
-            await self._expiry.catch_up(records[0]["types_generation"])
+            await self._expiry.catch_up(records[0][-1])
         return found

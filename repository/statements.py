@@ -18,4 +18,4 @@ def load_statements(file: str) -> dict[str, str]:
 
 READ: Final = load_statements("read.sql")
 WRITE: Final = load_statements("write.sql")
-ENTITY_TYPES: Final = load_statements("entity_types.sql")
+TYPES: Final = load_statements("entity_types.sql")

@@ -7,7 +7,7 @@ from domain.policy import Policy
 from domain.rules import RuleCompiler
 from repository.codec.entity_type import load_entity_type
 from repository.pool import Pool
-from repository.statements import ENTITY_TYPES
+from repository.statements import TYPES
 
 _KEPT: Final = 4
 """Revisions of a type: batches that were read before a change may still be under way."""
@@ -27,7 +27,7 @@ class Catalogue:
         """See to it that every type has a row to lock: once for each type."""
         new = [name for name in names if name not in self._with_row]
         if new:
-            await self._pool.read(ENTITY_TYPES["ensure_rows"], new)
+            await self._pool.read(TYPES["ensure_rows"], new)
             self._with_row.update(new)
 
     async def policies(self, revisions: Mapping[str, int]) -> dict[str, Policy | None]:
@@ -46,7 +46,7 @@ class Catalogue:
 
     async def _load(self, revisions: Mapping[str, int]) -> None:
         records = await self._pool.read(
-            ENTITY_TYPES["read_revisions"], list(revisions), list(revisions.values())
+            TYPES["read_revisions"], list(revisions), list(revisions.values())
         )
         for name, revision, definition in records:
             policy = (

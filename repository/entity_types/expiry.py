@@ -10,7 +10,7 @@ from repository.codec.entity_type import load_entity_type
 from repository.codec.expiry import how_written, without_expired
 from repository.entity_types.catalogue import Catalogue
 from repository.pool import Pool
-from repository.statements import ENTITY_TYPES
+from repository.statements import TYPES
 
 
 class Expiry:
@@ -27,7 +27,7 @@ class Expiry:
         """Know the types at least as they were in a generation, which came with a read."""
         if generation <= self._generation:
             return
-        records = await self._pool.read(ENTITY_TYPES["read_all_types"])
+        records = await self._pool.read(TYPES["read_all_types"])
         by_type: dict[str, dict[str, FeatureSpec]] = {}
         for name, _, definition, _ in records:
             if definition is not None:

@@ -14,7 +14,7 @@ from repository.codec.instants import from_datetime, to_datetime
 from repository.codec.state import load_features
 from repository.detached import detached
 from repository.pool import AnswerLost, Connection, Pool, Record, TransactionAborted
-from repository.statements import ENTITY_TYPES as SQL
+from repository.statements import TYPES
 
 Result = TypeVar("Result")
 
@@ -31,20 +31,20 @@ class PostgresEntityTypes:
         self._pool = pool
 
     async def current(self, name: str) -> CurrentType:
-        records = await self._read("read_type", name)
+        records = await self._read(TYPES["read_type"], name)
         if not records:
             return CurrentType(0, None)
         revision, definition, _ = records[0]
         return CurrentType(revision, None if definition is None else load_entity_type(definition))
 
     async def revision(self, name: str, revision: int) -> EntityType | None:
-        records = await self._read("read_revisions", [name], [revision])
+        records = await self._read(TYPES["read_revisions"], [name], [revision])
         if not records or records[0]["definition"] is None:
             return None
         return load_entity_type(records[0]["definition"])
 
     async def list_types(self, after: str, limit: int) -> Sequence[EntityType]:
-        records = await self._read("list_types", after, limit)
+        records = await self._read(TYPES["list_types"], after, limit)
         return [load_entity_type(record["definition"]) for record in records]
 
     async def replace(
@@ -66,33 +66,35 @@ class PostgresEntityTypes:
         async def work(link: Connection) -> bool:
             async with link.transaction():
                 now = await self._lock(link, name)
-                if not force and await link.fetchval(SQL["any_aggregate"], name):
+                if not force and await link.fetchval(TYPES["any_aggregate"], name):
                     raise EntityTypeInUse
                 return await _write(link, name, read, now, None, now)
 
         return await self._transact(work)
 
     async def now(self) -> Instant:
-        records = await self._read("current_time")
+        records = await self._read(TYPES["current_time"])
         return from_datetime(records[0][0])
 
     async def scan(self, name: str, after: str, limit: int) -> Sequence[ScannedAggregate]:
-        records = await self._read("scan_aggregates", name, after, limit, to_datetime(EARLIEST))
+        records = await self._read(
+            TYPES["scan_aggregates"], name, after, limit, to_datetime(EARLIEST)
+        )
         return [_scanned(record) for record in records]
 
     async def count(self, name: str) -> int:
-        records = await self._read("count_aggregates", name)
+        records = await self._read(TYPES["count_aggregates"], name)
         return int(records[0][0])
 
     async def _lock(self, link: Connection, name: str) -> Instant:
         """Keep every writer out until the transaction ends; returns the time from then on."""
-        await link.execute(SQL["lock_types"])
-        await link.execute(SQL["ensure_rows"], [name])
-        time: datetime = await link.fetchval(SQL["current_time"])
+        await link.execute(TYPES["lock_types"])
+        await link.execute(TYPES["ensure_rows"], [name])
+        time: datetime = await link.fetchval(TYPES["current_time"])
         return from_datetime(time)
 
     async def _read(self, statement: str, *arguments: object) -> list[Record]:
-        return await detached(self._pool.read(SQL[statement], *arguments))
+        return await detached(self._pool.read(statement, *arguments))
 
     async def _transact(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
         try:
@@ -118,17 +120,17 @@ async def _write(
     revision = read.revision + 1
     time = to_datetime(now)
     arguments = (name, read.revision, revision, stored, to_datetime(created), time)
-    if not await link.fetch(SQL["replace_type"], *arguments):
+    if not await link.fetch(TYPES["replace_type"], *arguments):
         return False
-    await link.execute(SQL["record_revision"], name, revision, stored, time)
-    await link.execute(SQL["raise_generation"])
+    await link.execute(TYPES["record_revision"], name, revision, stored, time)
+    await link.execute(TYPES["raise_generation"])
     return True
 
 
 async def _guard(link: Connection, name: str, guard: Guard, since: Instant) -> None:
     after = ""
     while True:
-        records = await link.fetch(SQL["scan_aggregates"], name, after, _PAGE, to_datetime(since))
+        records = await link.fetch(TYPES["scan_aggregates"], name, after, _PAGE, to_datetime(since))
         guard([_scanned(record) for record in records])
         if len(records) < _PAGE:
             return

@@ -12,9 +12,6 @@ SELECT r.name, r.revision, r.definition
 FROM unnest($1::text[], $2::bigint[]) AS k (name, revision)
 JOIN entity_type_revisions AS r ON r.name = k.name AND r.revision = k.revision;
 
--- name: read_generation
-SELECT e.types_generation FROM store_epoch AS e;
-
 -- name: read_all_types
 -- Every definition, and the generation that it is at least as new as.
 SELECT t.name, t.revision, t.definition, e.types_generation

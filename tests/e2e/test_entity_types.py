@@ -2,11 +2,8 @@
 
 import itertools
 import os
-import re
-import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -26,6 +23,7 @@ from featom.v1.entity_type_service_pb2_grpc import EntityTypeServiceStub
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from server.definitions import read_definitions
 from tests.postgres import Postgres
+from tests.serving import serving
 
 ROOT: Final = Path(__file__).parents[2]
 FRAUD: Final = ROOT / "examples" / "entity_types" / "fraud"
@@ -60,28 +58,8 @@ def request(entity_id: str = "c-1", **values: Any) -> pb.UpdateFeaturesRequest:
 
 @contextmanager
 def server(dsn: str) -> Iterator[Client]:
-    environment = {**os.environ, "FEATOM_DSN": dsn, "FEATOM_LISTEN": "127.0.0.1:0"}
-    with tempfile.NamedTemporaryFile(prefix="featom-", suffix=".log") as log:
-        command = [sys.executable, "-m", "server", "serve", "--drain-delay", "0"]
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=log)
-        try:
-            address = _address(Path(log.name), process)
-            with grpc.insecure_channel(address) as channel:
-                yield Client(address, channel)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(30)
-
-
-def _address(log: Path, process: "subprocess.Popen[bytes]") -> str:
-    for _ in range(1_000):
-        text = log.read_text()
-        found = re.search(r"serving on (\S+)", text)
-        if found and "ready" in text:
-            return found[1]
-        assert process.poll() is None, text
-        time.sleep(0.03)
-    raise AssertionError(log.read_text())
+    with serving(dsn, drain_delay=0) as process, grpc.insecure_channel(process.address) as channel:
+        yield Client(process.address, channel)
 
 
 class Current:

@@ -86,15 +86,18 @@ class Plan:
         """The new value of a feature, of the kind that it is declared to have."""
         if spec is None:
             return operation.result(current.value if current else None)
-        base = spec.default_value
-        if current is not None and not spec.is_expired(current, self.commit_time):
-            base = current.value
-        if isinstance(operation, SetValue):
-            base = None  # a set may bring the kind that is declared now
+        # A set may bring the kind that is declared now, whatever was stored.
+        base = None if isinstance(operation, SetValue) else self._base(current, spec)
         value = operation.result(base)
         if value is not None and value.kind is not spec.kind:
             raise OperationRefused(f"is {value.kind.value}, must be {spec.kind.value}")
         return value
+
+    def _base(self, current: Feature | None, spec: FeatureSpec) -> FeatureValue | None:
+        """What an operation begins with."""
+        if current is None or spec.is_expired(current, self.commit_time):
+            return spec.default_value
+        return current.value
 
     def _take(
         self,

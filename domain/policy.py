@@ -53,10 +53,9 @@ class Policy:
 
         `recheck`: `before` was not checked against this revision, so nothing of it is trusted.
         """
-        found = [
-            *self._constraint_violations(plan.changed),
-            *self._constraint_violations(plan.late),
-        ]
+        found = self._constraint_violations(plan.changed)
+        if plan.late:
+            found += self._constraint_violations(plan.late)
         if not plan.advances:
             return found
         if recheck:

@@ -1,7 +1,6 @@
 """An update as rules see it: the aggregate before and after, and what changed."""
 
 from collections.abc import Collection, Mapping
-from functools import cached_property
 
 from domain.feature import Feature
 from domain.feature_spec import FeatureSpec
@@ -28,11 +27,8 @@ class Transition:
         self._changed = changed
         self._removed = removed
         self._expiring = expiring
-
-    @cached_property
-    def changed(self) -> frozenset[str]:
+        self.changed = [*changed, *removed]
         """The names of the features that are set or removed."""
-        return frozenset((*self._changed, *self._removed))
 
     def before(self, name: str) -> FeatureValue | None:
         return self._current(name, self._before.get(name))
@@ -54,7 +50,8 @@ class Transition:
     def _current(self, name: str, feature: Feature | None) -> FeatureValue | None:
         if feature is None:
             return None
-        spec = self._expiring.get(name)
-        if spec is not None and spec.is_expired(feature, self.now):
-            return None
+        if self._expiring:
+            spec = self._expiring.get(name)
+            if spec is not None and spec.is_expired(feature, self.now):
+                return None
         return feature.value

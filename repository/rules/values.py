@@ -12,12 +12,14 @@ from domain.values import FeatureValue, ValueKind
 from repository.codec.instants import encode_instant
 from repository.rules.reading import Reading
 
-_AS_IT_IS: Final = (
-    ValueKind.BOOL,
-    ValueKind.INT64,
-    ValueKind.DOUBLE,
-    ValueKind.STRING,
-    ValueKind.BYTES,
+_AS_IT_IS: Final = frozenset(
+    (
+        ValueKind.BOOL,
+        ValueKind.INT64,
+        ValueKind.DOUBLE,
+        ValueKind.STRING,
+        ValueKind.BYTES,
+    )
 )
 
 SAMPLE_TIME: Final = Timestamp()
@@ -66,7 +68,7 @@ def facts_of(transition: Transition, reading: Reading) -> dict[str, Any]:
         names = transition.names_before() if reading.previous is None else reading.previous
         facts["previous"] = _values(transition.before, names)
     if "changed" in variables:
-        facts["changed"] = list(transition.changed)
+        facts["changed"] = transition.changed
     if "now" in variables:
         facts["now"] = to_timestamp(transition.now)
     if "entity_id" in variables:

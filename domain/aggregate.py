@@ -10,15 +10,25 @@ from uuid import UUID
 
 from domain.change import Change
 from domain.entity_key import EntityKey
-from domain.errors import AggregateNotFound, InvalidValue, LimitExceeded, StaleEtag
+from domain.errors import (
+    AggregateNotFound,
+    InvalidValue,
+    LateValue,
+    LimitExceeded,
+    RuleViolated,
+    RuleViolation,
+    StaleEtag,
+)
 from domain.etag import Etag
 from domain.feature import Feature
 from domain.instant import MICROSECOND, Instant
 from domain.limits import Limits
-from domain.plan import Plan
+from domain.plan import NO_SPECS, Plan
+from domain.policy import Policy
 from domain.update import Deletion, Update, update_violations
 
 DEFAULT_LIMITS = Limits()
+_NONE: frozenset[str] = frozenset()
 
 
 class FeatureAggregate:
@@ -31,8 +41,10 @@ class FeatureAggregate:
         "_features",
         "_last_commit",
         "_limits",
+        "_policy",
         "_size",
         "create_time",
+        "entity_type_revision",
         "epoch",
         "key",
         "uid",
@@ -53,10 +65,14 @@ class FeatureAggregate:
         last_commit: Instant = 0,
         size: int = 0,
         limits: Limits = DEFAULT_LIMITS,
+        policy: Policy | None = None,
+        entity_type_revision: int = 0,
     ) -> None:
         """Take over `features`, which can be copied; `size` is what they take, in bytes.
 
         `last_commit` is when the entity's last change was, where that is later than `update_time`.
+        `policy` is what the entity type asks now; `entity_type_revision` is what these features
+        were checked against.
         """
         self.key = key
         self.uid = uid
@@ -68,6 +84,8 @@ class FeatureAggregate:
         self._last_commit = max(update_time, last_commit)
         self._size = size
         self._limits = limits
+        self._policy = policy
+        self.entity_type_revision = entity_type_revision
 
     @property
     def features(self) -> MutableMapping[str, Feature]:
@@ -82,6 +100,11 @@ class FeatureAggregate:
     def etag(self) -> Etag:
         return Etag(self.uid, self.epoch, self.version)
 
+    @property
+    def policy(self) -> Policy | None:
+        """What the entity type asks; None: there is none."""
+        return self._policy
+
     def copy(self) -> "FeatureAggregate":
         """Another aggregate in the same state."""
         twin = copy(self)
@@ -94,22 +117,27 @@ class FeatureAggregate:
         Returns the change that was made, or None when there is nothing to record. A change of late
         values only does not advance the version. The commit time is `now`, or just after the last
         change if that is later: it rises with the version.
-        Raises InvalidValue, StaleEtag or LimitExceeded; the aggregate is then as it was.
+        Raises InvalidValue, StaleEtag, LimitExceeded, RuleViolated or LateValue; the aggregate is
+        then as it was.
         """
         if len(update.updates) > self._limits.updates:
             raise LimitExceeded(
                 "feature updates in a request", self._limits.updates, len(update.updates)
             )
-        violations = update_violations(update)
+        policy = self._policy
+        violations = update_violations(update, policy.non_finite if policy else _NONE)
         if not violations:
             self._require_current(update.etag)
         commit_time = self._next_commit_time(now)
-        plan = Plan(update, self._features, self.version, commit_time)
+        specs = policy.specs if policy else NO_SPECS
+        plan = Plan(update, self._features, self.version, commit_time, specs)
         violations += plan.violations(known={violation.field for violation in violations})
         if violations:
             raise InvalidValue(violations)
         if plan.is_empty:
             return None
+        if policy is not None:
+            self._require_policy(policy, plan)
         size = self._checked_size(plan)
         change = self._change(plan, update)
         self._write(change, size)
@@ -137,6 +165,21 @@ class FeatureAggregate:
         if etag is not None and (etag != self.etag or not self.exists):
             raise StaleEtag(self.version)
 
+    def _require_policy(self, policy: Policy, plan: Plan) -> None:
+        """Complete the plan with defaults. Raises RuleViolated, with everything, or LateValue."""
+        recheck = self.entity_type_revision != policy.revision
+        if recheck or plan.removed:
+            plan.complete(policy.defaults)
+        violations = policy.violations(self.key.entity_id, self._features, plan, recheck=recheck)
+        if violations:
+            violations += [
+                RuleViolation("LATE_VALUE", name, "is late, and late values are refused")
+                for name in plan.refused
+            ]
+            raise RuleViolated(violations)
+        if plan.refused:
+            raise LateValue(plan.refused)
+
     def _next_commit_time(self, now: Instant) -> Instant:
         return max(now, self._last_commit + MICROSECOND)
 
@@ -161,6 +204,7 @@ class FeatureAggregate:
             late_features=plan.late,
             request_id=update.request_id,
             actor=update.actor,
+            entity_type_revision=self._policy.revision if self._policy else 0,
         )
 
     def _write(self, change: Change, size: int) -> None:
@@ -175,4 +219,5 @@ class FeatureAggregate:
         if not self.exists:
             self.create_time = change.commit_time
         self.version = change.version
+        self.entity_type_revision = change.entity_type_revision
         self.update_time = change.commit_time

@@ -26,6 +26,8 @@ class Change:
     deleted: bool = False
     request_id: UUID | None = None
     actor: str = ""
+    entity_type_revision: int = 0
+    """The revision that the change was checked against; 0: it had no entity type."""
 
     @property
     def advances(self) -> bool:

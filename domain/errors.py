@@ -5,6 +5,8 @@
     ├── LimitExceeded           more than the store takes
     │   └── MessageTooLarge     in bytes, whatever it says
     ├── RuleViolated            the update would break a rule of the entity type
+    ├── IncompatibleChange      stored aggregates would break the entity type
+    ├── EntityTypeInUse         there are aggregates of it
     ├── LateValue               too late, where the entity type refuses late values
     ├── StaleEtag               the aggregate is no longer what the caller read
     ├── NotFound
@@ -95,6 +97,23 @@ class RuleViolated(FeatomError):
         )
         super().__init__(f"The update would break a rule: {listed}.")
         self.violations = tuple(violations)
+
+
+class IncompatibleChange(FeatomError):
+    """Stored aggregates would break the entity type."""
+
+    def __init__(self, violating: int, differences: Sequence[RuleViolation]) -> None:
+        super().__init__(
+            f"{violating:,} stored aggregates would break the entity type; "
+            "ACCEPT_EXISTING applies it all the same."
+        )
+        self.violating = violating
+        self.violations = tuple(differences)
+        """What makes it incompatible."""
+
+
+class EntityTypeInUse(FeatomError):
+    """There are aggregates of this entity type; it can only be deleted by force."""
 
 
 class LateValue(FeatomError):

@@ -5,6 +5,7 @@ removed). Operations that commute give the same end in every order, so an event 
 still counts; the others yield to a newer event time.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
@@ -43,7 +44,9 @@ class Increment:
         if current is None:
             return self.value
         total = FeatureValue(current.kind, current.content + self.value.content)
-        if value_problem(total):
+        # Where a number that is not finite may be stored, what it adds up to may be too.
+        finite = math.isfinite(current.content) and math.isfinite(self.value.content)
+        if value_problem(total, non_finite=not finite):
             raise OperationRefused(f"overflows: {current.content} + {self.value.content}")
         return total
 
@@ -126,6 +129,8 @@ def _extreme(
 ) -> FeatureValue:
     _require_kind(value, _ORDERED)
     _require_same_kind(value, current)
+    if math.isnan(value.content):
+        raise OperationRefused("takes no NaN, which is neither larger nor smaller")
     # The stored one wins a tie, so that nothing changes without need.
     return value if current is None else choose(current, value, key=lambda v: v.content)
 

@@ -1,7 +1,7 @@
 """What callers ask for: to update one aggregate, or several together, or to delete one."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 from uuid import UUID
@@ -78,8 +78,13 @@ def keys_of(command: Command) -> tuple[EntityKey, ...]:
     return (command.key,)
 
 
-def update_violations(update: Update) -> list[FieldViolation]:
-    """Everything that is wrong with an update, whatever is stored."""
+def update_violations(
+    update: Update, non_finite: Container[str] = frozenset()
+) -> list[FieldViolation]:
+    """Everything that is wrong with an update, whatever is stored.
+
+    `non_finite` are the features that may be NaN or infinite.
+    """
     violations = list(update.malformed)
     if not update.updates:
         violations.append(FieldViolation("updates", "must not be empty"))
@@ -87,7 +92,7 @@ def update_violations(update: Update) -> list[FieldViolation]:
         violations.append(FieldViolation("event_time", problem))
     seen: set[str] = set()
     for index, item in enumerate(update.updates):
-        for part, problem in _item_problems(item):
+        for part, problem in _item_problems(item, item.name in non_finite):
             violations.append(FieldViolation(f"updates[{index}].{part}", problem))
         if item.name in seen:
             description = f"{item.name} is named more than once in this request"
@@ -101,7 +106,7 @@ def feature_name_problem(name: str) -> str | None:
     return None if FEATURE_NAME.fullmatch(name) else f"must match {FEATURE_NAME.pattern}"
 
 
-def _item_problems(item: FeatureUpdate) -> Iterator[tuple[str, str]]:
+def _item_problems(item: FeatureUpdate, non_finite: bool) -> Iterator[tuple[str, str]]:
     if problem := feature_name_problem(item.name):
         yield "name", problem
     if problem := _event_time_problem(item.event_time):
@@ -109,8 +114,10 @@ def _item_problems(item: FeatureUpdate) -> Iterator[tuple[str, str]]:
     operation = item.operation
     if operation is None:
         return
-    if operation.value is not None and (problem := value_problem(operation.value)):
-        yield operation.field, problem
+    if operation.value is not None:
+        problem = value_problem(operation.value, non_finite=non_finite)
+        if problem:
+            yield operation.field, problem
     if isinstance(operation, Append) and operation.max_length < 0:
         yield "append.max_length", "must not be negative"
 

@@ -49,21 +49,37 @@ class FeatureValue(NamedTuple):
     """As the kind says: bool, int, float, str, bytes, an `Instant`, or a tuple of the elements."""
 
 
-def value_problem(value: FeatureValue) -> str | None:
-    """What makes a value impossible to store, or None."""
+def value_problem(value: FeatureValue, *, non_finite: bool = False) -> str | None:
+    """What makes a value impossible to store, or None. `non_finite`: NaN and infinities may be."""
     kind, content = value
     if kind is ValueKind.INT64:
         return _int64_problem(content)
     if kind is ValueKind.DOUBLE:
-        return _double_problem(content)
+        return None if non_finite else _double_problem(content)
     if kind is ValueKind.TIMESTAMP:
         return instant_problem(content)
-    if kind in _ELEMENT_PROBLEMS:
-        problem_of = _ELEMENT_PROBLEMS[kind]
+    problem_of = (_ELEMENT_PROBLEMS_BUT_NON_FINITE if non_finite else _ELEMENT_PROBLEMS).get(kind)
+    if problem_of is not None:
         for index, element in enumerate(content):
             if problem := problem_of(element):
                 return f"element {index} {problem}"
     return None
+
+
+def same_value(one: FeatureValue, other: FeatureValue) -> bool:
+    """Whether two values are equal, where NaN equals itself."""
+    if one == other:
+        return True
+    if one.kind is not other.kind:
+        return False
+    if one.kind is ValueKind.DOUBLE:
+        return math.isnan(one.content) and math.isnan(other.content)
+    if one.kind is ValueKind.DOUBLE_LIST or one.kind is ValueKind.FLOAT_VECTOR:
+        return len(one.content) == len(other.content) and all(
+            a == b or (math.isnan(a) and math.isnan(b))
+            for a, b in zip(one.content, other.content, strict=True)
+        )
+    return False
 
 
 def _int64_problem(content: Any) -> str | None:
@@ -75,8 +91,10 @@ def _double_problem(content: Any) -> str | None:
 
 
 def _float_problem(content: Any) -> str | None:
-    if not math.isfinite(content):
-        return "must be finite"
+    return _double_problem(content) or _single_problem(content)
+
+
+def _single_problem(content: Any) -> str | None:
     try:
         struct.pack("<f", content)  # the native one makes it infinite
     except OverflowError:
@@ -88,6 +106,10 @@ _ELEMENT_PROBLEMS: Final = {
     ValueKind.INT64_LIST: _int64_problem,
     ValueKind.DOUBLE_LIST: _double_problem,
     ValueKind.FLOAT_VECTOR: _float_problem,
+}
+_ELEMENT_PROBLEMS_BUT_NON_FINITE: Final = {
+    ValueKind.INT64_LIST: _int64_problem,
+    ValueKind.FLOAT_VECTOR: _single_problem,
 }
 
 _FIXED_SIZES: Final = {

@@ -13,6 +13,7 @@ _WRITTEN: Final = 8
 _DELETED: Final = 3
 _CHANGED: Final = 9
 _REQUESTED: Final = 7
+_TYPES: Final = 2
 
 
 def write_arguments(rows: Sequence[Row], batch_id: UUID) -> list[Any]:
@@ -31,6 +32,8 @@ def write_arguments(rows: Sequence[Row], batch_id: UUID) -> list[Any]:
         *_columns(_changes(rows), _CHANGED),
         *_columns(_requests(rows), _REQUESTED),
         batch_id,
+        *_columns(sorted({row.key.entity_type: row.type_revision for row in rows}.items()), _TYPES),
+        *_columns(sorted({(row.unit, row.key.entity_type) for row in rows}), _TYPES),
     ]
 
 

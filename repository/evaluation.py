@@ -76,13 +76,17 @@ class Evaluation:
     def _with_states(self, command: Command, outcome: Outcome) -> Outcome:
         """A replay is answered with the aggregates as they are now."""
         if isinstance(outcome, UpdateOutcome) and isinstance(command, Update):
-            return with_state(outcome, self.rows[command.key].aggregate, command)
+            aggregate = self.rows[command.key].aggregate
+            return with_state(outcome, aggregate, command, self._now)
         if isinstance(outcome, BatchOutcome) and isinstance(command, UpdateBatch):
             pairs = zip(command.updates, outcome.outcomes, strict=True)
             return outcome._replace(
                 outcomes=tuple(
                     with_state(
-                        each._replace(replayed=True), self.rows[update.key].aggregate, update
+                        each._replace(replayed=True),
+                        self.rows[update.key].aggregate,
+                        update,
+                        self._now,
                     )
                     for update, each in pairs
                 )
@@ -104,7 +108,7 @@ class Evaluation:
     def _rehearsed(self, update: Update) -> UpdateOutcome:
         rehearsal = self.rows[update.key].aggregate.copy()
         change = rehearsal.apply(update, self._now)
-        return update_outcome(rehearsal, change, update)
+        return update_outcome(rehearsal, change, update, self._now)
 
     def _applied_together(self, batch: UpdateBatch, rows: Sequence[Row]) -> BatchOutcome:
         saved = [row.savepoint() for row in rows]

@@ -24,10 +24,14 @@ from domain.ports import (
 )
 from domain.update import Command, Deletion, Update, UpdateBatch, keys_of
 from featom.v1.aggregate_pb2 import AggregateChange, FeatureAggregate
+from repository.codec.expiry import without_expired
+from repository.codec.instants import decode_instant
 from repository.codec.past import fold, fold_by_event_time
 from repository.codec.state import dump_aggregate, load_aggregate, new_aggregate
+from repository.entity_types.memory import MemoryEntityTypes
 from repository.evaluation import Evaluation, KnownRequest, RequestKey
 from repository.row import RecordedChange, Row, StoredRow
+from repository.rules import CelCompiler
 from repository.submission import Submission
 
 _EPOCH: Final = 1
@@ -41,6 +45,8 @@ class MemoryRepository:
         self._stored: dict[EntityKey, StoredAggregate] = {}
         self._changes: defaultdict[EntityKey, list[RecordedChange]] = defaultdict(list)
         self._known: dict[RequestKey, KnownRequest] = {}
+        self.compiler = CelCompiler()
+        self.entity_types = MemoryEntityTypes(self._stored, self.compiler)
 
     def submit(self, command: Command, deadline: float | None = None) -> "asyncio.Future[Outcome]":
         loop = asyncio.get_running_loop()
@@ -67,7 +73,11 @@ class MemoryRepository:
         return outcome
 
     async def read(self, keys: Sequence[EntityKey]) -> Sequence[StoredAggregate | None]:
-        return [self._stored.get(key) for key in keys]
+        found = [self._stored.get(key) for key in keys]
+        return [
+            self._served(key.entity_type, stored) if stored else None
+            for key, stored in zip(keys, found, strict=True)
+        ]
 
     async def read_past(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
         current = self._stored.get(key)
@@ -89,17 +99,29 @@ class MemoryRepository:
                 found = bool(state.features)
         if not found:
             return None
-        return current._replace(version=state.version, state=state.SerializeToString())
+        past = current._replace(version=state.version, state=state.SerializeToString())
+        definition = await self.entity_types.revision(key.entity_type, state.entity_type_revision)
+        if definition is None:
+            return past
+        now = decode_instant(state.update_time) if isinstance(point, AtVersion) else point.time
+        specs = {name: spec for name, spec in definition.features.items() if spec.ttl}
+        return past._replace(state=without_expired(past.state, specs, now))
 
     async def list_aggregates(
         self, entity_type: str, after: str, limit: int
     ) -> Sequence[ListedAggregate]:
         listed = sorted(
-            ListedAggregate(key.entity_id, stored)
+            ListedAggregate(key.entity_id, self._served(entity_type, stored))
             for key, stored in self._stored.items()
             if key.entity_type == entity_type and key.entity_id > after
         )
         return listed[:limit]
+
+    def _served(self, entity_type: str, stored: StoredAggregate) -> StoredAggregate:
+        policy = self.entity_types.policy(entity_type)
+        if policy is None or not policy.expiring:
+            return stored
+        return stored._replace(state=without_expired(stored.state, policy.expiring, time.time_ns()))
 
     def _commit(self, command: Command) -> Outcome | FeatomError:
         now = time.time_ns() // MICROSECOND * MICROSECOND
@@ -111,13 +133,15 @@ class MemoryRepository:
 
     def _row(self, number: int, key: EntityKey) -> Row:
         stored = self._stored.get(key)
+        policy = self.entity_types.policy(key.entity_type)
         if stored is None:
             uid: UUID = uuid4()
-            return Row(
-                number, key, None, new_aggregate(key, uid, _EPOCH, self._limits), self._limits
-            )
-        aggregate = load_aggregate(key, stored.uid, _EPOCH, stored.state, self._limits)
-        return Row(number, key, StoredRow(0, stored.version), aggregate, self._limits)
+            read = None
+            aggregate = new_aggregate(key, uid, _EPOCH, self._limits, policy=policy)
+        else:
+            read = StoredRow(0, stored.version)
+            aggregate = load_aggregate(key, stored.uid, _EPOCH, stored.state, self._limits, policy)
+        return Row(number, key, read, aggregate, self._limits, policy=policy)
 
     def _keep(self, row: Row) -> None:
         if row.erase_history:

@@ -1,6 +1,7 @@
 """Feature aggregates in PostgreSQL: the composition of this package's parts."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,10 +14,14 @@ from domain.ports import ListedAggregate, PointInTime, StoredAggregate
 from domain.update import Command, Deletion, Update, UpdateBatch
 from repository.commit_pipeline import CommitPipeline, Statistics
 from repository.detached import detached
+from repository.entity_types.catalogue import Catalogue
+from repository.entity_types.expiry import Expiry
+from repository.entity_types.postgres import PostgresEntityTypes
 from repository.history import History
 from repository.partitions import maintain_partitions
 from repository.pool import READ_COMMITTED, SERIALIZABLE, Pool
 from repository.read_coalescer import ReadCoalescer
+from repository.rules import CelCompiler
 from repository.statements import READ
 from repository.write_protocol import WriteProtocol
 
@@ -36,7 +41,9 @@ class PostgresOptions:
 
 
 class PostgresRepository:
-    """Implements AggregateWriter and AggregateReader of domain.ports."""
+    """Implements AggregateWriter and AggregateReader of domain.ports; `entity_types` are those of
+    EntityTypeStore, and `compiler` is what compiles their rules.
+    """
 
     def __init__(self, dsn: str, options: PostgresOptions | None = None) -> None:
         """Connects to nothing yet; `open` must be called in the event loop that will use it."""
@@ -53,6 +60,10 @@ class PostgresRepository:
             dsn, SERIALIZABLE, size=options.lanes, statement_timeout=options.statement_timeout
         )
         self._history = History(self._reading)
+        self.compiler = CelCompiler()
+        self._catalogue = Catalogue(self._reading, self.compiler)
+        self._expiry = Expiry(self._reading, self._catalogue)
+        self.entity_types = PostgresEntityTypes(self._reading)
 
     async def open(self) -> None:
         """Begin to take requests. Succeeds also while the database is away."""
@@ -60,13 +71,20 @@ class PostgresRepository:
         await self._reading.open()
         await self._writing.open()
         protocol = WriteProtocol(
-            self._reading, self._writing, options.limits, options.remember_requests
+            self._reading,
+            self._writing,
+            self._catalogue,
+            options.limits,
+            options.remember_requests,
         )
         self._pipeline = CommitPipeline(
             protocol, lanes=options.lanes, max_waiting=options.max_waiting
         )
         self._coalescer = ReadCoalescer(
-            self._reading, readers=options.readers, max_waiting=options.max_waiting
+            self._reading,
+            self._expiry,
+            readers=options.readers,
+            max_waiting=options.max_waiting,
         )
         self._maintenance = asyncio.create_task(
             maintain_partitions(self._reading, options.remember_requests)
@@ -108,10 +126,15 @@ class PostgresRepository:
         return outcome
 
     async def read(self, keys: Sequence[EntityKey]) -> Sequence[StoredAggregate | None]:
-        return await self._coalescer.read(keys)
+        found = await self._coalescer.read(keys)
+        return self._expiry.served(keys, found, time.time_ns())
 
     async def read_past(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
-        return await detached(self._history.read_past(key, point))
+        return await detached(self._read_past(key, point))
+
+    async def _read_past(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
+        found = await self._history.read_past(key, point)
+        return None if found is None else await self._expiry.served_past(key, found, point)
 
     async def list_aggregates(
         self, entity_type: str, after: str, limit: int
@@ -120,7 +143,15 @@ class PostgresRepository:
 
     async def _list(self, entity_type: str, after: str, limit: int) -> list[ListedAggregate]:
         records = await self._reading.read(READ["list_aggregates"], entity_type, after, limit)
+        if records:
+            await self._expiry.catch_up(records[0]["types_generation"])
+        now = time.time_ns()
         return [
-            ListedAggregate(entity_id, StoredAggregate(uid, epoch, version, state))
-            for entity_id, uid, epoch, version, state in records
+            ListedAggregate(
+                entity_id,
+                self._expiry.served_one(
+                    entity_type, StoredAggregate(uid, epoch, version, state), now
+                ),
+            )
+            for entity_id, uid, epoch, version, state, _ in records
         ]

@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeAlias
 from domain.entity_key import EntityKey
 from domain.errors import Overloaded
 from domain.ports import StoredAggregate
+from repository.entity_types.expiry import Expiry
 from repository.pool import Pool
 from repository.statements import READ
 
@@ -30,10 +31,17 @@ class ReadCoalescer:
     """
 
     def __init__(
-        self, pool: Pool, *, readers: int = 2, max_keys: int = 1_000, max_waiting: int = 8_192
+        self,
+        pool: Pool,
+        expiry: Expiry,
+        *,
+        readers: int = 2,
+        max_keys: int = 1_000,
+        max_waiting: int = 8_192,
     ) -> None:
         """`readers` queries run at a time; a query takes `max_keys` and the rest of a request."""
         self._pool = pool
+        self._expiry = expiry
         self._max_keys = max_keys
         self._max_waiting = max_waiting
         self._waiting: deque[_Request] = deque()
@@ -102,8 +110,9 @@ class ReadCoalescer:
     async def _read(self, keys: Sequence[EntityKey]) -> Found:
         types, ids = zip(*keys, strict=True)
         found: Found = [None] * len(keys)
-        for ordinal, uid, epoch, version, state in await self._pool.read(
-            READ["read_aggregates"], types, ids
-        ):
+        records = await self._pool.read(READ["read_aggregates"], types, ids)
+        for ordinal, uid, epoch, version, state, _ in records:
             found[ordinal - 1] = StoredAggregate(uid, epoch, version, state)
+        if records:
+            await self._expiry.catch_up(records[0][-1])
         return found

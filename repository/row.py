@@ -10,8 +10,10 @@ from domain.entity_key import EntityKey
 from domain.instant import Instant
 from domain.limits import Limits
 from domain.outcome import DeletionOutcome, UpdateOutcome
+from domain.policy import Policy
 from domain.update import Deletion, Update
 from repository.codec.change import dump_change
+from repository.codec.expiry import without_expired
 from repository.codec.state import dump_aggregate, new_aggregate
 
 KEYFRAME_INTERVAL: Final = 64
@@ -67,6 +69,9 @@ class Row:
     requests: list[RecordedRequest] = field(default_factory=list)
     advanced: bool = False
     erase_history: bool = False
+    type_revision: int = 0
+    """The revision of the entity type that `policy` is of."""
+    policy: Policy | None = None
 
     @property
     def writes(self) -> bool:
@@ -104,7 +109,7 @@ class Row:
         change = self.aggregate.apply(update, now)
         if change is not None:
             self._record(change)
-        return update_outcome(self.aggregate, change, update)
+        return update_outcome(self.aggregate, change, update, now)
 
     def delete(self, deletion: Deletion, now: Instant) -> DeletionOutcome:
         """End the aggregate; what follows in the batch begins another incarnation."""
@@ -114,7 +119,12 @@ class Row:
             self.erase_history = True
         self._record(change)
         self.aggregate = new_aggregate(
-            self.key, uuid4(), self.aggregate.epoch, self.limits, last_commit=change.commit_time
+            self.key,
+            uuid4(),
+            self.aggregate.epoch,
+            self.limits,
+            last_commit=change.commit_time,
+            policy=self.policy,
         )
         return DeletionOutcome(change.version, change.commit_time)
 
@@ -136,7 +146,7 @@ class Row:
 
 
 def update_outcome(
-    aggregate: FeatureAggregate, change: Change | None, update: Update
+    aggregate: FeatureAggregate, change: Change | None, update: Update, now: Instant
 ) -> UpdateOutcome:
     """The outcome of an update that left an aggregate as it is now."""
     outcome = UpdateOutcome(
@@ -146,16 +156,20 @@ def update_outcome(
         update_time=aggregate.update_time,
         stale_features=tuple(change.late_features) if change else (),
     )
-    return with_state(outcome, aggregate, update)
+    return with_state(outcome, aggregate, update, now)
 
 
 def with_state(
-    outcome: UpdateOutcome, aggregate: FeatureAggregate, update: Update
+    outcome: UpdateOutcome, aggregate: FeatureAggregate, update: Update, now: Instant
 ) -> UpdateOutcome:
-    """The outcome with the aggregate as it is now, if the update asks for it and there is one."""
+    """The outcome with the aggregate as it is served, if the update asks for it and it exists."""
     if not (update.return_aggregate and aggregate.exists):
         return outcome
-    return outcome._replace(state=dump_aggregate(aggregate), state_etag=aggregate.etag)
+    state = dump_aggregate(aggregate)
+    policy = aggregate.policy
+    if policy is not None and policy.expiring:
+        state = without_expired(state, policy.expiring, now)
+    return outcome._replace(state=state, state_etag=aggregate.etag)
 
 
 def _is_keyframe(change: Change) -> bool:

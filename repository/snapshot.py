@@ -7,8 +7,10 @@ from uuid import uuid4
 
 from domain.entity_key import EntityKey
 from domain.limits import Limits
+from domain.policy import Policy
 from domain.update import Command, keys_of
 from repository.codec.state import load_aggregate, new_aggregate
+from repository.entity_types.catalogue import Catalogue
 from repository.evaluation import KnownRequest, RequestKey
 from repository.pool import Pool, Record
 from repository.row import Row, StoredRow
@@ -25,10 +27,15 @@ class Snapshot(NamedTuple):
 
 
 async def read_snapshot(
-    pool: Pool, commands: Sequence[Command], limits: Limits, remember: timedelta
+    pool: Pool,
+    catalogue: Catalogue,
+    commands: Sequence[Command],
+    limits: Limits,
+    remember: timedelta,
 ) -> Snapshot:
     """Read what `commands` are about. Raises DatabaseUnavailable or Corrupted."""
     keys = sorted({key for command in commands for key in keys_of(command)})
+    await catalogue.ensure_rows({key.entity_type for key in keys})
     requests = list(
         {
             (key, command.request_id): None
@@ -40,7 +47,8 @@ async def read_snapshot(
     arguments: list[Any] = [[key.entity_type for key in keys], [key.entity_id for key in keys]]
     if not requests:
         records = await pool.read(WRITE["read_for_update"], *arguments)
-        return Snapshot(_rows(keys, records, limits), {}, records[0]["now"])
+        read = await _rows(keys, records, limits, catalogue)
+        return Snapshot(read, {}, records[0]["now"])
     arguments += [
         [key.entity_type for key, _ in requests],
         [key.entity_id for key, _ in requests],
@@ -50,25 +58,35 @@ async def read_snapshot(
     records = await pool.read(WRITE["read_for_update_with_requests"], *arguments)
     rows = [record for record in records if record["fingerprint"] is None]
     answered = [record for record in records if record["fingerprint"] is not None]
-    return Snapshot(_rows(keys, rows, limits), _known(requests, answered), rows[0]["now"])
+    read = await _rows(keys, rows, limits, catalogue)
+    return Snapshot(read, _known(requests, answered), rows[0]["now"])
 
 
-def _rows(
-    keys: Sequence[EntityKey], records: Sequence[Record], limits: Limits
+async def _rows(
+    keys: Sequence[EntityKey], records: Sequence[Record], limits: Limits, catalogue: Catalogue
 ) -> dict[EntityKey, Row]:
     rows = {record["ordinal"]: record for record in records}
+    revisions = {
+        key.entity_type: rows[number]["type_revision"] or 0
+        for number, key in enumerate(keys, start=1)
+    }
+    policies = await catalogue.policies(revisions)
     return {
-        key: _row(number, key, rows[number], limits) for number, key in enumerate(keys, start=1)
+        key: _row(number, key, rows[number], limits, policies[key.entity_type])
+        for number, key in enumerate(keys, start=1)
     }
 
 
-def _row(number: int, key: EntityKey, record: Record, limits: Limits) -> Row:
+def _row(number: int, key: EntityKey, record: Record, limits: Limits, policy: Policy | None) -> Row:
     epoch, uid = record["epoch"], record["uid"]
     if uid is None:
-        return Row(number, key, None, new_aggregate(key, uuid4(), epoch, limits), limits)
-    read = StoredRow(record["xmin"], record["version"])
-    aggregate = load_aggregate(key, uid, epoch, record["state"], limits)
-    return Row(number, key, read, aggregate, limits)
+        read = None
+        aggregate = new_aggregate(key, uuid4(), epoch, limits, policy=policy)
+    else:
+        read = StoredRow(record["xmin"], record["version"])
+        aggregate = load_aggregate(key, uid, epoch, record["state"], limits, policy)
+    revision = record["type_revision"] or 0
+    return Row(number, key, read, aggregate, limits, type_revision=revision, policy=policy)
 
 
 def _known(

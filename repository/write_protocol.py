@@ -1,10 +1,11 @@
 """The write protocol: read, evaluate, write if nothing changed in between, then answer.
 
-1. Read the rows, the request ids that are known, and the time, at READ COMMITTED.
+1. Read the rows, the request ids that are known, the revisions of the entity types, and the time,
+   at READ COMMITTED.
 2. The domain applies each command to the state that the previous one left. One that fails gets
    its error and changes nothing.
 3. One SERIALIZABLE transaction, in one round trip, writes each row whose xmin and version are
-   still those that were read.
+   still those that were read, and whose entity type still has the revision that was read.
 4. Each command is answered after the commit. What hangs on a row that lost its race is undecided.
 
 The check of xmin and version carries the promise that no update is lost; SERIALIZABLE is the second
@@ -22,6 +23,7 @@ from domain.outcome import Outcome
 from domain.update import keys_of
 from repository.codec.instants import from_datetime
 from repository.columns import write_arguments
+from repository.entity_types.catalogue import Catalogue
 from repository.evaluation import Evaluation
 from repository.pool import AnswerLost, Connection, Pool, TransactionAborted
 from repository.row import Row
@@ -38,13 +40,21 @@ _CLOCK_SLACK: Final = timedelta(minutes=5)
 class WriteProtocol:
     """Commits batches of commands, one attempt at a time."""
 
-    def __init__(self, readers: Pool, writers: Pool, limits: Limits, remember: timedelta) -> None:
+    def __init__(
+        self,
+        readers: Pool,
+        writers: Pool,
+        catalogue: Catalogue,
+        limits: Limits,
+        remember: timedelta,
+    ) -> None:
         """`readers` are READ COMMITTED, `writers` SERIALIZABLE.
 
         Request ids are known for `remember`.
         """
         self._readers = readers
         self._writers = writers
+        self._catalogue = catalogue
         self._limits = limits
         self._remember = remember
 
@@ -55,7 +65,9 @@ class WriteProtocol:
         take; what was not answered then is undecided.
         """
         commands = [submission.command for submission in submissions]
-        snapshot = await read_snapshot(self._readers, commands, self._limits, self._remember)
+        snapshot = await read_snapshot(
+            self._readers, self._catalogue, commands, self._limits, self._remember
+        )
         # After the rows were read: a batch in doubt that is not found now, and is committed later,
         # makes the write of these rows fail.
         waiting = await self._settle_doubts(submissions)

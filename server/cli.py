@@ -8,6 +8,7 @@ import typer
 import uvloop
 
 from repository.migrations import migrate as migrate_database
+from server import type_commands
 from server.embedded_postgres import EmbeddedPostgresFailed
 from server.logs import logging_to_stderr
 from server.main import serve as serve_until_stopped
@@ -128,6 +129,12 @@ def migrate(dsn: Dsn = None) -> None:
     except OSError as error:
         raise typer.Exit(_fail(f"the database cannot be reached: {error}")) from error
     typer.echo(f"applied: {', '.join(applied)}" if applied else "nothing to do")
+
+
+app.command()(type_commands.apply)
+app.command()(type_commands.diff)
+app.command()(type_commands.get_type)
+app.command()(type_commands.check)
 
 
 def _fail(error: object) -> int:

@@ -19,8 +19,10 @@ from domain.errors import (
     Corrupted,
     DatabaseUnavailable,
     Draining,
+    EntityTypeInUse,
     EntityTypeNotFound,
     FeatomError,
+    IncompatibleChange,
     InvalidValue,
     LateValue,
     LimitExceeded,
@@ -58,6 +60,8 @@ MEANINGS: Final[Mapping[type[FeatomError], Meaning]] = {
     LimitExceeded: Meaning(StatusCode.INVALID_ARGUMENT, "LIMIT_EXCEEDED"),
     MessageTooLarge: Meaning(StatusCode.RESOURCE_EXHAUSTED, "LIMIT_EXCEEDED"),
     RuleViolated: Meaning(StatusCode.FAILED_PRECONDITION, "RULE_VIOLATED"),
+    IncompatibleChange: Meaning(StatusCode.FAILED_PRECONDITION, "INCOMPATIBLE_CHANGE"),
+    EntityTypeInUse: Meaning(StatusCode.FAILED_PRECONDITION, "ENTITY_TYPE_IN_USE"),
     LateValue: Meaning(StatusCode.FAILED_PRECONDITION, "LATE_VALUE"),
     StaleEtag: Meaning(StatusCode.ABORTED, "ETAG_MISMATCH"),
     AggregateNotFound: Meaning(StatusCode.NOT_FOUND, "AGGREGATE_NOT_FOUND"),
@@ -102,6 +106,8 @@ def _metadata(error: Exception) -> dict[str, str]:
             return {"subject": error.subject, "limit": str(error.limit)}
         case InvalidValue() | RuleViolated():
             return {"violations": str(len(error.violations))}
+        case IncompatibleChange():
+            return {"violating_aggregates": str(error.violating)}
         case LateValue():
             return {"features": _shortened(",".join(error.features), _MAX_NAMES_BYTES)}
         case _:
@@ -116,7 +122,7 @@ def _details(error: Exception) -> list[Message]:
                 for field, description in error.violations
             )
             return [BadRequest(field_violations=_fitting(fields))]
-        case RuleViolated():
+        case RuleViolated() | IncompatibleChange():
             rules = (
                 PreconditionFailure.Violation(
                     type=rule_type, subject=subject, description=_described(description)

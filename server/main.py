@@ -15,8 +15,11 @@ from grpc_reflection.v1alpha import reflection
 from repository.migrations import migrate
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.probe import PostgresProbe
+from server.applying import EntityTypes
 from server.decoding import Decoder
 from server.embedded_postgres import EmbeddedPostgres
+from server.entity_types import SERVICE as TYPES_SERVICE
+from server.entity_types import EntityTypeServicer
 from server.feature_store import SERVICE, FeatureStore
 from server.health import Health
 from server.registration import register
@@ -58,15 +61,19 @@ async def _serve_on(dsn: str, settings: Settings) -> None:
     stop = _stop_signal()
     repository = PostgresRepository(dsn, _options(settings))
     probe = PostgresProbe(dsn)
-    health = Health([SERVICE.full_name], probe, settings.probe_interval)
+    health = Health([SERVICE.full_name, TYPES_SERVICE.full_name], probe, settings.probe_interval)
     server = _server(settings)
     add_HealthServicer_to_server(health.servicer, server)
     draining = asyncio.Event()
     decode = Decoder(settings.max_message_bytes)
     servicer = FeatureStore(repository, repository, settings.limits, decode, draining)
     register(server, SERVICE, servicer, STAGES)
+    types = EntityTypes(repository.entity_types, repository.compiler, settings.limits)
+    types_servicer = EntityTypeServicer(types, repository.entity_types, decode)
+    register(server, TYPES_SERVICE, types_servicer, STAGES)
     reflection.enable_server_reflection(
-        (SERVICE.full_name, HEALTH_SERVICE, reflection.SERVICE_NAME), server
+        (SERVICE.full_name, TYPES_SERVICE.full_name, HEALTH_SERVICE, reflection.SERVICE_NAME),
+        server,
     )
     port = _listen(server, settings.listen)
     await repository.open()

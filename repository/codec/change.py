@@ -19,6 +19,7 @@ def dump_change(change: Change, features: Mapping[str, Feature]) -> bytes:
         deleted=change.deleted,
         request_id=str(change.request_id or ""),
         actor=change.actor,
+        entity_type_revision=change.entity_type_revision,
     )
     message.key.entity_type, message.key.entity_id = change.key
     encode_instant(change.commit_time, message.commit_time)

@@ -24,6 +24,7 @@ def fold(state: FeatureAggregate, changes: Iterable[AggregateChange]) -> Feature
         for name, feature in change.features.items():
             state.features[name].CopyFrom(feature)
         state.version = change.version
+        state.entity_type_revision = change.entity_type_revision
         state.update_time.CopyFrom(change.commit_time)
     return state
 
@@ -42,6 +43,7 @@ def fold_by_event_time(changes: Iterable[AggregateChange], time: Instant) -> Fea
             if _supersedes(feature, state, name, time):
                 state.features[name].CopyFrom(feature)
                 state.version = max(state.version, feature.version)
+                state.entity_type_revision = change.entity_type_revision
         if decode_instant(change.commit_time) <= time:
             for name in change.removed:
                 state.features.pop(name, None)

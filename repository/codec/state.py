@@ -17,6 +17,7 @@ from domain.errors import Corrupted
 from domain.feature import Feature
 from domain.instant import Instant
 from domain.limits import Limits
+from domain.policy import Policy
 from featom.v1 import aggregate_pb2
 from repository.codec.instants import decode_instant, encode_instant
 from repository.codec.values import decode_feature, encode_feature
@@ -40,6 +41,9 @@ class StoredFeatures(MutableMapping[str, Feature]):
         if found is None:
             raise KeyError(name)
         return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.message.features
 
     def __setitem__(self, name: str, feature: Feature) -> None:
         encode_feature(feature, self.message.features[name])
@@ -65,17 +69,29 @@ def new_aggregate(
     epoch: int,
     limits: Limits = DEFAULT_LIMITS,
     last_commit: Instant = 0,
+    policy: Policy | None = None,
 ) -> FeatureAggregate:
     """An aggregate that was not written yet; `last_commit` is when the one before it ended."""
     message = aggregate_pb2.FeatureAggregate(uid=str(uid))
     message.key.entity_type, message.key.entity_id = key
     return FeatureAggregate(
-        key, uid, StoredFeatures(message), epoch=epoch, last_commit=last_commit, limits=limits
+        key,
+        uid,
+        StoredFeatures(message),
+        epoch=epoch,
+        last_commit=last_commit,
+        limits=limits,
+        policy=policy,
     )
 
 
 def load_aggregate(
-    key: EntityKey, uid: UUID, epoch: int, state: bytes, limits: Limits = DEFAULT_LIMITS
+    key: EntityKey,
+    uid: UUID,
+    epoch: int,
+    state: bytes,
+    limits: Limits = DEFAULT_LIMITS,
+    policy: Policy | None = None,
 ) -> FeatureAggregate:
     """Read an aggregate. Raises Corrupted if the state cannot be one."""
     try:
@@ -92,7 +108,17 @@ def load_aggregate(
         update_time=decode_instant(message.update_time),
         size=len(state),
         limits=limits,
+        policy=policy,
+        entity_type_revision=message.entity_type_revision,
     )
+
+
+def load_features(state: bytes) -> StoredFeatures:
+    """The features of a stored aggregate alone. Raises Corrupted."""
+    try:
+        return StoredFeatures(aggregate_pb2.FeatureAggregate.FromString(state))
+    except DecodeError as error:
+        raise Corrupted("A stored state cannot be read.") from error
 
 
 def dump_aggregate(aggregate: FeatureAggregate) -> bytes:
@@ -101,6 +127,7 @@ def dump_aggregate(aggregate: FeatureAggregate) -> bytes:
     assert isinstance(features, StoredFeatures)
     message = features.message
     message.version = aggregate.version
+    message.entity_type_revision = aggregate.entity_type_revision
     encode_instant(aggregate.create_time, message.create_time)
     encode_instant(aggregate.update_time, message.update_time)
     return message.SerializeToString()

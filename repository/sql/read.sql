@@ -2,7 +2,7 @@
 
 -- name: read_aggregates
 -- Reads the aggregates of some keys; a key without one does not come back.
-SELECT k.ordinal, a.uid, e.epoch, a.version, a.state
+SELECT k.ordinal, a.uid, e.epoch, a.version, a.state, e.types_generation
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k (entity_type, entity_id, ordinal)
 JOIN aggregates AS a
     ON a.entity_type = k.entity_type AND a.entity_id = k.entity_id
@@ -10,7 +10,7 @@ CROSS JOIN store_epoch AS e;
 
 -- name: list_aggregates
 -- Reads one page of an entity type, in the order of the ids.
-SELECT a.entity_id, a.uid, e.epoch, a.version, a.state
+SELECT a.entity_id, a.uid, e.epoch, a.version, a.state, e.types_generation
 FROM aggregates AS a
 CROSS JOIN store_epoch AS e
 WHERE a.entity_type = $1 AND a.entity_id > $2

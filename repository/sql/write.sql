@@ -7,9 +7,12 @@
 -- One row comes back for each key, in any order. `now` is told after the snapshot was taken, so it
 -- is later than every change in it. The time of the statement is not, and an aggregate that was
 -- deleted has no row to say when its last change was.
-SELECT k.ordinal, a.xmin, a.version, a.uid, a.state, e.epoch, clock_timestamp() AS now
+SELECT
+    k.ordinal, a.xmin, a.version, a.uid, a.state, e.epoch, clock_timestamp() AS now,
+    t.revision AS type_revision
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k (entity_type, entity_id, ordinal)
 CROSS JOIN store_epoch AS e
+LEFT JOIN entity_types AS t ON t.name = k.entity_type
 LEFT JOIN aggregates AS a
     ON a.entity_type = k.entity_type AND a.entity_id = k.entity_id;
 
@@ -18,14 +21,16 @@ LEFT JOIN aggregates AS a
 -- fingerprint, numbered as $3 to $5. The first outcome is the one that counts.
 SELECT
     k.ordinal, a.xmin, a.version, a.uid, a.state, e.epoch, clock_timestamp() AS now,
-    NULL::bytea AS fingerprint, NULL::bytea AS outcome, NULL::timestamptz AS commit_time
+    t.revision AS type_revision, NULL::bytea AS fingerprint, NULL::bytea AS outcome,
+    NULL::timestamptz AS commit_time
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k (entity_type, entity_id, ordinal)
 CROSS JOIN store_epoch AS e
+LEFT JOIN entity_types AS t ON t.name = k.entity_type
 LEFT JOIN aggregates AS a
     ON a.entity_type = k.entity_type AND a.entity_id = k.entity_id
 UNION ALL
 SELECT
-    k.ordinal, NULL, NULL, NULL, NULL, NULL, NULL, r.fingerprint, r.outcome, r.commit_time
+    k.ordinal, NULL, NULL, NULL, NULL, NULL, NULL, NULL, r.fingerprint, r.outcome, r.commit_time
 FROM unnest($3::text[], $4::text[], $5::uuid[])
     WITH ORDINALITY AS k (entity_type, entity_id, request_id, ordinal)
 JOIN requests AS r
@@ -56,6 +61,11 @@ WHERE EXISTS (
 -- $1-$6: rows to update or delete, as they were read. $7-$14: what they become. $15-$22: rows that
 -- are new; another writer's row of the same key fails the whole statement with 23505. $23-$25: rows
 -- to delete. $26-$34: changes. $35-$41: request ids. $42: names the batch.
+--
+-- $43, $44: the revisions of the entity types that the rows were checked against; $45, $46: which
+-- units are of which types. A unit has lost too if one of its types has another revision by now. The
+-- lock makes a change of the type wait until this commits, and fails this if the type was changed
+-- since its snapshot.
 WITH was_read AS MATERIALIZED (
     SELECT *
     FROM unnest($1::int[], $2::int[], $3::text[], $4::text[], $5::xid[], $6::bigint[])
@@ -69,10 +79,20 @@ locked AS MATERIALIZED (
         AND a.xmin = r.xmin_read AND a.version = r.version_read
     FOR NO KEY UPDATE OF a SKIP LOCKED
 ),
+types_locked AS MATERIALIZED (
+    SELECT t.name
+    FROM unnest($43::text[], $44::bigint[]) AS r (name, revision)
+    JOIN entity_types AS t ON t.name = r.name AND t.revision = r.revision
+    FOR SHARE OF t
+),
 lost AS MATERIALIZED (
-    SELECT DISTINCT r.unit
+    SELECT r.unit
     FROM was_read AS r
     WHERE r.row_number NOT IN (SELECT l.row_number FROM locked AS l)
+    UNION
+    SELECT r.unit
+    FROM unnest($45::int[], $46::text[]) AS r (unit, entity_type)
+    WHERE r.entity_type NOT IN (SELECT t.name FROM types_locked AS t)
 ),
 updated AS (
     UPDATE aggregates AS a

@@ -86,12 +86,7 @@ def read_list(request: pb.ListAggregatesRequest, limits: Limits) -> Page:
     violations.note("entity_type", entity_type_problem(request.entity_type))
     if request.page_size < 0:
         violations.note("page_size", "must not be negative")
-    after = ""
-    if request.page_token:
-        try:
-            after = _read_page_token(request.page_token, request.entity_type)
-        except ValueError as error:
-            violations.note("page_token", str(error))
+    after = read_page_token(request.page_token, request.entity_type, violations)
     violations.raise_if_any()
     return Page(
         request.entity_type, after, min(request.page_size or DEFAULT_PAGE, limits.batch_keys)
@@ -101,6 +96,17 @@ def read_list(request: pb.ListAggregatesRequest, limits: Limits) -> Page:
 def page_token(entity_type: str, last_id: str) -> str:
     """The token that continues a list after an id."""
     return base64.urlsafe_b64encode(f"{entity_type}\n{last_id}".encode()).decode().rstrip("=")
+
+
+def read_page_token(token: str, entity_type: str, violations: Violations) -> str:
+    """The id after which a list goes on; empty if there is no token."""
+    if not token:
+        return ""
+    try:
+        return _read_page_token(token, entity_type)
+    except ValueError as error:
+        violations.note("page_token", str(error))
+        return ""
 
 
 def require_epoch(at_least: Etag | None, found: StoredAggregate | None) -> None:

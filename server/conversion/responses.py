@@ -138,4 +138,6 @@ def _chosen(state: bytes, names: Collection[str]) -> bytes:
     message = aggregate_pb2.FeatureAggregate.FromString(state)
     for name in [name for name in message.features if name not in names]:
         del message.features[name]
+    expired = [name for name in message.expired_features if name in names]
+    message.expired_features[:] = expired
     return message.SerializeToString()

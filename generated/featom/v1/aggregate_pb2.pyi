@@ -119,6 +119,7 @@ class FeatureAggregate(_message.Message):
     FEATURES_FIELD_NUMBER: _builtins.int
     ENTITY_TYPE_REVISION_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    EXPIRED_FEATURES_FIELD_NUMBER: _builtins.int
     uid: _builtins.str
     """A UUID, new for each incarnation: an aggregate that was deleted and written again has another."""
     version: _builtins.int
@@ -145,6 +146,12 @@ class FeatureAggregate(_message.Message):
     def features(self) -> _containers.MessageMap[_builtins.str, Global___Feature]:
         """Name to feature. A name is `[A-Za-z_][A-Za-z0-9_.:-]{0,127}`."""
 
+    @_builtins.property
+    def expired_features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The features that are older than their ttl, in alphabetical order: they are left out of
+        `features`. Only answers have this; it is not stored.
+        """
+
     def __init__(
         self,
         *,
@@ -156,10 +163,11 @@ class FeatureAggregate(_message.Message):
         features: _abc.Mapping[_builtins.str, Global___Feature] | None = ...,
         entity_type_revision: _builtins.int = ...,
         etag: _builtins.str = ...,
+        expired_features: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "key", b"key", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "entity_type_revision", b"entity_type_revision", "etag", b"etag", "features", b"features", "key", b"key", "uid", b"uid", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "entity_type_revision", b"entity_type_revision", "etag", b"etag", "expired_features", b"expired_features", "features", b"features", "key", b"key", "uid", b"uid", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -223,6 +231,7 @@ class AggregateChange(_message.Message):
     DELETED_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
+    ENTITY_TYPE_REVISION_FIELD_NUMBER: _builtins.int
     uid: _builtins.str
     """The incarnation that was changed."""
     version: _builtins.int
@@ -235,6 +244,8 @@ class AggregateChange(_message.Message):
     """The request_id of the update; empty if it had none."""
     actor: _builtins.str
     """Who asked for the update; empty while the server runs without authentication."""
+    entity_type_revision: _builtins.int
+    """The revision of the entity type that the change was checked against; 0 if it had none."""
     @_builtins.property
     def key(self) -> Global___EntityKey:
         """The entity."""
@@ -268,10 +279,11 @@ class AggregateChange(_message.Message):
         deleted: _builtins.bool = ...,
         request_id: _builtins.str = ...,
         actor: _builtins.str = ...,
+        entity_type_revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["commit_time", b"commit_time", "key", b"key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "commit_time", b"commit_time", "deleted", b"deleted", "features", b"features", "key", b"key", "late_features", b"late_features", "removed", b"removed", "request_id", b"request_id", "uid", b"uid", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "commit_time", b"commit_time", "deleted", b"deleted", "entity_type_revision", b"entity_type_revision", "features", b"features", "key", b"key", "late_features", b"late_features", "removed", b"removed", "request_id", b"request_id", "uid", b"uid", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

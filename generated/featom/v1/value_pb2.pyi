@@ -43,7 +43,7 @@ class FeatureValue(_message.Message):
     int64_value: _builtins.int
     """A signed 64-bit integer. An increment that leaves this range is refused."""
     double_value: _builtins.float
-    """A finite IEEE 754 double. NaN and the infinities are refused."""
+    """An IEEE 754 double. NaN and the infinities are refused, unless the entity type allows them."""
     string_value: _builtins.str
     """UTF-8 text."""
     bytes_value: _builtins.bytes

@@ -14,7 +14,7 @@ from domain.ports import StoredAggregate
 from repository.read_coalescer import ReadCoalescer
 from tests.samples import UID, entities, entity
 
-Record = tuple[int, UUID, int, int, bytes]
+Record = tuple[int, UUID, int, int, bytes, int]
 
 
 class FakePool:
@@ -39,16 +39,27 @@ class FakePool:
         if self.error is not None:
             raise self.error
         return [
-            (ordinal, UID, 1, 1, key.entity_id.encode())
+            (ordinal, UID, 1, 1, key.entity_id.encode(), 7)
             for ordinal, key in enumerate(keys, start=1)
             if key.entity_type != "missing"
         ][::-1]
 
 
+class FakeExpiry:
+    """Notes which generations of the entity types it is told of."""
+
+    def __init__(self) -> None:
+        self.generations: set[int] = set()
+
+    async def catch_up(self, generation: int) -> None:
+        self.generations.add(generation)
+
+
 @asynccontextmanager
 async def coalescer_on(pool: FakePool, **options: Any) -> AsyncIterator[ReadCoalescer]:
     fake: Any = pool
-    coalescer = ReadCoalescer(fake, **({"readers": 1} | options))
+    expiry: Any = FakeExpiry()
+    coalescer = ReadCoalescer(fake, expiry, **({"readers": 1} | options))
     try:
         yield coalescer
     finally:

@@ -1,0 +1,138 @@
+"""Whether a value keeps the constraints of its feature."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+from domain.errors import RuleViolation
+from domain.feature_spec import FeatureSpec
+from domain.value_text import content_text, value_text
+from domain.values import ELEMENT_KINDS, FeatureValue, ValueKind
+
+
+class TextPattern(Protocol):
+    """A compiled pattern."""
+
+    def matches(self, text: str) -> bool:
+        """Whether the pattern matches the whole text. Must take linear time."""
+
+
+_ELEMENTWISE = (*ELEMENT_KINDS, ValueKind.FLOAT_VECTOR)
+
+_NON_FINITE_KINDS = (ValueKind.DOUBLE, ValueKind.DOUBLE_LIST, ValueKind.FLOAT_VECTOR)
+
+Judge = Callable[[Any], str | None]
+"""Says what is wrong with the content of a value or of an element, or None."""
+
+
+class ConstraintCheck:
+    """The constraints of one feature, prepared so that a value pays only for those it has."""
+
+    __slots__ = ("_judges", "_kind", "_name", "_spec")
+
+    def __init__(self, name: str, spec: FeatureSpec, pattern: TextPattern | None = None) -> None:
+        """`pattern` is that of `spec`, compiled."""
+        self._name = name
+        self._spec = spec
+        self._kind = spec.kind
+        self._judges = tuple(_judges(spec, pattern))
+
+    def violations(self, value: FeatureValue) -> Sequence[RuleViolation]:
+        """Everything that the value breaks."""
+        kind, content = value
+        if kind is not self._kind:
+            description = f"is {kind.value}, must be {self._kind.value}"
+            return [RuleViolation("TYPE", self._name, description)]
+        # Almost every value breaks nothing, so that is found out with as little as possible.
+        for _, judge in self._judges:
+            if judge(content):
+                return [
+                    RuleViolation(sort, self._name, problem)
+                    for sort, each in self._judges
+                    if (problem := each(content))
+                ]
+        return ()
+
+
+def _judges(spec: FeatureSpec, pattern: TextPattern | None) -> Iterator[tuple[str, Judge]]:
+    of_each = _for_each if spec.kind in _ELEMENTWISE else _as_it_is
+    if spec.kind in _NON_FINITE_KINDS and not spec.allow_non_finite:
+        yield "NON_FINITE", of_each(_finite)
+    if spec.minimum is not None or spec.maximum is not None:
+        yield "RANGE", of_each(_in_range(spec))
+    if spec.allowed_values:
+        yield "ALLOWED_VALUES", of_each(_among(spec))
+    if spec.max_length:
+        yield "MAX_LENGTH", _not_longer_than(spec.max_length)
+    if pattern is not None:
+        yield "PATTERN", of_each(_matching(pattern, spec.pattern))
+    if spec.dimension:
+        yield "DIMENSION", _with_dimension(spec.dimension)
+
+
+def _as_it_is(judge: Judge) -> Judge:
+    return judge
+
+
+def _for_each(judge: Judge) -> Judge:
+    def each(elements: Any) -> str | None:
+        for index, element in enumerate(elements):
+            if problem := judge(element):
+                return f"element {index} {problem}"
+        return None
+
+    return each
+
+
+def _finite(content: Any) -> str | None:
+    return None if math.isfinite(content) else "must be finite"
+
+
+def _in_range(spec: FeatureSpec) -> Judge:
+    low = -math.inf if spec.minimum is None else spec.minimum.content
+    high = math.inf if spec.maximum is None else spec.maximum.content
+    bounds = [
+        f"{word} {value_text(bound)}"
+        for word, bound in (("at least", spec.minimum), ("at most", spec.maximum))
+        if bound is not None
+    ]
+    wanted = " and ".join(bounds)
+
+    def judge(content: Any) -> str | None:
+        if low <= content <= high:
+            return None
+        return f"must be {wanted}, is {content_text(spec.element_kind, content)}"
+
+    return judge
+
+
+def _among(spec: FeatureSpec) -> Judge:
+    allowed = frozenset(value.content for value in spec.allowed_values)
+    shown = ", ".join(repr(value.content) for value in spec.allowed_values[:10])
+    more = ", …" if len(spec.allowed_values) > 10 else ""
+
+    def judge(content: Any) -> str | None:
+        return None if content in allowed else f"must be one of {shown}{more}"
+
+    return judge
+
+
+def _not_longer_than(limit: int) -> Judge:
+    def judge(content: Any) -> str | None:
+        return None if len(content) <= limit else f"must not be longer than {limit}"
+
+    return judge
+
+
+def _matching(pattern: TextPattern, text: str) -> Judge:
+    def judge(content: Any) -> str | None:
+        return None if pattern.matches(content) else f"must match {text}"
+
+    return judge
+
+
+def _with_dimension(dimension: int) -> Judge:
+    def judge(content: Any) -> str | None:
+        return None if len(content) == dimension else f"must have {dimension} components"
+
+    return judge

@@ -1,0 +1,47 @@
+"""What all aggregates of one type must be like."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import NamedTuple
+
+from domain.feature_spec import FeatureSpec
+from domain.instant import Instant
+
+
+class AdditionalFeatures(Enum):
+    """What to do with features that an entity type does not specify."""
+
+    ALLOW = auto()
+    REJECT = auto()
+
+
+class Rule(NamedTuple):
+    """What must hold between the features of an aggregate after every update."""
+
+    name: str
+    expression: str
+    message: str
+    """What is wrong when it does not hold, for people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntityType:
+    """One revision of an entity type."""
+
+    name: str
+    features: Mapping[str, FeatureSpec] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+    additional_features: AdditionalFeatures = AdditionalFeatures.ALLOW
+    revision: int = 0
+    """Counts from 1; 0: not applied yet."""
+    create_time: Instant = 0
+    update_time: Instant = 0
+
+    def says_the_same(self, other: "EntityType") -> bool:
+        """Whether both ask the same of aggregates, and tell people the same."""
+        return (
+            self.features == other.features
+            and self.rules == other.rules
+            and self.additional_features is other.additional_features
+        )

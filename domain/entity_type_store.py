@@ -1,0 +1,67 @@
+"""What the server needs of the storage of entity types. Implementations pass tests/conformance."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol, TypeAlias
+
+from domain.entity_type import EntityType
+from domain.feature import Feature
+from domain.instant import Instant
+
+
+class ScannedAggregate(NamedTuple):
+    """A stored aggregate, to be checked."""
+
+    entity_id: str
+    features: Mapping[str, Feature]
+
+
+class CurrentType(NamedTuple):
+    """What is stored under a name."""
+
+    revision: int
+    """0 if the name was never applied."""
+    definition: EntityType | None
+    """None if there is no entity type of this name now."""
+
+
+Guard: TypeAlias = Callable[[Sequence[ScannedAggregate]], None]
+"""Raises if one of some aggregates must not be there."""
+
+
+class EntityTypeStore(Protocol):
+    """Where entity types are kept, with all their revisions."""
+
+    async def current(self, name: str) -> CurrentType:
+        """Read what is current. Must see every change that was acknowledged."""
+
+    async def revision(self, name: str, revision: int) -> EntityType | None:
+        """Read one revision; None if there is none, or if it was the deletion."""
+
+    async def list_types(self, after: str, limit: int) -> Sequence[EntityType]:
+        """Read up to `limit` entity types with names after `after`, ordered by name."""
+
+    async def replace(
+        self, read: CurrentType, definition: EntityType, guard: Guard | None, since: Instant
+    ) -> EntityType | None:
+        """Make a definition the next revision; None if `read` is no longer current.
+
+        From when it returns, no update may commit that was not checked against it, on any server.
+        Must hand to `guard` every aggregate of the type that was written after `since`, until the
+        moment from which updates are checked against the definition, and must change nothing if it
+        raises.
+        """
+
+    async def delete(self, name: str, read: CurrentType, *, force: bool) -> bool:
+        """Make the deletion the next revision; False if `read` is no longer current.
+
+        Must raise EntityTypeInUse while there is an aggregate of the type, unless `force`.
+        """
+
+    async def now(self) -> Instant:
+        """The store's clock."""
+
+    async def scan(self, name: str, after: str, limit: int) -> Sequence[ScannedAggregate]:
+        """Read up to `limit` aggregates of a type with ids after `after`, ordered by id."""
+
+    async def count(self, name: str) -> int:
+        """How many aggregates of a type there are."""

@@ -1,0 +1,109 @@
+"""What one revision of an entity type asks of every update, ready to be asked."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from domain.constraints import ConstraintCheck
+from domain.entity_type import AdditionalFeatures, EntityType
+from domain.errors import RuleViolation
+from domain.feature import Feature
+from domain.instant import Instant
+from domain.plan import Plan
+from domain.rules import CompiledRules, NoRules, RuleCompiler
+from domain.transition import Transition
+
+_NO_RULES: Final = NoRules()
+
+
+class Policy:
+    """An entity type, compiled. It is shared by all aggregates of its type and never changes."""
+
+    def __init__(self, definition: EntityType, compiler: RuleCompiler) -> None:
+        """`definition` must have no violations."""
+        self.definition = definition
+        self.revision = definition.revision
+        self.specs = definition.features
+        self.defaults = {
+            name: spec.default_value
+            for name, spec in self.specs.items()
+            if spec.default_value is not None
+        }
+        self.expiring = {name: spec for name, spec in self.specs.items() if spec.ttl}
+        self.non_finite = frozenset(
+            name for name, spec in self.specs.items() if spec.allow_non_finite
+        )
+        self._required = [name for name, spec in self.specs.items() if spec.required]
+        self._closed = definition.additional_features is AdditionalFeatures.REJECT
+        self._checks = {
+            name: ConstraintCheck(
+                name, spec, compiler.compile_pattern(spec.pattern) if spec.pattern else None
+            )
+            for name, spec in self.specs.items()
+        }
+        self._rules: CompiledRules = (
+            compiler.compile_rules(definition.rules, self.expiring)
+            if definition.rules
+            else _NO_RULES
+        )
+
+    def violations(
+        self, entity_id: str, before: Mapping[str, Feature], plan: Plan, *, recheck: bool
+    ) -> list[RuleViolation]:
+        """Everything that the aggregate would break after `plan`.
+
+        `recheck`: `before` was not checked against this revision, so nothing of it is trusted.
+        """
+        found = self._constraint_violations(plan.changed)
+        if plan.late:
+            found += self._constraint_violations(plan.late)
+        if not plan.advances:
+            return found
+        if recheck:
+            found += self._constraint_violations(_untouched(before, plan))
+        if recheck or plan.removed:
+            found += self._missing(before, plan.changed, plan.removed)
+        transition = Transition(
+            entity_id, before, plan.commit_time, plan.changed, plan.removed, self.expiring
+        )
+        found += self._rules.broken(transition, recheck=recheck)
+        return found
+
+    def state_violations(
+        self, entity_id: str, features: Mapping[str, Feature], now: Instant
+    ) -> list[RuleViolation]:
+        """Everything that a stored aggregate breaks as it stands, its missing defaults aside."""
+        transition = Transition(entity_id, features, now, {}, (), self.expiring)
+        return [
+            *self._constraint_violations(features),
+            *self._missing(features, self.defaults, ()),
+            *self._rules.broken(transition, recheck=True),
+        ]
+
+    def _constraint_violations(self, features: Mapping[str, Feature]) -> list[RuleViolation]:
+        found: list[RuleViolation] = []
+        for name, feature in features.items():
+            check = self._checks.get(name)
+            if check is not None:
+                if feature.value is not None:
+                    found += check.violations(feature.value)
+            elif self._closed and feature.value is not None:
+                description = "is not a feature of this entity type, which takes no others"
+                found.append(RuleViolation("ADDITIONAL_FEATURE", name, description))
+        return found
+
+    def _missing(
+        self, before: Mapping[str, object], added: Mapping[str, object], removed: Sequence[str]
+    ) -> list[RuleViolation]:
+        return [
+            RuleViolation("REQUIRED", name, "must be there")
+            for name in self._required
+            if name in removed or (name not in added and name not in before)
+        ]
+
+
+def _untouched(before: Mapping[str, Feature], plan: Plan) -> dict[str, Feature]:
+    return {
+        name: feature
+        for name, feature in before.items()
+        if name not in plan.changed and name not in plan.removed
+    }

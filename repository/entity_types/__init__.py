@@ -1,0 +1,1 @@
+"""Entity types: where they are kept, and what a server has of them in memory."""

@@ -1,0 +1,58 @@
+"""The entity types that this server has compiled."""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from domain.policy import Policy
+from domain.rules import RuleCompiler
+from repository.codec.entity_type import load_entity_type
+from repository.pool import Pool
+from repository.statements import TYPES
+
+_KEPT: Final = 4
+"""Revisions of a type: batches that were read before a change may still be under way."""
+
+
+class Catalogue:
+    """Policies by name and revision. A revision never changes, so what is here is never old."""
+
+    def __init__(self, pool: Pool, compiler: RuleCompiler) -> None:
+        """`pool` is READ COMMITTED."""
+        self._pool = pool
+        self._compiler = compiler
+        self._with_row: set[str] = set()
+        self._policies: dict[str, dict[int, Policy | None]] = {}
+
+    async def ensure_rows(self, names: Collection[str]) -> None:
+        """See to it that every type has a row to lock: once for each type."""
+        new = [name for name in names if name not in self._with_row]
+        if new:
+            await self._pool.read(TYPES["ensure_rows"], new)
+            self._with_row.update(new)
+
+    async def policies(self, revisions: Mapping[str, int]) -> dict[str, Policy | None]:
+        """The policy of each type at a revision; None where there is no entity type."""
+        unknown = {
+            name: revision
+            for name, revision in revisions.items()
+            if revision and revision not in self._policies.get(name, ())
+        }
+        if unknown:
+            await self._load(unknown)
+        return {
+            name: self._policies[name][revision] if revision else None
+            for name, revision in revisions.items()
+        }
+
+    async def _load(self, revisions: Mapping[str, int]) -> None:
+        records = await self._pool.read(
+            TYPES["read_revisions"], list(revisions), list(revisions.values())
+        )
+        for name, revision, definition in records:
+            policy = (
+                None if definition is None else Policy(load_entity_type(definition), self._compiler)
+            )
+            kept = self._policies.setdefault(name, {})
+            kept[revision] = policy
+            while len(kept) > _KEPT:
+                del kept[min(kept)]

@@ -1,0 +1,84 @@
+"""Entity types in memory, for tests that need no database."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from domain.entity_key import EntityKey
+from domain.entity_type import EntityType
+from domain.entity_type_store import CurrentType, Guard, ScannedAggregate
+from domain.errors import EntityTypeInUse
+from domain.instant import MICROSECOND, Instant
+from domain.policy import Policy
+from domain.ports import StoredAggregate
+from domain.rules import RuleCompiler
+from repository.codec.state import load_features
+
+
+class MemoryEntityTypes:
+    """Implements EntityTypeStore over a dictionary of aggregates."""
+
+    def __init__(self, stored: Mapping[EntityKey, StoredAggregate], compiler: RuleCompiler) -> None:
+        self._stored = stored
+        self._compiler = compiler
+        self._revisions: dict[str, list[EntityType | None]] = {}
+        self._policies: dict[str, Policy | None] = {}
+
+    def policy(self, name: str) -> Policy | None:
+        """What is asked of updates of a type now."""
+        return self._policies.get(name)
+
+    async def current(self, name: str) -> CurrentType:
+        revisions = self._revisions.get(name, [])
+        return CurrentType(len(revisions), revisions[-1] if revisions else None)
+
+    async def revision(self, name: str, revision: int) -> EntityType | None:
+        revisions = self._revisions.get(name, [])
+        return revisions[revision - 1] if 0 < revision <= len(revisions) else None
+
+    async def list_types(self, after: str, limit: int) -> Sequence[EntityType]:
+        current = (revisions[-1] for revisions in self._revisions.values())
+        types = (definition for definition in current if definition is not None)
+        listed = sorted((each for each in types if each.name > after), key=lambda each: each.name)
+        return listed[:limit]
+
+    async def replace(
+        self, read: CurrentType, definition: EntityType, guard: Guard | None, since: Instant
+    ) -> EntityType | None:
+        revisions = self._revisions.setdefault(definition.name, [])
+        if len(revisions) != read.revision:
+            return None
+        if guard is not None:
+            guard(self._scanned(definition.name))
+        now = await self.now()
+        created = read.definition.create_time if read.definition else now
+        made = replace(definition, revision=read.revision + 1, create_time=created, update_time=now)
+        revisions.append(made)
+        self._policies[definition.name] = Policy(made, self._compiler)
+        return made
+
+    async def delete(self, name: str, read: CurrentType, *, force: bool) -> bool:
+        if self._scanned(name) and not force:
+            raise EntityTypeInUse
+        revisions = self._revisions[name]
+        if len(revisions) != read.revision:
+            return False
+        revisions.append(None)
+        self._policies[name] = None
+        return True
+
+    async def now(self) -> Instant:
+        return time.time_ns() // MICROSECOND * MICROSECOND
+
+    async def scan(self, name: str, after: str, limit: int) -> Sequence[ScannedAggregate]:
+        return [each for each in self._scanned(name) if each.entity_id > after][:limit]
+
+    async def count(self, name: str) -> int:
+        return len(self._scanned(name))
+
+    def _scanned(self, name: str) -> list[ScannedAggregate]:
+        return [
+            ScannedAggregate(key.entity_id, load_features(stored.state))
+            for key, stored in sorted(self._stored.items())
+            if key.entity_type == name
+        ]

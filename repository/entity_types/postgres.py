@@ -1,0 +1,142 @@
+"""Entity types in PostgreSQL."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final, TypeVar
+
+from domain.entity_type import EntityType
+from domain.entity_type_store import CurrentType, Guard, ScannedAggregate
+from domain.errors import DatabaseUnavailable, EntityTypeInUse
+from domain.instant import EARLIEST, SECOND, Instant
+from repository.codec.entity_type import dump_entity_type, load_entity_type
+from repository.codec.instants import from_datetime, to_datetime
+from repository.codec.state import load_features
+from repository.detached import detached
+from repository.pool import AnswerLost, Connection, Pool, Record, TransactionAborted
+from repository.statements import TYPES
+
+Result = TypeVar("Result")
+
+_PAGE: Final = 100
+_COMMIT_TIME_SLACK: Final = 60 * SECOND
+"""A commit time precedes the commit, by less than the statement time-out allows."""
+
+
+class PostgresEntityTypes:
+    """Implements EntityTypeStore of domain.entity_type_store."""
+
+    def __init__(self, pool: Pool) -> None:
+        """`pool` is READ COMMITTED."""
+        self._pool = pool
+
+    async def current(self, name: str) -> CurrentType:
+        records = await self._read(TYPES["read_type"], name)
+        if not records:
+            return CurrentType(0, None)
+        revision, definition, _ = records[0]
+        return CurrentType(revision, None if definition is None else load_entity_type(definition))
+
+    async def revision(self, name: str, revision: int) -> EntityType | None:
+        records = await self._read(TYPES["read_revisions"], [name], [revision])
+        if not records or records[0]["definition"] is None:
+            return None
+        return load_entity_type(records[0]["definition"])
+
+    async def list_types(self, after: str, limit: int) -> Sequence[EntityType]:
+        records = await self._read(TYPES["list_types"], after, limit)
+        return [load_entity_type(record["definition"]) for record in records]
+
+    async def replace(
+        self, read: CurrentType, definition: EntityType, guard: Guard | None, since: Instant
+    ) -> EntityType | None:
+        async def work(link: Connection) -> EntityType | None:
+            async with link.transaction():
+                now = await self._lock(link, definition.name)
+                if guard is not None:
+                    await _guard(link, definition.name, guard, since - _COMMIT_TIME_SLACK)
+                next_type = _next(read, definition, now)
+                stored = dump_entity_type(next_type)
+                made = await _write(link, definition.name, read, next_type.create_time, stored, now)
+                return next_type if made else None
+
+        return await self._transact(work)
+
+    async def delete(self, name: str, read: CurrentType, *, force: bool) -> bool:
+        async def work(link: Connection) -> bool:
+            async with link.transaction():
+                now = await self._lock(link, name)
+                if not force and await link.fetchval(TYPES["any_aggregate"], name):
+                    raise EntityTypeInUse
+                return await _write(link, name, read, now, None, now)
+
+        return await self._transact(work)
+
+    async def now(self) -> Instant:
+        records = await self._read(TYPES["current_time"])
+        return from_datetime(records[0][0])
+
+    async def scan(self, name: str, after: str, limit: int) -> Sequence[ScannedAggregate]:
+        records = await self._read(
+            TYPES["scan_aggregates"], name, after, limit, to_datetime(EARLIEST)
+        )
+        return [_scanned(record) for record in records]
+
+    async def count(self, name: str) -> int:
+        records = await self._read(TYPES["count_aggregates"], name)
+        return int(records[0][0])
+
+    async def _lock(self, link: Connection, name: str) -> Instant:
+        """Keep every writer out until the transaction ends; returns the time from then on."""
+        await link.execute(TYPES["lock_types"])
+        await link.execute(TYPES["ensure_rows"], [name])
+        time: datetime = await link.fetchval(TYPES["current_time"])
+        return from_datetime(time)
+
+    async def _read(self, statement: str, *arguments: object) -> list[Record]:
+        return await detached(self._pool.read(statement, *arguments))
+
+    async def _transact(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+        try:
+            return await detached(self._pool.run(work))
+        except (AnswerLost, TransactionAborted) as failure:
+            # To apply the same again changes nothing, so the caller may always retry.
+            raise DatabaseUnavailable from failure
+
+
+def _next(read: CurrentType, definition: EntityType, now: Instant) -> EntityType:
+    created = read.definition.create_time if read.definition else now
+    return replace(definition, revision=read.revision + 1, create_time=created, update_time=now)
+
+
+async def _write(
+    link: Connection,
+    name: str,
+    read: CurrentType,
+    created: Instant,
+    stored: bytes | None,
+    now: Instant,
+) -> bool:
+    revision = read.revision + 1
+    time = to_datetime(now)
+    arguments = (name, read.revision, revision, stored, to_datetime(created), time)
+    if not await link.fetch(TYPES["replace_type"], *arguments):
+        return False
+    await link.execute(TYPES["record_revision"], name, revision, stored, time)
+    await link.execute(TYPES["raise_generation"])
+    return True
+
+
+async def _guard(link: Connection, name: str, guard: Guard, since: Instant) -> None:
+    after = ""
+    while True:
+        records = await link.fetch(TYPES["scan_aggregates"], name, after, _PAGE, to_datetime(since))
+        guard([_scanned(record) for record in records])
+        if len(records) < _PAGE:
+            return
+        after = records[-1]["entity_id"]
+
+
+def _scanned(record: Record) -> ScannedAggregate:
+    entity_id, state = record
+    return ScannedAggregate(entity_id, load_features(state))

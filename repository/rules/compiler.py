@@ -1,0 +1,161 @@
+"""Compiles rules and patterns, and says what is wrong with them.
+
+An expression is bounded before it is evaluated: its length here, its nesting by the runtime, the
+iterations of macros by the runtime and by what `reading` refuses. Patterns are RE2's, which match
+in linear time.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+from cel_expr_python import cel
+
+from domain.constraints import TextPattern
+from domain.entity_type import AdditionalFeatures, EntityType, Rule
+from repository.rules.compiled import CelRules, CompiledRule
+from repository.rules.reading import macro_problem, read_expression
+from repository.rules.values import SAMPLE_TIME, sample_of
+
+MAX_EXPRESSION: Final = 1_000
+
+_VARIABLES: Final = {
+    "features": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
+    "previous": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
+    "changed": cel.Type.List(cel.Type.STRING),
+    "now": cel.Type.TIMESTAMP,
+    "entity_id": cel.Type.STRING,
+}
+_POSITION: Final = re.compile(r"ERROR: <input>:(\d+):(\d+): ")
+_STATUS: Final = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
+_MAX_PROBLEM: Final = 500
+_SMALL_TEXT: Final = 64
+
+
+class CelCompiler:
+    """Implements RuleCompiler of domain.rules."""
+
+    def __init__(self) -> None:
+        self._rules = cel.NewEnv(variables=_VARIABLES)
+        self._texts = cel.NewEnv(variables={"text": cel.Type.STRING})
+
+    def rule_problems(
+        self, rules: Sequence[Rule], declared: EntityType
+    ) -> Iterator[tuple[int, str]]:
+        for index, rule in enumerate(rules):
+            if problem := self._rule_problem(rule, declared):
+                yield index, problem
+
+    def pattern_problem(self, pattern: str) -> str | None:
+        result = self._match(pattern).eval(data={"text": ""}).value()
+        if isinstance(result, bool):
+            return None
+        return f"is not a regular expression of RE2: {_STATUS.sub('', str(result))[:_MAX_PROBLEM]}"
+
+    def compile_rules(self, rules: Sequence[Rule], expiring: Collection[str]) -> CelRules:
+        return CelRules([self._compile(rule) for rule in rules], self._joined, expiring)
+
+    def compile_pattern(self, pattern: str) -> TextPattern:
+        return CelPattern(self._match(pattern))
+
+    def _compile(self, rule: Rule) -> CompiledRule:
+        program = self._rules.compile(rule.expression)
+        return CompiledRule(rule, program, read_expression(rule.expression))
+
+    def _joined(self, rules: Sequence[CompiledRule]) -> CompiledRule | None:
+        if len(rules) == 1:
+            return rules[0]
+        # Each on a line of its own: a rule may end in a comment.
+        expression = " && ".join(f"({each.rule.expression}\n)" for each in rules)
+        try:
+            return self._compile(Rule("", expression, ""))
+        except RuntimeError:
+            return None  # too large as one
+
+    def _match(self, pattern: str) -> cel.Expression:
+        # Compiled as a whole of its own, so that no parenthesis of it can close ours.
+        alone = self._texts.compile(f"text.matches({_quoted(pattern)})")
+        if not isinstance(alone.eval(data={"text": ""}).value(), bool):
+            return alone
+        whole = rf"\A(?:{pattern})\z"
+        return self._texts.compile(f"text.matches({_quoted(whole)})")
+
+    def _rule_problem(self, rule: Rule, declared: EntityType) -> str | None:
+        expression = rule.expression
+        if not expression.strip():
+            return "must not be empty"
+        if len(expression) > MAX_EXPRESSION:
+            return f"must not be longer than {MAX_EXPRESSION:,} characters, is {len(expression):,}"
+        if problem := macro_problem(expression):
+            return problem
+        try:
+            compiled = self._compile(rule)
+        except RuntimeError as error:
+            return _positioned(str(error))
+        returned = compiled.program.return_type().name()
+        if returned not in ("BOOL", "DYN"):
+            return f"must be true or false, is {returned.lower()}"
+        return _undeclared(compiled, declared) or _type_problem(compiled, declared)
+
+
+class CelPattern:
+    """Implements TextPattern of domain.constraints."""
+
+    def __init__(self, program: cel.Expression) -> None:
+        def matches(text: str) -> bool:
+            return program.eval(data={"text": text}).value() is True
+
+        self._matches = matches
+        # Codes, currencies and states come again and again.
+        self._small = lru_cache(maxsize=1_024)(matches)
+
+    def matches(self, text: str) -> bool:
+        return self._small(text) if len(text) <= _SMALL_TEXT else self._matches(text)
+
+
+def _quoted(text: str) -> str:
+    """A text as a CEL literal."""
+    escaped = "".join(
+        character if character.isalnum() else f"\\U{ord(character):08x}" for character in text
+    )
+    return f'"{escaped}"'
+
+
+def _positioned(error: str) -> str:
+    """A compiler's error, its position in words."""
+    text = _POSITION.sub(r"line \1, column \2: ", _STATUS.sub("", error.strip()))
+    return text.replace("ERROR: <input>:-1:-1: ", "").strip()[:_MAX_PROBLEM]
+
+
+def _undeclared(compiled: CompiledRule, declared: EntityType) -> str | None:
+    """A rule can only be about features that there may be."""
+    if declared.additional_features is AdditionalFeatures.ALLOW:
+        return None
+    named = (compiled.reading.features or frozenset()) | (compiled.reading.previous or frozenset())
+    unknown = sorted(named - declared.features.keys())
+    return f"reads {', '.join(unknown)}, which is not declared" if unknown else None
+
+
+def _type_problem(compiled: CompiledRule, declared: EntityType) -> str | None:
+    """Evaluate a rule on values of the declared types: what has no meaning for them shows."""
+    sample: dict[str, Any] = {name: sample_of(spec) for name, spec in declared.features.items()}
+    facts = {
+        "features": sample,
+        "previous": sample,
+        "changed": list(sample),
+        "now": SAMPLE_TIME,
+        "entity_id": "a",
+    }
+    try:
+        value = compiled.program.eval(data=facts)
+    except RuntimeError:
+        return None  # it depends on the values
+    result = value.value()
+    if value.type() == cel.Type.BOOL:
+        return None
+    if value.type() != cel.Type.ERROR:
+        return f"must be true or false, is {value.type().name().lower()}"
+    if "No matching overloads" in result or "invalid regular expression" in result:
+        return f"does not fit the types of its features: {_STATUS.sub('', result)[:_MAX_PROBLEM]}"
+    return None

@@ -1,0 +1,176 @@
+"""Entity types from YAML files, all problems of a file at once."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from featom.v1 import entity_type_pb2 as pb
+from server.definitions.values import TYPES, element_type, to_value
+
+_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_PLAIN: Final = {
+    "required": bool,
+    "max_length": int,
+    "pattern": str,
+    "dimension": int,
+    "allow_non_finite": bool,
+    "description": str,
+}
+_RULE: Final = {"name", "expression", "message"}
+
+
+class DefinitionRefused(Exception):
+    """A file is not a definition; the message says where and why, for people."""
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=deep)
+            if key in seen:
+                line = key_node.start_mark.line + 1
+                raise DefinitionRefused(f"line {line}: {key} stands there twice")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_definitions(path: Path) -> list[pb.EntityType]:
+    """Read a file, or every *.yaml file of a folder. Raises DefinitionRefused or OSError."""
+    if path.is_dir():
+        return [each for file in sorted(path.glob("*.yaml")) for each in read_definitions(file)]
+    try:
+        documents = list(yaml.load_all(path.read_text(), _StrictLoader))
+    except (yaml.YAMLError, DefinitionRefused, UnicodeDecodeError) as error:
+        raise DefinitionRefused(f"{path}: {error}") from error
+    read = [_Reader().read(document) for document in documents if document is not None]
+    problems = [problem for reader in read for problem in reader.problems]
+    if problems or not read:
+        listed = "\n  ".join(problems or ["there is no entity type in it"])
+        raise DefinitionRefused(f"{path}:\n  {listed}")
+    return [reader.message for reader in read]
+
+
+class _Reader:
+    """One document on its way to a message."""
+
+    def __init__(self) -> None:
+        self.message = pb.EntityType()
+        self.problems: list[str] = []
+
+    def read(self, document: Any) -> "_Reader":
+        fields = self._mapping(document, "")
+        self.message.name = self._take(fields, "name", str, "") or ""
+        if not self.message.name:
+            self.problems.append("name: must be set")
+        choice = self._take(fields, "additional_features", str, "")
+        if choice is not None:
+            self._choose(self.message, "additional_features", pb.AdditionalFeatures, choice, "")
+        for name, spec in self._mapping(fields.pop("features", None) or {}, "features").items():
+            self._read_spec(self.message.features[str(name)], spec, f"features.{name}")
+        self._read_rules(fields.pop("rules", None) or [])
+        self._refuse(fields, "")
+        return self
+
+    def _read_spec(self, into: pb.FeatureSpec, document: Any, path: str) -> None:
+        fields = self._mapping(document, path)
+        type_name = str(fields.pop("type", ""))
+        if type_name not in TYPES:
+            self.problems.append(f"{path}.type: must be one of {', '.join(TYPES)}")
+            return
+        into.type = TYPES[type_name]
+        for field, sort in _PLAIN.items():
+            content = self._take(fields, field, sort, path)
+            if content is not None:
+                setattr(into, field, content)
+        self._read_values(into, fields, type_name, path)
+        if (policy := self._take(fields, "late_policy", str, path)) is not None:
+            self._choose(into, "late_policy", pb.LatePolicy, policy, path)
+        if (ttl := fields.pop("ttl", None)) is not None:
+            self._read_ttl(into, str(ttl), f"{path}.ttl")
+        self._refuse(fields, path)
+
+    def _read_values(
+        self, into: pb.FeatureSpec, fields: dict[Any, Any], type_name: str, path: str
+    ) -> None:
+        allowed = fields.pop("allowed_values", [])
+        if not isinstance(allowed, list):
+            self.problems.append(f"{path}.allowed_values: must be a list")
+            allowed = []
+        element = element_type(type_name)
+        wanted = [("default_value", type_name), ("minimum", element), ("maximum", element)]
+        for field, sort in wanted:
+            if (content := fields.pop(field, None)) is not None:
+                for value in self._value(content, sort, f"{path}.{field}"):
+                    getattr(into, field).CopyFrom(value)
+        for index, content in enumerate(allowed):
+            into.allowed_values.extend(
+                self._value(content, element, f"{path}.allowed_values[{index}]")
+            )
+
+    def _value(self, content: Any, type_name: str, path: str) -> Iterator[Any]:
+        try:
+            yield to_value(content, type_name)
+        except (ValueError, OverflowError) as error:
+            self.problems.append(f"{path}: {error}")
+
+    def _read_ttl(self, into: pb.FeatureSpec, text: str, path: str) -> None:
+        found = _DURATION.fullmatch(text.strip())
+        if found is None:
+            self.problems.append(f"{path}: must be a duration such as 90s, 15m, 24h or 7d")
+            return
+        milliseconds = round(float(found[1]) * _UNITS[found[2]] * 1_000)
+        try:
+            into.ttl.FromMilliseconds(milliseconds)
+        except ValueError:
+            self.problems.append(f"{path}: is too long")
+
+    def _read_rules(self, document: Any) -> None:
+        if not isinstance(document, list):
+            self.problems.append("rules: must be a list")
+            return
+        for index, item in enumerate(document):
+            path = f"rules[{index}]"
+            fields = self._mapping(item, path)
+            rule = self.message.rules.add()
+            for field in sorted(_RULE):
+                content = self._take(fields, field, str, path)
+                setattr(rule, field, (content or "").strip())
+            self._refuse(fields, path)
+
+    def _choose(self, into: Any, field: str, enum: Any, choice: str, path: str) -> None:
+        prefix = {"late_policy": "LATE_POLICY_"}.get(field, "ADDITIONAL_FEATURES_")
+        choices = [name.removeprefix(prefix).lower() for name in enum.keys()[1:]]
+        if choice in choices:
+            setattr(into, field, enum.Value(prefix + choice.upper()))
+        else:
+            listed = ", ".join(choices)
+            self.problems.append(f"{_under(path, field)}: must be one of {listed}")
+
+    def _take(self, fields: dict[Any, Any], field: str, sort: type, path: str) -> Any:
+        content = fields.pop(field, None)
+        if content is None or type(content) is sort:
+            return content
+        self.problems.append(f"{_under(path, field)}: must be {sort.__name__}, is {content!r}")
+        return None
+
+    def _mapping(self, document: Any, path: str) -> dict[Any, Any]:
+        if isinstance(document, dict):
+            return dict(document)
+        self.problems.append(f"{path or 'the file'}: must be a mapping")
+        return {}
+
+    def _refuse(self, unknown: dict[Any, Any], path: str) -> None:
+        self.problems += [
+            f"{_under(path, str(field))}: there is no such field" for field in unknown
+        ]
+
+
+def _under(path: str, field: str) -> str:
+    return f"{path}.{field}" if path else field

@@ -1,0 +1,182 @@
+"""The commands about entity types: clients of a server, like any other."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final
+
+import grpc
+import typer
+from google.rpc.error_details_pb2 import BadRequest, PreconditionFailure
+from grpc_status import rpc_status
+from rich.console import Console
+from rich.progress import Progress
+
+from featom.v1 import entity_type_pb2 as types_pb
+from featom.v1 import entity_type_service_pb2 as pb
+from featom.v1.entity_type_service_pb2_grpc import EntityTypeServiceStub
+from server.definitions import DefinitionRefused, read_definitions, write_definition
+
+Target = Annotated[
+    str, typer.Option(envvar="FEATOM_TARGET", help="HOST:PORT of the server to ask.")
+]
+Files = Annotated[
+    list[Path],
+    typer.Option("--file", "-f", help="A YAML file, or a folder of them; may be repeated."),
+]
+DEFAULT_TARGET: Final = "127.0.0.1:50051"
+
+_FAILED: Final = 2
+_FOUND: Final = 1
+_SHOWN: Final = 20
+
+
+def apply(
+    file: Files,
+    target: Target = DEFAULT_TARGET,
+    accept_existing: Annotated[
+        bool, typer.Option(help="Apply also what stored aggregates break; see `featom check`.")
+    ] = False,
+) -> None:
+    """Make entity types what some files say. Applying the same again changes nothing."""
+    mode = (
+        pb.INCOMPATIBLE_CHANGE_ACCEPT_EXISTING if accept_existing else pb.INCOMPATIBLE_CHANGE_REFUSE
+    )
+    with _service(target) as service:
+        for definition in _definitions(file):
+            request = pb.ApplyEntityTypeRequest(entity_type=definition, incompatible_change=mode)
+            _show_differences(service.ApplyEntityType(request), applied=True)
+
+
+def diff(file: Files, target: Target = DEFAULT_TARGET) -> None:
+    """Show what `featom apply` would change; the exit code is 1 if it is anything."""
+    changes = False
+    with _service(target) as service:
+        for definition in _definitions(file):
+            request = pb.ApplyEntityTypeRequest(entity_type=definition, validate_only=True)
+            answer = service.ApplyEntityType(request)
+            _show_differences(answer, applied=False)
+            changes = changes or bool(answer.differences)
+    if changes:
+        raise typer.Exit(_FOUND)
+
+
+def get_type(
+    name: str,
+    target: Target = DEFAULT_TARGET,
+    revision: Annotated[int, typer.Option(help="0: the current one.")] = 0,
+) -> None:
+    """Write an entity type to standard output, as a file that can be applied."""
+    with _service(target) as service:
+        answer = service.GetEntityType(pb.GetEntityTypeRequest(name=name, revision=revision))
+    typer.echo(f"# revision {answer.entity_type.revision}")
+    typer.echo(write_definition(answer.entity_type), nl=False)
+
+
+def check(
+    name: Annotated[str, typer.Argument(metavar="TYPE")],
+    target: Target = DEFAULT_TARGET,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", "-f", help="Check against this definition, not the applied one."),
+    ] = None,
+) -> None:
+    """Check every stored aggregate of a type; the exit code is 1 if one breaks something."""
+    definition = next((each for each in _definitions([file] if file else [])), None)
+    checked = violating = 0
+    with _service(target) as service, Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task(f"checking {name}", total=None)
+        for page in _pages(service, name, definition):
+            if page.aggregates:
+                progress.update(task, total=page.aggregates)
+            checked += page.checked
+            for aggregate in page.violating:
+                violating += 1
+                if violating <= _SHOWN:
+                    _show_violations(aggregate)
+            progress.update(task, completed=checked)
+    if violating > _SHOWN:
+        typer.echo(f"… and {violating - _SHOWN:,} more")
+    typer.echo(f"{name}: {checked:,} aggregates checked, {violating:,} violating")
+    if violating:
+        raise typer.Exit(_FOUND)
+
+
+def _pages(
+    service: EntityTypeServiceStub, name: str, definition: types_pb.EntityType | None
+) -> Iterator[pb.CheckAggregatesResponse]:
+    token = ""
+    while True:
+        request = pb.CheckAggregatesRequest(
+            entity_type=name, page_token=token, definition=definition
+        )
+        page = service.CheckAggregates(request)
+        yield page
+        token = page.next_page_token
+        if not token:
+            return
+
+
+@contextmanager
+def _service(target: str) -> Iterator[EntityTypeServiceStub]:
+    """A client, whose errors end the command."""
+    with grpc.insecure_channel(target) as channel:
+        try:
+            yield EntityTypeServiceStub(channel)
+        except grpc.RpcError as error:
+            typer.echo(f"featom: {_described(error)}", err=True)
+            raise typer.Exit(_FAILED) from error
+
+
+def _described(error: grpc.RpcError) -> str:
+    listed: list[str] = []
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    for detail in status.details if status else ():
+        for message in (BadRequest(), PreconditionFailure()):
+            if detail.Unpack(message):
+                listed += _violations(message)
+    said = error.details() or ""
+    # The message lists them too, in one line and cut where it is too long.
+    headline = said.partition(":")[0] if listed else said
+    return "\n  ".join([f"{error.code().name}: {headline}", *listed])
+
+
+def _violations(message: BadRequest | PreconditionFailure) -> Iterator[str]:
+    if isinstance(message, BadRequest):
+        for violation in message.field_violations:
+            yield f"{violation.field}: {violation.description}".replace("\n", "\n    ")
+    else:
+        for broken in message.violations:
+            yield f"{broken.subject}: {broken.description}"
+
+
+def _definitions(files: list[Path]) -> Iterator[types_pb.EntityType]:
+    try:
+        for file in files:
+            yield from read_definitions(file)
+    except (DefinitionRefused, OSError) as error:
+        typer.echo(f"featom: {error}", err=True)
+        raise typer.Exit(_FAILED) from error
+
+
+def _show_differences(answer: pb.ApplyEntityTypeResponse, *, applied: bool) -> None:
+    definition = answer.entity_type
+    if not answer.differences:
+        typer.echo(f"{definition.name}: nothing to change, at revision {definition.revision}")
+        return
+    typer.echo(
+        f"{definition.name}: now at revision {definition.revision}"
+        if applied
+        else f"{definition.name}: would change"
+    )
+    for each in answer.differences:
+        mark = " " if each.compatible else "!"
+        change = f"{each.before or '(nothing)'} → {each.after or '(nothing)'}"
+        typer.echo(f"  {mark} {each.path}: {change}")
+    if answer.violating_aggregates:
+        typer.echo(f"  {answer.violating_aggregates:,} stored aggregates break it")
+
+
+def _show_violations(aggregate: pb.AggregateViolations) -> None:
+    for each in aggregate.violations:
+        typer.echo(f"{aggregate.entity_id}: {each.type} {each.subject}: {each.description}")

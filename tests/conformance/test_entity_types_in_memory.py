@@ -1,0 +1,11 @@
+"""Entity types in memory."""
+
+import pytest
+
+from repository.memory import MemoryRepository
+from tests.conformance.entity_types import *  # noqa: F403
+
+
+@pytest.fixture
+async def repository() -> MemoryRepository:
+    return MemoryRepository()

@@ -1,0 +1,16 @@
+"""Entity types in PostgreSQL."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from repository.postgres import PostgresOptions, PostgresRepository
+from tests.conformance.entity_types import *  # noqa: F403
+
+
+@pytest.fixture
+async def repository(database: str) -> AsyncIterator[PostgresRepository]:
+    opened = PostgresRepository(database, PostgresOptions(lanes=2))
+    await opened.open()
+    yield opened
+    await opened.close()

@@ -1,0 +1,272 @@
+"""Entity types that change while writers run, on two servers over one database."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import asyncpg
+import pytest
+
+from domain.entity_key import EntityKey
+from domain.entity_type import EntityType, Rule
+from domain.errors import IncompatibleChange, RuleViolated
+from domain.feature_spec import FeatureSpec
+from domain.limits import Limits
+from domain.operations import SetValue
+from domain.update import FeatureUpdate, Update
+from domain.values import FeatureValue, ValueKind
+from featom.v1.aggregate_pb2 import AggregateChange, FeatureAggregate
+from repository.codec.past import fold
+from repository.entity_types import postgres as postgres_types
+from repository.postgres import PostgresOptions, PostgresRepository
+from repository.statements import WRITE
+from repository.write_protocol import WriteProtocol
+from server.applying import EntityTypes
+
+KEY: Final = EntityKey("customer", "c-1")
+
+
+class Bounds(NamedTuple):
+    """A definition in plain numbers, judged here without any code of the server."""
+
+    low: int
+    high: int
+    gap: int
+
+    @property
+    def definition(self) -> EntityType:
+        bounded = FeatureSpec(
+            kind=ValueKind.INT64, minimum=number(self.low), maximum=number(self.high)
+        )
+        near = Rule("near", f"features.a - features.b <= {self.gap}", "a is too far above b")
+        return EntityType(name="customer", features={"a": bounded, "b": bounded}, rules=(near,))
+
+    def broken(self, a: int, b: int) -> frozenset[str]:
+        names = {name for name, x in (("a", a), ("b", b)) if not self.low <= x <= self.high}
+        return frozenset(names | ({"near"} if a - b > self.gap else set()))
+
+
+def number(content: int) -> FeatureValue:
+    return FeatureValue(ValueKind.INT64, content)
+
+
+def update(key: EntityKey = KEY, **values: int) -> Update:
+    items = (FeatureUpdate(name, SetValue(number(value))) for name, value in values.items())
+    return Update(key=key, updates=tuple(items), return_aggregate=True)
+
+
+@pytest.fixture
+async def servers(database: str) -> AsyncIterator[list[PostgresRepository]]:
+    opened = [PostgresRepository(database, PostgresOptions(lanes=2)) for _ in range(2)]
+    for server in opened:
+        await server.open()
+    yield opened
+    for server in opened:
+        await server.close()
+
+
+async def apply(server: PostgresRepository, bounds: Bounds, *, accept: bool = True) -> int:
+    types = EntityTypes(server.entity_types, server.compiler, Limits())
+    applied = await types.apply(
+        bounds.definition, None, validate_only=False, accept_existing=accept
+    )
+    return applied.entity_type.revision
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> "Held":
+    """Holds every write of the first one to ask, between its evaluation and its transaction."""
+    gate = Held()
+    write = WriteProtocol._write
+
+    async def held_write(*arguments: object) -> set[int]:
+        if not gate.reached.is_set():
+            gate.reached.set()
+            await gate.go_on.wait()
+        return await write(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(WriteProtocol, "_write", held_write)
+    return gate
+
+
+@dataclass
+class Held:
+    """A write that was evaluated and is not written yet."""
+
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+WIDE: Final = Bounds(0, 100, 100)
+NARROW: Final = Bounds(0, 10, 100)
+
+
+@pytest.mark.parametrize("typed", [True, False], ids=["changed", "first"])
+async def test_an_update_evaluated_under_the_old_revision_does_not_commit_after_the_new_one(
+    servers: list[PostgresRepository], held: Held, typed: bool
+) -> None:
+    if typed:
+        await apply(servers[1], WIDE)
+    writing = asyncio.create_task(servers[0].update(update(a=50, b=50)))
+    await held.reached.wait()
+    await apply(servers[1], NARROW, accept=False)
+    held.go_on.set()
+    with pytest.raises(RuleViolated):
+        await writing
+    assert await servers[1].read([KEY]) == [None]
+
+
+async def test_without_the_lock_it_would(
+    servers: list[PostgresRepository], held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlocked = WRITE["write_batch"].replace("AND t.revision = r.revision\n    FOR SHARE OF t", "")
+    assert unlocked != WRITE["write_batch"]
+    monkeypatch.setitem(WRITE, "write_batch", unlocked)
+    writing = asyncio.create_task(servers[0].update(update(a=50, b=50)))
+    await held.reached.wait()
+    await apply(servers[1], NARROW, accept=False)
+    held.go_on.set()
+    assert (await writing).version == 1
+
+
+async def test_a_change_waits_for_the_writers_in_flight(
+    servers: list[PostgresRepository], database: str
+) -> None:
+    await apply(servers[0], WIDE)
+    writer = await asyncpg.connect(database)
+    transaction = writer.transaction()
+    await transaction.start()
+    await writer.execute("SELECT FROM entity_types WHERE name = 'customer' FOR SHARE")
+    changing = asyncio.create_task(apply(servers[1], NARROW))
+    done, _ = await asyncio.wait([changing], timeout=0.3)
+    assert not done
+    await transaction.rollback()
+    assert await changing == 2
+    await writer.close()
+
+
+async def test_an_aggregate_written_while_others_are_counted_is_counted_too(
+    servers: list[PostgresRepository], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await servers[0].update(update(a=5, b=5))
+    store = servers[1].entity_types
+    replace = store.replace
+
+    async def replace_after_a_write(*arguments: object) -> EntityType | None:
+        await servers[0].update(update(a=50, b=50))
+        return await replace(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store, "replace", replace_after_a_write)
+    with pytest.raises(IncompatibleChange) as refused:
+        await apply(servers[1], NARROW, accept=False)
+    assert refused.value.violating == 1
+
+
+async def test_from_the_last_count_to_the_change_nobody_writes(
+    servers: list[PostgresRepository], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await servers[0].update(update(a=5, b=5))
+    written = postgres_types._write
+    writing: list[asyncio.Task[object]] = []
+
+    async def write_while_another_tries(*arguments: object) -> bool:
+        writing.append(asyncio.create_task(servers[0].update(update(a=50, b=50))))
+        await asyncio.sleep(0.3)
+        return await written(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(postgres_types, "_write", write_while_another_tries)
+    await apply(servers[1], NARROW, accept=False)
+    with pytest.raises(RuleViolated):
+        await writing[0]
+
+
+@dataclass
+class Run:
+    """What clients and the changer of revisions saw."""
+
+    revisions: dict[int, Bounds] = field(default_factory=dict)
+    """Every definition that was applied, by revision, from before it was."""
+    applied: int = 0
+    """The revision whose apply has returned."""
+    visible: dict[int, set[tuple[str, int]]] = field(default_factory=dict)
+    """What was committed when the apply of a revision had returned."""
+    accepted: int = 0
+    refused: int = 0
+    mistakes: list[str] = field(default_factory=list)
+
+
+async def test_no_version_ever_breaks_the_revision_that_it_was_written_under(
+    servers: list[PostgresRepository], database: str
+) -> None:
+    choices = random.Random(4)
+    run = Run()
+    connection = await asyncpg.connect(database)
+    changer = asyncio.create_task(change_revisions(run, servers, connection, choices))
+    clients = [
+        asyncio.create_task(write_until(changer, run, servers[n % 2], random.Random(n)))
+        for n in range(8)
+    ]
+    await asyncio.gather(changer, *clients)
+    mistakes = [*run.mistakes, *await history_mistakes(run, connection)]
+    await connection.close()
+    assert mistakes == []
+    assert run.accepted > 50
+    assert run.refused > 50
+
+
+async def change_revisions(
+    run: Run,
+    servers: list[PostgresRepository],
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    choices: random.Random,
+) -> None:
+    for revision in range(1, 25):
+        low = choices.randint(0, 20)
+        run.revisions[revision] = Bounds(low, low + choices.randint(5, 20), choices.randint(-5, 9))
+        assert await apply(servers[revision % 2], run.revisions[revision]) == revision
+        rows = await connection.fetch("SELECT entity_id, version FROM changes")
+        run.visible[revision] = {(entity_id, version) for entity_id, version in rows}
+        run.applied = revision
+        await asyncio.sleep(0.05)
+
+
+async def write_until(
+    done: "asyncio.Task[None]", run: Run, server: PostgresRepository, choices: random.Random
+) -> None:
+    while not done.done():
+        key = EntityKey("customer", f"c-{choices.randrange(4)}")
+        a, b = choices.randint(0, 40), choices.randint(0, 40)
+        before = run.applied
+        try:
+            outcome = await server.update(update(key, a=a, b=b))
+        except RuleViolated as error:
+            run.refused += 1
+            named = frozenset(violation.subject for violation in error.violations)
+            current = [run.revisions[n] for n in run.revisions if n >= before]
+            if named not in [bounds.broken(a, b) for bounds in current]:
+                run.mistakes.append(f"refused for {set(named)}: a={a} b={b} under {current}")
+        else:
+            run.accepted += 1
+            revision = FeatureAggregate.FromString(outcome.state or b"").entity_type_revision
+            if revision < before:
+                run.mistakes.append(f"written under {revision} after {before} was applied")
+
+
+async def history_mistakes(run: Run, connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
+    mistakes = []
+    states: dict[str, FeatureAggregate] = {}
+    for entity_id, encoded in await connection.fetch(
+        "SELECT entity_id, change FROM changes ORDER BY entity_id, version"
+    ):
+        change = AggregateChange.FromString(encoded)
+        state = fold(states.setdefault(entity_id, FeatureAggregate()), [change])
+        a, b = (state.features[name].value.int64_value for name in "ab")
+        written_under = change.entity_type_revision
+        if written_under and (broken := run.revisions[written_under].broken(a, b)):
+            mistakes.append(f"{entity_id} at {state.version} breaks {set(broken)}")
+        for revision, visible in run.visible.items():
+            if written_under < revision and (entity_id, change.version) not in visible:
+                mistakes.append(f"{entity_id} at {state.version}: committed after {revision}")
+    return mistakes

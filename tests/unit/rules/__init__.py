@@ -1,0 +1,1 @@
+"""Entity types: specifications, rules, files."""

@@ -37,6 +37,14 @@ def serve(
     listen: Annotated[
         str, typer.Option(envvar="FEATOM_LISTEN", help="HOST:PORT to serve gRPC on.")
     ] = DEFAULTS.listen,
+    health_listen: Annotated[
+        str | None,
+        typer.Option(
+            envvar="FEATOM_HEALTH_LISTEN",
+            show_default=False,
+            help="HOST:PORT to serve health on as well, alone and in plaintext, for probes.",
+        ),
+    ] = DEFAULTS.health_listen,
     dsn: Dsn = None,
     data_dir: Annotated[
         Path,

@@ -19,8 +19,10 @@ from server.decoding import Decoder
 from server.embedded_postgres import EmbeddedPostgres
 from server.feature_store import SERVICE, FeatureStore
 from server.health import Health
+from server.health_port import serving_health
+from server.listening import listen
 from server.registration import register
-from server.settings import Settings, SettingsRefused
+from server.settings import Settings
 from server.stages import Stage, access_logged, with_errors
 from server.supervision import keep_running
 
@@ -68,24 +70,26 @@ async def _serve_on(dsn: str, settings: Settings) -> None:
     reflection.enable_server_reflection(
         (SERVICE.full_name, HEALTH_SERVICE, reflection.SERVICE_NAME), server
     )
-    port = _listen(server, settings.listen)
+    port = listen(server, settings.listen)
     await repository.open()
     await health.start()
-    await server.start()
-    watch = asyncio.create_task(health.watch())
-    log.info("serving on %s:%d", settings.listen.rpartition(":")[0], port)
-    try:
-        await stop.wait()
-        log.info("draining")
-        await health.drain()
-        await asyncio.sleep(settings.drain_delay)
-    finally:
-        draining.set()
-        await server.stop(settings.drain_grace)
-        await _cancel(watch)
-        await repository.close()
-        await probe.close()
-        log.info("stopped")
+    # The health port is the last to close, so that probes see the whole drain.
+    async with serving_health(health.servicer, settings.health_listen):
+        await server.start()
+        watch = asyncio.create_task(health.watch())
+        log.info("serving on %s:%d", settings.listen.rpartition(":")[0], port)
+        try:
+            await stop.wait()
+            log.info("draining")
+            await health.drain()
+            await asyncio.sleep(settings.drain_delay)
+        finally:
+            draining.set()
+            await server.stop(settings.drain_grace)
+            await _cancel(watch)
+            await repository.close()
+            await probe.close()
+            log.info("stopped")
 
 
 def _options(settings: Settings) -> PostgresOptions:
@@ -117,16 +121,6 @@ def _server(settings: Settings) -> grpc.aio.Server:
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
         ]
     )
-
-
-def _listen(server: grpc.aio.Server, address: str) -> int:
-    try:
-        port = server.add_insecure_port(address)
-    except RuntimeError as error:
-        raise SettingsRefused(f"cannot listen on {address}: {error}") from error
-    if port == 0:
-        raise SettingsRefused(f"cannot listen on {address}")
-    return port
 
 
 def _stop_signal() -> asyncio.Event:

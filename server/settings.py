@@ -17,6 +17,8 @@ class Settings:
     """How to serve. `featom serve --help` describes each setting."""
 
     listen: str = "127.0.0.1:50051"
+    health_listen: str | None = None
+    """A second port, for health alone; None: only the first one tells it."""
     dsn: str | None = None
     """None: run a PostgreSQL of our own in `data_dir`."""
     data_dir: Path = Path("data")
@@ -41,8 +43,11 @@ class Settings:
             for name in _POSITIVE
             if getattr(self, name) <= 0
         ]
-        host, _, port = self.listen.rpartition(":")
-        if not host or not port.isdigit() or int(port) > 65_535:
+        # Health may be told beyond loopback: it gives nothing away and changes nothing.
+        if self.health_listen is not None and _host(self.health_listen) is None:
+            problems.append(f"health_listen must be HOST:PORT, not {self.health_listen!r}")
+        host = _host(self.listen)
+        if host is None:
             problems.append(f"listen must be HOST:PORT, not {self.listen!r}")
         elif not self.allow_insecure and not _is_loopback(host):
             problems.append(
@@ -64,6 +69,12 @@ _POSITIVE = (
     "drain_grace",
     "max_connection_age",
 )
+
+
+def _host(address: str) -> str | None:
+    """The host of HOST:PORT; None if that is not what the address is."""
+    host, _, port = address.rpartition(":")
+    return host if host and port.isdigit() and int(port) <= 65_535 else None
 
 
 def _is_loopback(host: str) -> bool:

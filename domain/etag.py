@@ -6,12 +6,14 @@ three.
 """
 
 import base64
+import binascii
 import re
 import struct
 from typing import Final, NamedTuple
 from uuid import UUID
 
 _LAYOUT: Final = struct.Struct(">16sIQ")
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _ENCODED_LENGTH: Final = (_LAYOUT.size * 4 + 2) // 3
 ETAG_LENGTH: Final = _ENCODED_LENGTH + 2
 """Every etag has this many characters, all ASCII."""
@@ -27,8 +29,14 @@ class Etag(NamedTuple):
 
     def __str__(self) -> str:
         """The token, with its quotes."""
-        packed = _LAYOUT.pack(self.uid.bytes, self.epoch, self.version)
-        return '"' + base64.urlsafe_b64encode(packed).decode().rstrip("=") + '"'
+        return etag_token(self.uid, self.epoch, self.version).decode()
+
+
+def etag_token(uid: UUID, epoch: int, version: int) -> bytes:
+    """The token, with its quotes. Made for every aggregate that is served, so it is made fast."""
+    packed = _LAYOUT.pack(uid.bytes, epoch, version)
+    encoded = binascii.b2a_base64(packed, newline=False)[:_ENCODED_LENGTH]
+    return b'"%b"' % encoded.translate(_URL_SAFE)
 
 
 def parse_etag(token: str) -> Etag:

@@ -17,3 +17,8 @@ EARLIEST: Final[Instant] = -62_135_596_800 * SECOND
 
 LATEST: Final[Instant] = 253_402_300_800 * SECOND - 1
 """The last nanosecond of 9999-12-31."""
+
+
+def instant_problem(instant: Instant) -> str | None:
+    """What makes an instant impossible to store, or None."""
+    return None if EARLIEST <= instant <= LATEST else "must lie in the years 1 to 9999"

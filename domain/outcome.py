@@ -20,7 +20,10 @@ class UpdateOutcome(NamedTuple):
     replayed: bool = False
     """The request id was known: this is how it ended the first time."""
     state: bytes | None = None
-    """The aggregate as the update left it, as `StoredAggregate.state`, if it was asked for."""
+    """The aggregate as the update left it, as `StoredAggregate.state`, if it was asked for. In a
+    replay the aggregate as it is now."""
+    state_etag: Etag | None = None
+    """The etag of `state`."""
 
     @property
     def etag(self) -> Etag | None:

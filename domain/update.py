@@ -9,7 +9,7 @@ from uuid import UUID
 from domain.entity_key import EntityKey
 from domain.errors import FieldViolation
 from domain.etag import Etag
-from domain.instant import EARLIEST, LATEST, Instant
+from domain.instant import Instant, instant_problem
 from domain.operations import Append, Operation
 from domain.values import value_problem
 
@@ -116,6 +116,4 @@ def _item_problems(item: FeatureUpdate) -> Iterator[tuple[str, str]]:
 
 
 def _event_time_problem(event_time: Instant | None) -> str | None:
-    if event_time is None or EARLIEST <= event_time <= LATEST:
-        return None
-    return "must lie in the years 1 to 9999"
+    return None if event_time is None else instant_problem(event_time)

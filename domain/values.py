@@ -5,7 +5,7 @@ import struct
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
-from domain.instant import EARLIEST, LATEST
+from domain.instant import instant_problem
 
 INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
@@ -57,7 +57,7 @@ def value_problem(value: FeatureValue) -> str | None:
     if kind is ValueKind.DOUBLE:
         return _double_problem(content)
     if kind is ValueKind.TIMESTAMP:
-        return None if EARLIEST <= content <= LATEST else "must lie in the years 1 to 9999"
+        return instant_problem(content)
     if kind in _ELEMENT_PROBLEMS:
         problem_of = _ELEMENT_PROBLEMS[kind]
         for index, element in enumerate(content):

@@ -8,6 +8,7 @@ DeWitt et al., "Implementation Techniques for Main Memory Database Systems" (198
 
 import asyncio
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from domain.entity_key import EntityKey
@@ -23,6 +24,17 @@ PATIENCE: Final = 10.0
 """Seconds that a command without a deadline may take."""
 
 _MIN_SHARE: Final = 32
+
+
+@dataclass(slots=True)
+class Statistics:
+    """What a pipeline has done so far."""
+
+    batches: int = 0
+    commands: int = 0
+    """How often a command was in a batch."""
+    undecided: int = 0
+    """How often it came back, because another server was faster or the database went away."""
 
 
 class CommitPipeline:
@@ -41,6 +53,7 @@ class CommitPipeline:
         max_waiting: int = 8_192,
     ) -> None:
         """At most `max_waiting` commands wait; a batch has about `max_batch` updates."""
+        self.statistics = Statistics()
         self._committer = committer
         self._max_batch = max_batch
         self._max_waiting = max_waiting
@@ -91,6 +104,9 @@ class CommitPipeline:
         for submission in batch:
             submission.attempts += 1
         undecided = await commit(self._committer, batch)
+        self.statistics.batches += 1
+        self.statistics.commands += len(batch)
+        self.statistics.undecided += len(undecided)
         keys = {key for submission in batch for key in keys_of(submission.command)}
         if not undecided:
             self._release(keys)

@@ -15,7 +15,7 @@ from domain.instant import Instant
 from domain.outcome import BatchOutcome, Outcome, UpdateOutcome
 from domain.update import Command, Deletion, Update, UpdateBatch, keys_of
 from repository.codec.outcome import dump_outcome, load_outcome
-from repository.row import RecordedRequest, Row, served_state, update_outcome
+from repository.row import RecordedRequest, Row, update_outcome, with_state
 
 RequestKey: TypeAlias = tuple[EntityKey, UUID]
 
@@ -76,13 +76,13 @@ class Evaluation:
     def _with_states(self, command: Command, outcome: Outcome) -> Outcome:
         """A replay is answered with the aggregates as they are now."""
         if isinstance(outcome, UpdateOutcome) and isinstance(command, Update):
-            return outcome._replace(state=served_state(self.rows[command.key].aggregate, command))
+            return with_state(outcome, self.rows[command.key].aggregate, command)
         if isinstance(outcome, BatchOutcome) and isinstance(command, UpdateBatch):
             pairs = zip(command.updates, outcome.outcomes, strict=True)
             return outcome._replace(
                 outcomes=tuple(
-                    each._replace(
-                        state=served_state(self.rows[update.key].aggregate, update), replayed=True
+                    with_state(
+                        each._replace(replayed=True), self.rows[update.key].aggregate, update
                     )
                     for update, each in pairs
                 )

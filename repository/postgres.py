@@ -11,7 +11,7 @@ from domain.limits import Limits
 from domain.outcome import BatchOutcome, DeletionOutcome, Outcome, UpdateOutcome
 from domain.ports import ListedAggregate, PointInTime, StoredAggregate
 from domain.update import Command, Deletion, Update, UpdateBatch
-from repository.commit_pipeline import CommitPipeline
+from repository.commit_pipeline import CommitPipeline, Statistics
 from repository.detached import detached
 from repository.history import History
 from repository.partitions import maintain_partitions
@@ -71,6 +71,11 @@ class PostgresRepository:
         self._maintenance = asyncio.create_task(
             maintain_partitions(self._reading, options.remember_requests)
         )
+
+    @property
+    def statistics(self) -> Statistics:
+        """How the commit pipeline fares."""
+        return self._pipeline.statistics
 
     async def drain(self) -> None:
         """Refuse new updates, and return when those that were taken are answered."""

@@ -139,19 +139,23 @@ def update_outcome(
     aggregate: FeatureAggregate, change: Change | None, update: Update
 ) -> UpdateOutcome:
     """The outcome of an update that left an aggregate as it is now."""
-    return UpdateOutcome(
+    outcome = UpdateOutcome(
         uid=aggregate.uid,
         epoch=aggregate.epoch,
         version=aggregate.version,
         update_time=aggregate.update_time,
         stale_features=tuple(change.late_features) if change else (),
-        state=served_state(aggregate, update),
     )
+    return with_state(outcome, aggregate, update)
 
 
-def served_state(aggregate: FeatureAggregate, update: Update) -> bytes | None:
-    """The stored form of an aggregate, if the update asks for it and there is one."""
-    return dump_aggregate(aggregate) if update.return_aggregate and aggregate.exists else None
+def with_state(
+    outcome: UpdateOutcome, aggregate: FeatureAggregate, update: Update
+) -> UpdateOutcome:
+    """The outcome with the aggregate as it is now, if the update asks for it and there is one."""
+    if not (update.return_aggregate and aggregate.exists):
+        return outcome
+    return outcome._replace(state=dump_aggregate(aggregate), state_etag=aggregate.etag)
 
 
 def _is_keyframe(change: Change) -> bool:

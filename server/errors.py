@@ -38,9 +38,12 @@ Detail = TypeVar("Detail", bound=Message)
 
 DOMAIN: Final = "featom.dev"
 
-# Clients refuse trailing metadata of 8 KiB in all, so what does not fit is counted, not sent.
-_MAX_DETAIL_BYTES: Final = 4_500
-_MAX_MESSAGE_CHARACTERS: Final = 1_000
+# Clients refuse trailing metadata of 8 KiB in all, of which base64 takes a quarter and the message
+# stands in it twice; so what does not fit is counted, not sent.
+_MAX_DETAIL_BYTES: Final = 4_000
+_MAX_DESCRIPTION_BYTES: Final = 500
+_MAX_MESSAGE_BYTES: Final = 800
+_MAX_NAMES_BYTES: Final = 1_000
 
 
 class Meaning(NamedTuple):
@@ -80,7 +83,7 @@ def to_status(error: Exception, request_id: str) -> tuple[StatusCode, Status]:
     internal = meaning.code is StatusCode.INTERNAL
     status = Status(
         code=meaning.code.value[0],
-        message=INTERNAL_MESSAGE if internal else _shortened(str(error)),
+        message=INTERNAL_MESSAGE if internal else _shortened(str(error), _MAX_MESSAGE_BYTES),
     )
     info = ErrorInfo(reason=meaning.reason, domain=DOMAIN)
     info.metadata.update(_metadata(error))
@@ -100,7 +103,7 @@ def _metadata(error: Exception) -> dict[str, str]:
         case InvalidValue() | RuleViolated():
             return {"violations": str(len(error.violations))}
         case LateValue():
-            return {"features": ",".join(error.features)[:_MAX_MESSAGE_CHARACTERS]}
+            return {"features": _shortened(",".join(error.features), _MAX_NAMES_BYTES)}
         case _:
             return {}
 
@@ -109,14 +112,14 @@ def _details(error: Exception) -> list[Message]:
     match error:
         case InvalidValue():
             fields = (
-                BadRequest.FieldViolation(field=field, description=description)
+                BadRequest.FieldViolation(field=field, description=_described(description))
                 for field, description in error.violations
             )
             return [BadRequest(field_violations=_fitting(fields))]
         case RuleViolated():
             rules = (
                 PreconditionFailure.Violation(
-                    type=rule_type, subject=subject, description=description
+                    type=rule_type, subject=subject, description=_described(description)
                 )
                 for rule_type, subject, description in error.violations
             )
@@ -140,7 +143,17 @@ def _fitting(details: Iterable[Detail]) -> list[Detail]:
     return fitting
 
 
-def _shortened(message: str) -> str:
-    if len(message) <= _MAX_MESSAGE_CHARACTERS:
-        return message
-    return message[: _MAX_MESSAGE_CHARACTERS - 1] + "…"
+def _described(description: str) -> str:
+    return _shortened(description, _MAX_DESCRIPTION_BYTES)
+
+
+def _shortened(text: str, max_bytes: int) -> str:
+    """The beginning of a text that takes so many bytes in a header."""
+    size = 0
+    for index, character in enumerate(text):
+        # grpc percent-encodes each byte of what is not printable ASCII.
+        plain = character != "%" and character.isascii() and character.isprintable()
+        size += 1 if plain else 3 * len(character.encode())
+        if size > max_bytes:
+            return text[:index] + "…"
+    return text

@@ -38,13 +38,14 @@ class Health:
         self._names = ("", READINESS, *services)
         self._probe = probe
         self._interval = interval
-        self._ready: bool | None = None
+        self._ready: bool | None = None  # not known yet
         self._failures = 0
+        self._draining = False
 
     async def start(self) -> None:
         """Publish the first state; the health service by itself would begin with SERVING."""
         await self.servicer.set(LIVENESS, HealthCheckResponse.SERVING)
-        await self._publish(ready=False)
+        await self._publish(HealthCheckResponse.NOT_SERVING)
 
     async def watch(self) -> None:
         """Probe for ever."""
@@ -55,21 +56,22 @@ class Health:
                 self._failures += 1
                 # One failure can be a hiccup; a second one is a state.
                 if self._failures >= 2 and self._ready is not False:
-                    log.warning("not ready: %s", error or type(error).__name__)
-                    await self._publish(ready=False)
+                    log.warning("not ready: %s", str(error) or type(error).__name__)
+                    self._ready = False
+                    await self._publish(HealthCheckResponse.NOT_SERVING)
             else:
                 self._failures = 0
-                if not self._ready:
+                if not self._ready and not self._draining:
                     log.info("ready")
-                    await self._publish(ready=True)
+                    self._ready = True
+                    await self._publish(HealthCheckResponse.SERVING)
             await asyncio.sleep(self._interval)
 
     async def drain(self) -> None:
-        """Publish NOT_SERVING, for good."""
-        await self.servicer.enter_graceful_shutdown()
+        """Publish NOT_SERVING, for good; but the loop still turns, and `liveness` says so."""
+        self._draining = True
+        await self._publish(HealthCheckResponse.NOT_SERVING)
 
-    async def _publish(self, *, ready: bool) -> None:
-        self._ready = ready
-        state = HealthCheckResponse.SERVING if ready else HealthCheckResponse.NOT_SERVING
+    async def _publish(self, state: int) -> None:
         for name in self._names:
             await self.servicer.set(name, state)

@@ -1,6 +1,7 @@
 """Everything that can be set, in one frozen object."""
 
 import ipaddress
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,8 +42,12 @@ class Settings:
         problems = [
             f"{name} must be more than 0, not {getattr(self, name)}"
             for name in _POSITIVE
-            if getattr(self, name) <= 0
+            if not 0 < getattr(self, name) < math.inf
         ]
+        if not 0 <= self.drain_delay < math.inf:
+            problems.append(f"drain_delay must be 0 or more, not {self.drain_delay}")
+        if self.log_level.upper() not in _LOG_LEVELS:
+            problems.append(f"log_level must be one of {', '.join(_LOG_LEVELS)}")
         # Health may be told beyond loopback: it gives nothing away and changes nothing.
         if self.health_listen is not None and _host(self.health_listen) is None:
             problems.append(f"health_listen must be HOST:PORT, not {self.health_listen!r}")
@@ -57,6 +62,8 @@ class Settings:
         if problems:
             raise SettingsRefused("; ".join(problems))
 
+
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 _POSITIVE = (
     "lanes",
@@ -74,7 +81,8 @@ _POSITIVE = (
 def _host(address: str) -> str | None:
     """The host of HOST:PORT; None if that is not what the address is."""
     host, _, port = address.rpartition(":")
-    return host if host and port.isdigit() and int(port) <= 65_535 else None
+    is_number = port.isdecimal() and port.isascii()
+    return host if host and is_number and int(port) <= 65_535 else None
 
 
 def _is_loopback(host: str) -> bool:

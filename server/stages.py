@@ -8,9 +8,9 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
+from grpc import StatusCode
 from grpc_status import rpc_status
 
-from domain.errors import FeatomError
 from server.call import REQUEST_ID_HEADER, Call
 from server.errors import to_status
 
@@ -45,7 +45,7 @@ def with_errors(handler: Handler) -> Handler:
             return await handler(call)
         except Exception as error:
             call.code, status = to_status(error, call.request_id)
-            if not isinstance(error, FeatomError):
+            if call.code is StatusCode.INTERNAL:
                 log.exception("%s %s failed", call.request_id, call.method)
             described = rpc_status.to_status(status)
             metadata = (*described.trailing_metadata, (REQUEST_ID_HEADER, call.request_id))

@@ -5,6 +5,8 @@ import logging
 from functools import partial
 from typing import Final
 
+from grpc import StatusCode
+
 from domain.errors import Draining, FeatomError
 from domain.outcome import Outcome, UpdateOutcome
 from domain.ports import AggregateWriter
@@ -93,7 +95,9 @@ class UpdateStream:
         self._end_if_complete()
 
     def _failure(self, sequence: int, error: Exception) -> bytes:
-        _, status = to_status(error, self._call.request_id)
+        code, status = to_status(error, self._call.request_id)
+        if code is StatusCode.INTERNAL:
+            log.error("%s %s failed", self._call.request_id, self._call.method, exc_info=error)
         return stream_error(sequence, status)
 
     def _end_if_complete(self) -> None:

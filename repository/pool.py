@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final, TypeAlias, TypeVar
 
 import asyncpg
@@ -116,7 +116,7 @@ class Pool:
                 if judgement is Verdict.AGAIN:
                     raise TransactionAborted(str(error)) from error
                 if judgement is Verdict.AWAY:
-                    connection.terminate()
+                    _terminate(connection)
                     raise AnswerLost(str(error)) from error
                 raise
 
@@ -138,7 +138,13 @@ class Pool:
             await self._pool.release(connection, timeout=1.0)
         except Exception as error:
             log.info("a connection was dropped: %s", error)
-            connection.terminate()
+            _terminate(connection)
+
+
+def _terminate(connection: Connection) -> None:
+    # The driver has let go of a connection that it found broken, and then refuses the call.
+    with suppress(asyncpg.InterfaceError):
+        connection.terminate()
 
 
 async def _leave_as_it_is(connection: object) -> None:

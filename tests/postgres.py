@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -90,6 +90,7 @@ def binaries_by_version() -> Mapping[str, Path]:
     return MappingProxyType(found)
 
 
+@cache  # the same servers for everyone who asks, so that pytest starts each once
 def servers() -> Mapping[str, Run]:
     """The servers that the environment asks for, by name."""
     match os.environ.get("FEATOM_TEST_POSTGRES", "embedded"):

@@ -1,0 +1,136 @@
+"""Changes in their stored form, and the past that is folded from them."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import invariant
+
+from domain.aggregate import FeatureAggregate
+from domain.change import Change
+from domain.update import Deletion, FeatureUpdate
+from featom.v1 import aggregate_pb2
+from featom.v1.aggregate_pb2 import AggregateChange
+from repository.codec.change import dump_change
+from repository.codec.past import fold, fold_by_event_time
+from repository.codec.state import dump_aggregate, new_aggregate
+from tests.samples import KEY, NOW, REQUEST_ID, UID, add, put, remove, update
+from tests.unit.aggregate_machine import AggregateMachine
+
+
+def recorded(*updates: tuple[FeatureUpdate, ...]) -> list[AggregateChange]:
+    """The changes that some updates make, each a second after the one before."""
+    subject = new_aggregate(KEY, UID, 1)
+    changes = []
+    for number, items in enumerate(updates):
+        change = subject.apply(update(*items), NOW + number * 10**9)
+        if change is not None:
+            changes.append(_stored(change, subject))
+    return changes
+
+
+def _stored(change: Change, subject: FeatureAggregate) -> AggregateChange:
+    return AggregateChange.FromString(dump_change(change, subject.features))
+
+
+def as_of(changes: list[AggregateChange], time: int) -> dict[str, int]:
+    state = fold_by_event_time(changes, time)
+    return {name: feature.value.int64_value for name, feature in state.features.items()}
+
+
+class HistoryMachine(AggregateMachine):
+    """The changes of any sequence of updates, folded as they come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folded = aggregate_pb2.FeatureAggregate()
+
+    def new_aggregate(self, last_commit: int) -> FeatureAggregate:
+        self.folded = aggregate_pb2.FeatureAggregate()
+        return new_aggregate(KEY, UID, 1, last_commit=last_commit)
+
+    def recorded(self, change: Change) -> None:
+        fold(self.folded, [_stored(change, self.subject)])
+
+    @invariant()
+    def the_changes_add_up_to_the_state(self) -> None:
+        if self.subject.exists:
+            state = aggregate_pb2.FeatureAggregate.FromString(dump_aggregate(self.subject))
+            assert self.folded == state
+
+
+TestTheChangesAddUpToTheStateOfEveryVersion = HistoryMachine.TestCase
+TestTheChangesAddUpToTheStateOfEveryVersion.settings = settings(
+    max_examples=50, stateful_step_count=20
+)
+
+
+def test_a_stored_change_says_everything_that_the_change_says() -> None:
+    subject = new_aggregate(KEY, UID, 1)
+    subject.apply(update(put("f", 1, 10), put("g", 1, 10), put("h", 1, 20)), NOW)
+    asked = update(
+        put("f", 2, 20), remove("g", 30), put("h", 2, 10), request_id=REQUEST_ID, actor="me"
+    )
+    change = subject.apply(asked, NOW + 1_000)
+    assert change is not None
+    stored = _stored(change, subject)
+    assert (stored.key.entity_type, stored.key.entity_id) == KEY
+    assert (stored.uid, stored.version, stored.deleted) == (str(UID), 2, False)
+    assert stored.commit_time.ToNanoseconds() == NOW + 1_000
+    assert (stored.request_id, stored.actor) == (str(REQUEST_ID), "me")
+    assert stored.features["f"].value.int64_value == 2
+    assert list(stored.removed) == ["g"]
+    assert stored.late_features["h"].value.int64_value == 2
+    assert stored.late_features["h"].event_time.ToNanoseconds() == 10
+    assert (set(stored.features), set(stored.late_features)) == ({"f"}, {"h"})
+
+
+def test_a_change_without_a_request_id_or_an_actor_has_none() -> None:
+    (stored,) = recorded((put("f", 1),))
+    assert (stored.request_id, stored.actor) == ("", "")
+
+
+def test_a_stored_deletion_holds_no_values() -> None:
+    subject = new_aggregate(KEY, UID, 1)
+    subject.apply(update(put("f", 1)), NOW)
+    stored = _stored(subject.delete(Deletion(key=KEY), NOW), subject)
+    assert (stored.deleted, stored.version) == (True, 2)
+    assert not stored.features
+
+
+def test_a_history_with_a_hole_is_refused() -> None:
+    changes = recorded((add("f", 1),), (add("f", 1),), (add("f", 1),))
+    with pytest.raises(ValueError, match="version 2 is missing"):
+        fold(aggregate_pb2.FeatureAggregate(), [changes[0], changes[2]])
+    with pytest.raises(ValueError, match="version 1 is missing"):
+        fold(aggregate_pb2.FeatureAggregate(), changes[1:])
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.integers(), st.integers(0, 5)), max_size=10),
+    st.integers(-1, 6),
+)
+def test_the_past_by_event_time_is_the_same_as_if_all_had_come_in_time(
+    arrivals: list[tuple[str, int, int]], time: int
+) -> None:
+    arrivals = [(name, number % 2**63, event_time) for name, number, event_time in arrivals]
+    in_time = sorted(arrivals, key=lambda arrival: arrival[2])
+    expected = {name: number for name, number, event_time in in_time if event_time <= time}
+    changes = recorded(*((put(*arrival),) for arrival in arrivals))
+    assert as_of(changes, time) == expected
+
+
+def test_a_removal_counts_from_its_commit_time() -> None:
+    changes = recorded((put("f", 1, 10), put("g", 1, 10)), (remove("f", 20),))
+    removed_at = changes[1].commit_time.ToNanoseconds()
+    assert as_of(changes, 30) == {"f": 1, "g": 1}
+    assert as_of(changes, removed_at - 1) == {"f": 1, "g": 1}
+    assert as_of(changes, removed_at) == {"g": 1}
+
+
+def test_a_removal_that_came_late_takes_nothing_away() -> None:
+    changes = recorded((put("f", 1, 10),), (remove("f", 5),))
+    assert as_of(changes, NOW * 2) == {"f": 1}
+
+
+def test_before_the_first_event_there_was_nothing() -> None:
+    assert as_of(recorded((put("f", 1, 10),)), 9) == {}

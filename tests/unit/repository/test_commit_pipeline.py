@@ -1,0 +1,219 @@
+"""The commit pipeline: what is committed when, and with what."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+import pytest
+
+from domain.errors import Draining, Overloaded
+from domain.update import UpdateBatch, keys_of
+from repository.submission import Submission
+from tests.samples import entity
+from tests.unit.repository.fake_committer import (
+    FakeCommitter,
+    a_moment,
+    loses,
+    number_of,
+    numbered,
+    outcome,
+    pipeline_to,
+)
+
+
+async def test_a_command_is_answered_when_it_is_committed_and_not_before() -> None:
+    committer = FakeCommitter()
+    async with pipeline_to(committer) as pipeline:
+        committer.hold()
+        answer = pipeline.submit(numbered(1))
+        await a_moment()
+        assert committer.numbers == [[1]]
+        assert not answer.done()
+        committer.go_on()
+        assert await answer == outcome(1)
+
+
+async def test_what_arrives_while_a_batch_commits_forms_the_next_one() -> None:
+    committer = FakeCommitter()
+    async with pipeline_to(committer) as pipeline:
+        committer.hold()
+        answers = [pipeline.submit(numbered(0))]
+        await a_moment()
+        answers += [pipeline.submit(numbered(number)) for number in range(1, 50)]
+        committer.go_on()
+        assert await asyncio.gather(*answers) == [outcome(number) for number in range(50)]
+    assert committer.numbers == [[0], list(range(1, 50))]
+
+
+async def test_a_batch_has_no_more_than_its_share() -> None:
+    committer = FakeCommitter()
+    async with pipeline_to(committer, max_batch=10) as pipeline:
+        await asyncio.gather(*(pipeline.submit(numbered(number)) for number in range(25)))
+    assert [len(batch) for batch in committer.batches] == [10, 10, 5]
+
+
+async def test_commands_of_one_key_stay_in_order_through_lanes_and_lost_races() -> None:
+    committer = FakeCommitter()
+    luck = random.Random(7)
+    committed: dict[str, list[int]] = {}
+
+    def sometimes_loses(batch: Sequence[Submission]) -> list[Submission]:
+        lost = {entity(number) for number in range(5) if luck.random() < 0.3}
+        undecided = []
+        for submission in batch:
+            (key,) = keys_of(submission.command)
+            if key in lost:
+                undecided.append(submission)
+            else:
+                number = number_of(submission.command)
+                committed.setdefault(key.entity_id, []).append(number)
+                submission.settle(outcome(number))
+        return undecided
+
+    committer.always = sometimes_loses
+    async with pipeline_to(committer, lanes=3, max_batch=8) as pipeline:
+        await asyncio.gather(
+            *(pipeline.submit(numbered(number, entity(number % 5))) for number in range(100))
+        )
+    assert committed == {f"c-{key}": list(range(key, 100, 5)) for key in range(5)}
+
+
+async def test_lanes_commit_side_by_side_but_never_the_same_key() -> None:
+    """The fake refuses a key that is in two batches."""
+    committer = FakeCommitter()
+    async with pipeline_to(committer, lanes=3, max_batch=4) as pipeline:
+        await asyncio.gather(
+            *(pipeline.submit(numbered(number, entity(number % 7))) for number in range(300))
+        )
+    assert committer.most_under_way == 3
+
+
+async def test_a_key_that_is_stuck_does_not_hold_up_the_others() -> None:
+    committer = FakeCommitter()
+    async with pipeline_to(committer, lanes=2) as pipeline:
+        committer.hold()
+        stuck = pipeline.submit(numbered(1, entity("stuck")))
+        await a_moment()
+        stuck_too = pipeline.submit(numbered(2, entity("stuck")))
+        other = pipeline.submit(numbered(3, entity("other")))
+        await a_moment()
+        assert committer.numbers == [[1], [3]]
+        committer.go_on()
+        await asyncio.gather(stuck, stuck_too, other)
+    assert committer.numbers == [[1], [3], [2]]
+
+
+async def test_a_batch_across_keys_keeps_its_place_in_the_line_of_each() -> None:
+    committer = FakeCommitter()
+
+    def settles(batch: Sequence[Submission]) -> list[Submission]:
+        for submission in batch:
+            submission.settle(outcome(0))
+        return []
+
+    committer.always = settles
+    together = UpdateBatch(updates=(numbered(2, entity("a")), numbered(3, entity("b"))))
+    async with pipeline_to(committer, lanes=3) as pipeline:
+        committer.hold()
+        answers = [
+            pipeline.submit(command)
+            for command in (
+                numbered(1, entity("a")),
+                together,
+                numbered(4, entity("b")),
+                numbered(5, entity("a")),
+            )
+        ]
+        await a_moment()
+        committer.go_on()
+        await asyncio.gather(*answers)
+    order = [command for batch in committer.batches for command in batch]
+    assert order.index(together) == 1
+
+
+async def test_a_cancelled_command_never_enters_a_batch() -> None:
+    committer = FakeCommitter()
+    async with pipeline_to(committer) as pipeline:
+        committer.hold()
+        first = pipeline.submit(numbered(1))
+        await a_moment()
+        gone, stays = pipeline.submit(numbered(2)), pipeline.submit(numbered(3))
+        gone.cancel()
+        committer.go_on()
+        assert await first == outcome(1)
+        assert await stays == outcome(3)
+    assert committer.numbers == [[1], [3]]
+
+
+async def test_a_command_that_is_cancelled_in_a_batch_is_still_committed_with_it() -> None:
+    committer = FakeCommitter()
+    async with pipeline_to(committer) as pipeline:
+        committer.hold()
+        gone, stays = pipeline.submit(numbered(1)), pipeline.submit(numbered(2))
+        await a_moment()
+        gone.cancel()
+        committer.go_on()
+        assert await stays == outcome(2)
+    assert committer.numbers == [[1, 2]]
+
+
+async def test_a_cancelled_command_is_not_tried_again() -> None:
+    committer = FakeCommitter()
+    committer.reactions.append(loses)
+    async with pipeline_to(committer) as pipeline:
+        committer.hold()
+        gone, stays = pipeline.submit(numbered(1)), pipeline.submit(numbered(2))
+        await a_moment()
+        gone.cancel()
+        committer.go_on()
+        assert await stays == outcome(2)
+    assert committer.numbers == [[1, 2], [2]]
+
+
+async def test_an_expired_command_never_enters_a_batch() -> None:
+    committer = FakeCommitter()
+    async with pipeline_to(committer) as pipeline:
+        now = asyncio.get_running_loop().time()
+        with pytest.raises(Overloaded):
+            await pipeline.submit(numbered(1), now)
+        committer.hold()
+        first = pipeline.submit(numbered(2))
+        await a_moment()
+        late = pipeline.submit(numbered(3), asyncio.get_running_loop().time() + 0.01)
+        await asyncio.sleep(0.02)
+        committer.go_on()
+        assert await first == outcome(2)
+        with pytest.raises(Overloaded):
+            await late
+    assert committer.numbers == [[2]]
+
+
+async def test_beyond_the_bound_nobody_may_wait() -> None:
+    committer = FakeCommitter()
+    async with pipeline_to(committer, max_waiting=3) as pipeline:
+        committer.hold()
+        answers = [pipeline.submit(numbered(0))]
+        await a_moment()
+        answers += [pipeline.submit(numbered(number)) for number in (1, 2, 3)]
+        with pytest.raises(Overloaded):
+            pipeline.submit(numbered(4))
+        committer.go_on()
+        assert await asyncio.gather(*answers) == [outcome(number) for number in range(4)]
+        assert await pipeline.submit(numbered(5)) == outcome(5)
+
+
+async def test_a_draining_pipeline_answers_what_it_took_and_takes_nothing_more() -> None:
+    committer = FakeCommitter()
+    committer.reactions.extend([loses, loses])
+    async with pipeline_to(committer, lanes=4) as pipeline:
+        committer.hold()
+        answers = [pipeline.submit(numbered(number, entity(number))) for number in range(9)]
+        drained = asyncio.create_task(pipeline.drain())
+        await a_moment()
+        with pytest.raises(Draining):
+            pipeline.submit(numbered(9))
+        assert not drained.done()
+        committer.go_on()
+        await drained
+        assert all(answer.done() for answer in answers)
+        assert [answer.result() for answer in answers] == [outcome(number) for number in range(9)]

@@ -1,0 +1,173 @@
+"""Coalesced reads: each gets its own, in its order, from a query that began after it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from domain.entity_key import EntityKey
+from domain.errors import DatabaseUnavailable, Overloaded
+from domain.ports import StoredAggregate
+from repository.read_coalescer import ReadCoalescer
+from tests.samples import UID, entities, entity
+
+Record = tuple[int, UUID, int, int, bytes]
+
+
+class FakePool:
+    """Has an aggregate for every key but those of the type `missing`."""
+
+    def __init__(self) -> None:
+        self.queries: list[list[EntityKey]] = []
+        self.error: Exception | None = None
+        self._open = asyncio.Event()
+        self._open.set()
+
+    def hold(self) -> None:
+        self._open.clear()
+
+    def go_on(self) -> None:
+        self._open.set()
+
+    async def read(self, sql: str, types: Sequence[str], ids: Sequence[str]) -> list[Record]:
+        keys = [EntityKey(*key) for key in zip(types, ids, strict=True)]
+        self.queries.append(keys)
+        await self._open.wait()
+        if self.error is not None:
+            raise self.error
+        return [
+            (ordinal, UID, 1, 1, key.entity_id.encode())
+            for ordinal, key in enumerate(keys, start=1)
+            if key.entity_type != "missing"
+        ][::-1]
+
+
+@asynccontextmanager
+async def coalescer_on(pool: FakePool, **options: Any) -> AsyncIterator[ReadCoalescer]:
+    fake: Any = pool
+    coalescer = ReadCoalescer(fake, **({"readers": 1} | options))
+    try:
+        yield coalescer
+    finally:
+        await coalescer.close()
+
+
+def found(key: EntityKey) -> StoredAggregate | None:
+    if key.entity_type == "missing":
+        return None
+    return StoredAggregate(UID, 1, 1, key.entity_id.encode())
+
+
+async def a_moment() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_each_read_gets_its_own_in_its_order() -> None:
+    pool = FakePool()
+    asked = [
+        [entity(1), entity(2)],
+        [entity(2, "missing")],
+        [entity(3), entity(3), entity(4, "missing"), entity(3)],
+    ]
+    async with coalescer_on(pool) as coalescer:
+        answers = await asyncio.gather(*(coalescer.read(keys) for keys in asked))
+    assert answers == [[found(key) for key in keys] for keys in asked]
+
+
+async def test_what_is_asked_for_while_a_query_runs_forms_the_next_one() -> None:
+    pool = FakePool()
+    pool.hold()
+    async with coalescer_on(pool) as coalescer:
+        reads = [asyncio.create_task(coalescer.read([entity(0)]))]
+        await a_moment()
+        reads += [asyncio.create_task(coalescer.read([entity(n)])) for n in range(1, 9)]
+        await a_moment()
+        assert len(pool.queries) == 1
+        pool.go_on()
+        await asyncio.gather(*reads)
+    assert pool.queries == [[entity(0)], entities(range(1, 9))]
+
+
+async def test_a_query_takes_about_as_many_keys_as_it_may_and_never_half_a_read() -> None:
+    pool = FakePool()
+    pool.hold()
+    async with coalescer_on(pool, max_keys=10) as coalescer:
+        reads = [asyncio.create_task(coalescer.read([entity(n)] * 7)) for n in range(5)]
+        await a_moment()
+        pool.go_on()
+        await asyncio.gather(*reads)
+    assert [len(query) for query in pool.queries] in ([14, 14, 7], [7, 14, 14])
+
+
+async def test_readers_query_side_by_side() -> None:
+    pool = FakePool()
+    pool.hold()
+    async with coalescer_on(pool, readers=2) as coalescer:
+        reads = []
+        for number in range(3):
+            reads.append(asyncio.create_task(coalescer.read([entity(number)])))
+            await a_moment()
+        assert len(pool.queries) == 2
+        pool.go_on()
+        await asyncio.gather(*reads)
+
+
+async def test_a_read_whose_caller_went_away_is_not_asked_for() -> None:
+    pool = FakePool()
+    pool.hold()
+    async with coalescer_on(pool) as coalescer:
+        first = asyncio.create_task(coalescer.read([entity(1)]))
+        await a_moment()
+        gone = asyncio.create_task(coalescer.read([entity(2)]))
+        stays = asyncio.create_task(coalescer.read([entity(3)]))
+        await a_moment()
+        gone.cancel()
+        await a_moment()
+        pool.go_on()
+        assert await first == [found(entity(1))]
+        assert await stays == [found(entity(3))]
+    assert pool.queries == [[entity(1)], [entity(3)]]
+
+
+async def test_a_query_goes_on_when_a_caller_in_it_goes_away() -> None:
+    pool = FakePool()
+    pool.hold()
+    async with coalescer_on(pool) as coalescer:
+        first = asyncio.create_task(coalescer.read([entity(0)]))
+        await a_moment()
+        gone = asyncio.create_task(coalescer.read([entity(1)]))
+        stays = asyncio.create_task(coalescer.read([entity(2)]))
+        pool.go_on()
+        await first
+        gone.cancel()
+        assert await stays == [found(entity(2))]
+
+
+async def test_a_failed_query_fails_its_reads_and_not_the_next_ones() -> None:
+    pool = FakePool()
+    async with coalescer_on(pool) as coalescer:
+        pool.error = DatabaseUnavailable()
+        for answer in await asyncio.gather(
+            coalescer.read([entity(1)]), coalescer.read([entity(2)]), return_exceptions=True
+        ):
+            assert isinstance(answer, DatabaseUnavailable)
+        pool.error = None
+        assert await coalescer.read([entity(3)]) == [found(entity(3))]
+
+
+async def test_beyond_the_bound_nobody_may_wait() -> None:
+    pool = FakePool()
+    pool.hold()
+    async with coalescer_on(pool, max_waiting=2) as coalescer:
+        reads = []
+        for number in range(3):
+            reads.append(asyncio.create_task(coalescer.read([entity(number)])))
+            await a_moment()
+        with pytest.raises(Overloaded):
+            await coalescer.read([entity(9)])
+        pool.go_on()
+        await asyncio.gather(*reads)

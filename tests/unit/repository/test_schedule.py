@@ -1,0 +1,120 @@
+"""The schedule: whatever arrives, commits, loses and goes away, nothing overtakes and all end."""
+
+import asyncio
+from collections.abc import Sequence
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from domain.entity_key import EntityKey
+from domain.outcome import Outcome
+from domain.update import Command, Update, UpdateBatch, keys_of
+from repository.schedule import Schedule
+from repository.submission import Submission
+from tests.samples import entity, put, update
+
+LIMIT = 4
+KEYS = [entity(name) for name in "abcd"]
+
+
+def command_about(keys: Sequence[EntityKey]) -> Command:
+    updates = tuple(update(put("f", 1), key=key) for key in keys)
+    return updates[0] if len(updates) == 1 else UpdateBatch(updates=updates)
+
+
+class ScheduleMachine(RuleBasedStateMachine):
+    """Lanes take batches of what waits, and give back what they lose."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.schedule = Schedule()
+        self.open: list[Submission] = []
+        """What is not committed, in the order of arrival."""
+        self.under_way: list[list[Submission]] = []
+
+    def teardown(self) -> None:
+        while self.under_way:
+            self.a_batch_ends(which=0, lost=set())
+        while self.take(LIMIT):
+            self.a_batch_ends(which=0, lost=set())
+        self.loop.close()
+        assert not [each for each in self.open if is_live(each)], "something is never taken"
+        assert len(self.schedule) == 0
+
+    @rule(keys=st.lists(st.sampled_from(KEYS), min_size=1, max_size=3, unique=True))
+    def a_command_arrives(self, keys: list[EntityKey]) -> None:
+        answer: asyncio.Future[Outcome] = self.loop.create_future()
+        submission = Submission(command_about(keys), answer, 0.0)
+        self.open.append(submission)
+        self.schedule.put(submission)
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data())
+    def a_caller_goes_away(self, data: st.DataObject) -> None:
+        data.draw(st.sampled_from(self.open)).answer.cancel()
+
+    @rule(share=st.integers(1, LIMIT))
+    def a_lane_takes_a_batch(self, share: int) -> None:
+        self.take(share)
+
+    @precondition(lambda self: self.under_way)
+    @rule(which=st.integers(0, 3), lost=st.sets(st.sampled_from(KEYS)))
+    def a_batch_ends(self, which: int, lost: set[EntityKey]) -> None:
+        batch = self.under_way.pop(which % len(self.under_way))
+        held, undecided = set(lost), []
+        for submission in batch:
+            keys = keys_of(submission.command)
+            if held.isdisjoint(keys):
+                self.open.remove(submission)
+            else:
+                held.update(keys)
+                undecided.append(submission)
+        self.schedule.put_back(undecided)
+        self.schedule.release({key for each in batch for key in keys_of(each.command)})
+
+    @invariant()
+    def a_key_is_in_one_batch_at_a_time(self) -> None:
+        keys_of_batches = [
+            {key for submission in batch for key in keys_of(submission.command)}
+            for batch in self.under_way
+        ]
+        assert sum(map(len, keys_of_batches)) == len(set().union(*keys_of_batches))
+
+    @invariant()
+    def it_knows_how_many_wait_at_most(self) -> None:
+        under_way = sum(map(len, self.under_way))
+        live = [each for each in self.open if is_live(each)]
+        assert len(live) - under_way <= len(self.schedule) <= len(self.open) - under_way
+
+    def take(self, share: int) -> bool:
+        batch = self.schedule.take(LIMIT, share, is_live)
+        assert all(map(is_live, batch))
+        assert sum(map(_size, batch[:-1])) < LIMIT
+        taken: list[Submission] = []
+        for submission in batch:
+            self.must_not_overtake(submission, taken)
+            taken.append(submission)
+        if batch:
+            self.under_way.append(batch)
+        return bool(batch)
+
+    def must_not_overtake(self, submission: Submission, taken: list[Submission]) -> None:
+        keys = keys_of(submission.command)
+        for earlier in self.open[: self.open.index(submission)]:
+            if is_live(earlier) and not set(keys).isdisjoint(keys_of(earlier.command)):
+                assert earlier in taken
+
+
+def is_live(submission: Submission) -> bool:
+    return not submission.answer.done()
+
+
+def _size(submission: Submission) -> int:
+    command = submission.command
+    return 1 if isinstance(command, Update) else len(keys_of(command))
+
+
+TestTheScheduleKeepsItsPromises = ScheduleMachine.TestCase
+TestTheScheduleKeepsItsPromises.settings = settings(max_examples=100, stateful_step_count=30)

@@ -1,0 +1,41 @@
+"""The SQL files: every statement is described, used, and constant."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import repository
+from repository.statements import READ, WRITE, load_statements
+
+FOLDER = Path(repository.__file__).parent
+CODE = "\n".join(file.read_text() for file in FOLDER.rglob("*.py") if file.name != "statements.py")
+NAMED = [("READ", name) for name in READ] + [("WRITE", name) for name in WRITE]
+
+
+@pytest.mark.parametrize(("file", "name"), NAMED, ids=[name for _, name in NAMED])
+def test_every_statement_is_used(file: str, name: str) -> None:
+    assert f'{file}["{name}"]' in CODE
+
+
+def test_every_statement_that_is_used_exists() -> None:
+    used = re.findall(r'(READ|WRITE)\["(\w+)"\]', CODE)
+    assert used
+    assert set(used) <= set(NAMED)
+
+
+def test_every_file_is_loaded_and_no_name_stands_twice() -> None:
+    files = sorted(file.name for file in (FOLDER / "sql").iterdir())
+    assert files == ["read.sql", "write.sql"]
+    for file in files:
+        text = (FOLDER / "sql" / file).read_text()
+        assert len(load_statements(file)) == text.count("-- name: ")
+    assert not READ.keys() & WRITE.keys()
+
+
+@pytest.mark.parametrize("statement", [*READ.values(), *WRITE.values()], ids=[*READ, *WRITE])
+def test_a_statement_is_one_and_names_its_columns(statement: str) -> None:
+    without_comments = re.sub(r"--.*", "", statement)
+    assert ";" not in without_comments
+    outermost = without_comments.split("unnest")[0]
+    assert not re.search(r"\ba\.\*|SELECT \*\s+FROM aggregates", outermost)

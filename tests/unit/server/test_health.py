@@ -1,0 +1,139 @@
+"""Health: the loop turns, and whether the database can serve."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+
+from server.health import LIVENESS, READINESS, Health
+
+SERVICE = "featom.v1.FeatureStoreService"
+SERVING = HealthCheckResponse.SERVING
+NOT_SERVING = HealthCheckResponse.NOT_SERVING
+
+
+class FakeProbe:
+    """Finds the database well or not, as it is told, check by check."""
+
+    def __init__(self) -> None:
+        self._verdicts: asyncio.Queue[Exception | None] = asyncio.Queue()
+        self._checks = 0
+        self._waited = asyncio.Event()
+
+    async def check(self) -> None:
+        self._waited.set()
+        verdict = await self._verdicts.get()
+        self._waited.clear()
+        if verdict is not None:
+            raise verdict
+
+    async def close(self) -> None: ...
+
+    async def find(self, *verdicts: Exception | None) -> None:
+        """Return once each verdict was given and acted upon."""
+        for verdict in verdicts:
+            await self._waited.wait()
+            self._verdicts.put_nowait(verdict)
+            await asyncio.sleep(0)
+            self._waited.clear()
+        await self._waited.wait()
+
+
+@asynccontextmanager
+async def watched(services: Sequence[str] = (SERVICE,)) -> AsyncIterator[tuple[Health, FakeProbe]]:
+    probe = FakeProbe()
+    health = Health(services, probe, interval=0.0)
+    await health.start()
+    watch = asyncio.create_task(health.watch())
+    try:
+        yield health, probe
+    finally:
+        watch.cancel()
+        with suppress(asyncio.CancelledError):
+            await watch
+
+
+async def state(health: Health, name: str) -> int:
+    context: Any = None
+    answer = await health.servicer.Check(HealthCheckRequest(service=name), context)
+    return int(answer.status)
+
+
+async def states(health: Health) -> dict[str, int]:
+    """What is said of everything that needs the database."""
+    return {name: await state(health, name) for name in ("", READINESS, SERVICE)}
+
+
+def away(reason: str = "away") -> Exception:
+    return ConnectionRefusedError(reason)
+
+
+def all_are(expected: int) -> dict[str, int]:
+    return dict.fromkeys(("", READINESS, SERVICE), expected)
+
+
+async def test_before_the_database_was_seen_nothing_but_the_loop_is_well() -> None:
+    async with watched() as (health, _):
+        assert await states(health) == all_are(NOT_SERVING)
+        assert await state(health, LIVENESS) == SERVING
+
+
+async def test_once_the_database_is_well_everything_serves() -> None:
+    async with watched() as (health, probe):
+        await probe.find(None)
+        assert await states(health) == all_are(SERVING)
+
+
+async def test_one_failure_is_a_hiccup_and_a_second_one_is_a_state() -> None:
+    async with watched() as (health, probe):
+        await probe.find(None, away())
+        assert await states(health) == all_are(SERVING)
+        await probe.find(away())
+        assert await states(health) == all_are(NOT_SERVING)
+
+
+async def test_hiccups_that_are_no_row_are_never_a_state() -> None:
+    async with watched() as (health, probe):
+        for _ in range(5):
+            await probe.find(None, away())
+        assert await states(health) == all_are(SERVING)
+
+
+async def test_a_database_that_comes_back_is_served_at_once() -> None:
+    async with watched() as (health, probe):
+        await probe.find(None, away(), away(), away(), None)
+        assert await states(health) == all_are(SERVING)
+
+
+async def test_liveness_never_asks_the_database() -> None:
+    async with watched() as (health, probe):
+        await probe.find(away(), away(), away())
+        assert await state(health, LIVENESS) == SERVING
+
+
+async def test_why_the_server_is_not_ready_is_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "server.health")
+    async with watched() as (_, probe):
+        await probe.find(away("no route"), away("no route"), away("no route"))
+        assert [record.getMessage() for record in caplog.records] == ["not ready: no route"]
+        await probe.find(None, None)
+        await probe.find(TimeoutError(), TimeoutError(), TimeoutError())
+    assert [record.getMessage() for record in caplog.records[1:]] == [
+        "ready",
+        "not ready: TimeoutError",
+    ]
+
+
+async def test_a_draining_server_is_not_ready_and_stays_so() -> None:
+    async with watched() as (health, probe):
+        await probe.find(None)
+        await health.drain()
+        assert await states(health) == all_are(NOT_SERVING)
+        await probe.find(away(), away(), None)
+        assert await states(health) == all_are(NOT_SERVING)

@@ -68,8 +68,47 @@ bench: $(READY) ## Measure, side by side, and write the tables of benchmarks/REA
 		$(BIN)/python -m benchmarks$$(test $$part = reads || echo .$$part) || exit 1; \
 	done
 
-# uv resolves for every platform at once; no address of an index gets into the file.
+# uv resolves for every platform at once; no address of an index gets into the files. The image and
+# the checks of the deployment have locks of their own, with the versions of the first where both
+# name a package; checkov cannot have them, as it pins its own.
+UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --upgrade
+
 .PHONY: lock
-lock: $(READY) ## Resolve the newest allowed versions into requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
-		--no-emit-index-url --no-header --upgrade --output-file requirements.lock pyproject.toml
+lock: $(READY) ## Resolve the newest allowed versions into the locks
+	$(UV_COMPILE) --all-extras --output-file requirements.lock pyproject.toml
+	$(UV_COMPILE) --constraint requirements.lock --output-file requirements-server.lock pyproject.toml
+	$(UV_COMPILE) --constraint requirements.lock --output-file requirements-image.lock --group image
+	$(UV_COMPILE) --output-file requirements-checkov.lock --group checkov
+
+IMAGE ?= featom:0.1.0
+POSTGRES_IMAGE ?= postgres:18
+
+.PHONY: image
+image: ## Build the image; BUILD_ARGS="--build-arg NAME=VALUE …" for other bases
+	docker build --file deploy/docker/Dockerfile --tag $(IMAGE) \
+		--build-arg REVISION=$$(git rev-parse HEAD) $(BUILD_ARGS) .
+
+.PHONY: image-check
+image-check: $(READY) ## Run the image as Kubernetes would, beside POSTGRES_IMAGE
+	$(BIN)/python deploy/docker/check_image.py $(IMAGE) $(POSTGRES_IMAGE)
+
+CHECKOV := $(VENV)-checkov
+
+$(CHECKOV)/.ready: requirements-checkov.lock
+	@test -x $(CHECKOV)/bin/python || $(PYTHON) -m venv $(CHECKOV)
+	@$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.PHONY: deploy-check
+deploy-check: $(READY) $(CHECKOV)/.ready ## Check image and manifests; needs no Docker and no cluster
+	$(BIN)/pytest tests/deploy
+	rm -rf build/manifests
+	$(BIN)/python -m deploy.kubernetes.render build/manifests
+	$(CHECKOV)/bin/checkov --config-file deploy/checkov.yaml
+
+.PHONY: dev-password
+dev-password: deploy/kubernetes/overlays/dev/password ## Make up the password of the dev overlay's database
+
+deploy/kubernetes/overlays/dev/password:
+	@umask 077 && $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(), end="")' > $@

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias, TypeVar
 import asyncpg
 
 from domain.errors import DatabaseUnavailable
+from repository.password import Password
 from repository.sqlstates import Verdict, verdict
 
 Record: TypeAlias = asyncpg.Record
@@ -45,13 +46,20 @@ class Pool:
     """
 
     def __init__(
-        self, dsn: str, isolation: dict[str, str], *, size: int, statement_timeout: float
+        self,
+        dsn: str,
+        isolation: dict[str, str],
+        *,
+        size: int,
+        statement_timeout: float,
+        password: Password | None = None,
     ) -> None:
         """`statement_timeout` in seconds: PostgreSQL gives up then, and a little later we do."""
         self._size = size
         self._timeout = statement_timeout + 1.0
         self._pool = asyncpg.create_pool(
             dsn,
+            password=password,
             min_size=0,
             max_size=size,
             max_inactive_connection_lifetime=0,

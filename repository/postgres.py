@@ -19,6 +19,7 @@ from repository.entity_types.expiry import Expiry
 from repository.entity_types.postgres import PostgresEntityTypes
 from repository.history import History
 from repository.partitions import maintain_partitions
+from repository.password import Password
 from repository.pool import READ_COMMITTED, SERIALIZABLE, Pool
 from repository.read_coalescer import ReadCoalescer
 from repository.rules import CelCompiler
@@ -38,6 +39,8 @@ class PostgresOptions:
     statement_timeout: float = 10.0
     """Seconds."""
     remember_requests: timedelta = timedelta(hours=24)
+    password: Password | None = None
+    """None: the DSN's, or what libpq's variables say."""
 
 
 class PostgresRepository:
@@ -55,9 +58,14 @@ class PostgresRepository:
             READ_COMMITTED,
             size=options.lanes + options.readers + 4,
             statement_timeout=options.statement_timeout,
+            password=options.password,
         )
         self._writing = Pool(
-            dsn, SERIALIZABLE, size=options.lanes, statement_timeout=options.statement_timeout
+            dsn,
+            SERIALIZABLE,
+            size=options.lanes,
+            statement_timeout=options.statement_timeout,
+            password=options.password,
         )
         self._history = History(self._reading)
         self.compiler = CelCompiler()

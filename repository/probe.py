@@ -5,6 +5,7 @@ import asyncio
 import asyncpg
 
 from repository.migrations import current_revisions, newest_revisions
+from repository.password import Password
 
 
 class SchemaMismatch(Exception):
@@ -14,9 +15,10 @@ class SchemaMismatch(Exception):
 class PostgresProbe:
     """Implements DatabaseProbe of server.health, on a connection that nothing else uses."""
 
-    def __init__(self, dsn: str, timeout: float = 2.0) -> None:
+    def __init__(self, dsn: str, password: Password | None = None, *, timeout: float = 2.0) -> None:
         """A check takes `timeout` seconds at most."""
         self._dsn = dsn
+        self._password = password
         self._timeout = timeout
         self._needed = newest_revisions()
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
@@ -35,7 +37,9 @@ class PostgresProbe:
     async def _check(self) -> None:
         if self._connection is None or self._connection.is_closed():
             self._connection = await asyncpg.connect(
-                self._dsn, server_settings={"application_name": "featom health"}
+                self._dsn,
+                password=self._password,
+                server_settings={"application_name": "featom health"},
             )
         found = await current_revisions(self._connection)
         if not found >= self._needed:

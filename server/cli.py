@@ -9,6 +9,8 @@ import uvloop
 
 from repository.migrations import migrate as migrate_database
 from server import type_commands
+from repository.password import PasswordSourceUnknown
+from repository.password import password_from as password_of
 from server.embedded_postgres import EmbeddedPostgresFailed
 from server.logs import logging_to_stderr
 from server.main import serve as serve_until_stopped
@@ -22,6 +24,7 @@ app = typer.Typer(
 )
 
 DEFAULTS = Settings()
+REFUSALS = (SettingsRefused, EmbeddedPostgresFailed, PasswordSourceUnknown)
 
 Dsn = Annotated[
     str | None,
@@ -32,13 +35,32 @@ Dsn = Annotated[
     ),
 ]
 
+PasswordFrom = Annotated[
+    str | None,
+    typer.Option(
+        envvar="FEATOM_PASSWORD_FROM",
+        show_default=False,
+        help="With a DSN: file:PATH, or entra for a token of Azure workload identity;"
+        " asked for at each connection, so that it may change.",
+    ),
+]
+
 
 @app.command()
 def serve(
     listen: Annotated[
         str, typer.Option(envvar="FEATOM_LISTEN", help="HOST:PORT to serve gRPC on.")
     ] = DEFAULTS.listen,
+    health_listen: Annotated[
+        str | None,
+        typer.Option(
+            envvar="FEATOM_HEALTH_LISTEN",
+            show_default=False,
+            help="HOST:PORT to serve health on as well, alone and in plaintext, for probes.",
+        ),
+    ] = DEFAULTS.health_listen,
     dsn: Dsn = None,
+    password_from: PasswordFrom = None,
     data_dir: Annotated[
         Path,
         typer.Option(
@@ -115,17 +137,19 @@ def serve(
         settings = Settings(**locals())
         with logging_to_stderr(settings.log_level):
             uvloop.run(serve_until_stopped(settings))
-    except (SettingsRefused, EmbeddedPostgresFailed) as error:
+    except REFUSALS as error:
         raise typer.Exit(_fail(error)) from error
 
 
 @app.command()
-def migrate(dsn: Dsn = None) -> None:
+def migrate(dsn: Dsn = None, password_from: PasswordFrom = None) -> None:
     """Bring the schema of a database to what this build needs."""
     if dsn is None:
         raise typer.Exit(_fail("a DSN is needed: --dsn or FEATOM_DSN"))
     try:
-        applied = asyncio.run(migrate_database(dsn))
+        applied = asyncio.run(migrate_database(dsn, password_of(password_from)))
+    except PasswordSourceUnknown as error:
+        raise typer.Exit(_fail(error)) from error
     except OSError as error:
         raise typer.Exit(_fail(f"the database cannot be reached: {error}")) from error
     typer.echo(f"applied: {', '.join(applied)}" if applied else "nothing to do")

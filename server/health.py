@@ -40,6 +40,7 @@ class Health:
         self._interval = interval
         self._ready: bool | None = None  # not known yet
         self._failures = 0
+        self._draining = False
 
     async def start(self) -> None:
         """Publish the first state; the health service by itself would begin with SERVING."""
@@ -60,15 +61,16 @@ class Health:
                     await self._publish(HealthCheckResponse.NOT_SERVING)
             else:
                 self._failures = 0
-                if not self._ready:
+                if not self._ready and not self._draining:
                     log.info("ready")
                     self._ready = True
                     await self._publish(HealthCheckResponse.SERVING)
             await asyncio.sleep(self._interval)
 
     async def drain(self) -> None:
-        """Publish NOT_SERVING, for good."""
-        await self.servicer.enter_graceful_shutdown()
+        """Publish NOT_SERVING, for good; but the loop still turns, and `liveness` says so."""
+        self._draining = True
+        await self._publish(HealthCheckResponse.NOT_SERVING)
 
     async def _publish(self, state: int) -> None:
         for name in self._names:

@@ -13,6 +13,7 @@ from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
 
 from repository.migrations import migrate
+from repository.password import Password, password_from
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.probe import PostgresProbe
 from server.applying import EntityTypes
@@ -22,8 +23,10 @@ from server.entity_types import SERVICE as TYPES_SERVICE
 from server.entity_types import EntityTypeServicer
 from server.feature_store import SERVICE, FeatureStore
 from server.health import Health
+from server.health_port import serving_health
+from server.listening import listen
 from server.registration import register
-from server.settings import Settings, SettingsRefused
+from server.settings import Settings
 from server.stages import Stage, access_logged, with_errors
 from server.supervision import keep_running
 
@@ -35,8 +38,10 @@ log = logging.getLogger(__name__)
 
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then drain."""
+    # From the first moment on: as process 1 of a container we get no signal that we do not handle.
+    stop = _stop_signal()
     async with _database(settings) as dsn:
-        await _serve_on(dsn, settings)
+        await _serve_on(dsn, settings, stop)
 
 
 @asynccontextmanager
@@ -57,10 +62,10 @@ async def _database(settings: Settings) -> AsyncIterator[str]:
         await asyncio.to_thread(postgres.stop)
 
 
-async def _serve_on(dsn: str, settings: Settings) -> None:
-    stop = _stop_signal()
-    repository = PostgresRepository(dsn, _options(settings))
-    probe = PostgresProbe(dsn)
+async def _serve_on(dsn: str, settings: Settings, stop: asyncio.Event) -> None:
+    password = password_from(settings.password_from)
+    repository = PostgresRepository(dsn, _options(settings, password))
+    probe = PostgresProbe(dsn, password)
     health = Health([SERVICE.full_name, TYPES_SERVICE.full_name], probe, settings.probe_interval)
     server = _server(settings)
     add_HealthServicer_to_server(health.servicer, server)
@@ -75,27 +80,29 @@ async def _serve_on(dsn: str, settings: Settings) -> None:
         (SERVICE.full_name, TYPES_SERVICE.full_name, HEALTH_SERVICE, reflection.SERVICE_NAME),
         server,
     )
-    port = _listen(server, settings.listen)
+    port = listen(server, settings.listen)
     await repository.open()
     await health.start()
-    await server.start()
-    watch = asyncio.create_task(health.watch())
-    log.info("serving on %s:%d", settings.listen.rpartition(":")[0], port)
-    try:
-        await stop.wait()
-        log.info("draining")
-        await health.drain()
-        await asyncio.sleep(settings.drain_delay)
-    finally:
-        draining.set()
-        await server.stop(settings.drain_grace)
-        await _cancel(watch)
-        await repository.close()
-        await probe.close()
-        log.info("stopped")
+    # The health port is the last to close, so that probes see the whole drain.
+    async with serving_health(health.servicer, settings.health_listen):
+        await server.start()
+        watch = asyncio.create_task(health.watch())
+        log.info("serving on %s:%d", settings.listen.rpartition(":")[0], port)
+        try:
+            await stop.wait()
+            log.info("draining")
+            await health.drain()
+            await asyncio.sleep(settings.drain_delay)
+        finally:
+            draining.set()
+            await server.stop(settings.drain_grace)
+            await _cancel(watch)
+            await repository.close()
+            await probe.close()
+            log.info("stopped")
 
 
-def _options(settings: Settings) -> PostgresOptions:
+def _options(settings: Settings, password: Password | None) -> PostgresOptions:
     return PostgresOptions(
         limits=settings.limits,
         lanes=settings.lanes,
@@ -103,6 +110,7 @@ def _options(settings: Settings) -> PostgresOptions:
         max_waiting=settings.max_waiting,
         statement_timeout=settings.statement_timeout,
         remember_requests=timedelta(hours=settings.request_id_hours),
+        password=password,
     )
 
 
@@ -124,16 +132,6 @@ def _server(settings: Settings) -> grpc.aio.Server:
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
         ]
     )
-
-
-def _listen(server: grpc.aio.Server, address: str) -> int:
-    try:
-        port = server.add_insecure_port(address)
-    except RuntimeError as error:
-        raise SettingsRefused(f"cannot listen on {address}: {error}") from error
-    if port == 0:
-        raise SettingsRefused(f"cannot listen on {address}")
-    return port
 
 
 def _stop_signal() -> asyncio.Event:

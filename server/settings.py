@@ -18,8 +18,12 @@ class Settings:
     """How to serve. `featom serve --help` describes each setting."""
 
     listen: str = "127.0.0.1:50051"
+    health_listen: str | None = None
+    """A second port, for health alone; None: only the first one tells it."""
     dsn: str | None = None
     """None: run a PostgreSQL of our own in `data_dir`."""
+    password_from: str | None = None
+    """`file:PATH` or `entra`; None: the password is in the DSN, or in libpq's variables."""
     data_dir: Path = Path("data")
     allow_insecure: bool = False
     log_level: str = "info"
@@ -46,8 +50,11 @@ class Settings:
             problems.append(f"drain_delay must be 0 or more, not {self.drain_delay}")
         if self.log_level.upper() not in _LOG_LEVELS:
             problems.append(f"log_level must be one of {', '.join(_LOG_LEVELS)}")
-        host, _, port = self.listen.rpartition(":")
-        if not host or not port.isdecimal() or not port.isascii() or int(port) > 65_535:
+        # Health may be told beyond loopback: it gives nothing away and changes nothing.
+        if self.health_listen is not None and _host(self.health_listen) is None:
+            problems.append(f"health_listen must be HOST:PORT, not {self.health_listen!r}")
+        host = _host(self.listen)
+        if host is None:
             problems.append(f"listen must be HOST:PORT, not {self.listen!r}")
         elif not self.allow_insecure and not _is_loopback(host):
             problems.append(
@@ -71,6 +78,13 @@ _POSITIVE = (
     "drain_grace",
     "max_connection_age",
 )
+
+
+def _host(address: str) -> str | None:
+    """The host of HOST:PORT; None if that is not what the address is."""
+    host, _, port = address.rpartition(":")
+    is_number = port.isdecimal() and port.isascii()
+    return host if host and is_number and int(port) <= 65_535 else None
 
 
 def _is_loopback(host: str) -> bool:

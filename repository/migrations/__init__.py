@@ -11,21 +11,23 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from repository.password import Password
+
 # Any number will do, as long as every build uses the same one.
 _LOCK: Final = 7_305_411_223_041
 _LOCK_PAUSE: Final = 0.2
 
 
-async def migrate(dsn: str) -> list[str]:
+async def migrate(dsn: str, password: Password | None = None) -> list[str]:
     """Bring the database to the newest schema; returns the revisions that were applied, in order.
 
     Any number of processes may do so at once: one migrates, the others wait for it.
     """
-    guard = await asyncpg.connect(dsn)
+    guard = await asyncpg.connect(dsn, password=password)
     try:
         await _lock(guard)
         before = await current_revisions(guard)
-        await _upgrade(dsn)
+        await _upgrade(dsn, password)
         after = await current_revisions(guard)
     finally:
         await guard.close()
@@ -59,9 +61,9 @@ def _steps(before: frozenset[str]) -> list[str]:
     return [revision.revision for revision in applied][::-1]
 
 
-async def _upgrade(dsn: str) -> None:
+async def _upgrade(dsn: str, password: Password | None) -> None:
     engine = create_async_engine(
-        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(dsn)
+        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(dsn, password=password)
     )
     try:
         async with engine.begin() as connection:

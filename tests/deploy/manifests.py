@@ -1,0 +1,94 @@
+"""Rendered manifests, and the ways to look things up in them."""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any, TypeAlias
+
+import yaml
+
+from deploy.kubernetes.render import render
+
+Object: TypeAlias = dict[str, Any]
+Labels: TypeAlias = Mapping[str, str]
+
+WORKLOADS = ("StatefulSet", "Deployment", "DaemonSet", "Job")
+
+
+class Manifests(list[Object]):
+    """All objects of an overlay."""
+
+    def of(self, *kinds: str) -> list[Object]:
+        return [found for found in self if found["kind"] in kinds]
+
+    def one(self, kind: str, name: str) -> Object:
+        (found,) = (each for each in self.of(kind) if name_of(each) == name)
+        return found
+
+    @property
+    def workloads(self) -> list[Object]:
+        return self.of(*WORKLOADS)
+
+    @property
+    def server(self) -> Object:
+        return self.one("StatefulSet", "featom")
+
+    @property
+    def migration(self) -> Object:
+        (found,) = self.of("Job")
+        return found
+
+    def selected(self, selector: Labels) -> list[Object]:
+        """The workloads whose pods have these labels."""
+        return [each for each in self.workloads if selector.items() <= pod_labels(each).items()]
+
+    def environment(self, workload: Object) -> dict[str, str]:
+        """What the container of a workload finds in its environment, of ConfigMaps and literals."""
+        container = container_of(workload)
+        found: dict[str, str] = {}
+        for source in container.get("envFrom", []):
+            found |= self.one("ConfigMap", source["configMapRef"]["name"])["data"]
+        return found | {each["name"]: each["value"] for each in container.get("env", [])}
+
+
+def manifests(overlay: str) -> Manifests:
+    """Anew each time, so that a test may change them."""
+    return Manifests(yaml.safe_load_all(_rendered(overlay)))
+
+
+@cache
+def _rendered(overlay: str) -> str:
+    return render(overlay)
+
+
+def name_of(found: Object) -> str:
+    name: str = found["metadata"]["name"]
+    return name
+
+
+def pod_of(workload: Object) -> Object:
+    pod: Object = workload["spec"]["template"]["spec"]
+    return pod
+
+
+def pod_labels(workload: Object) -> Labels:
+    labels: Labels = workload["spec"]["template"]["metadata"]["labels"]
+    return labels
+
+
+def container_of(workload: Object) -> Object:
+    """Each workload here has one."""
+    (container,) = pod_of(workload)["containers"]
+    found: Object = container
+    return found
+
+
+def strings(value: object) -> Iterator[str]:
+    """Every string anywhere in an object."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from strings(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from strings(each)

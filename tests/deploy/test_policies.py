@@ -1,0 +1,179 @@
+"""Every overlay keeps every policy, and every policy is seen to fail where it should."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+
+from deploy.kubernetes.render import OVERLAYS
+from tests.deploy import policies
+from tests.deploy.manifests import Manifests, container_of, manifests, pod_labels, pod_of
+from tests.deploy.policies import Policy
+
+POLICIES: Final[dict[str, Policy]] = {
+    name: policy
+    for name, policy in inspect.getmembers(policies, inspect.isfunction)
+    if policy.__module__ == policies.__name__ and name != "connections_of"
+}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
+def test_every_overlay_keeps_every_policy(policy: Policy, overlay: str) -> None:
+    assert list(policy(manifests(overlay))) == []
+
+
+def settings_of(objects: Manifests) -> dict[str, str]:
+    """The settings of the servers, to be changed."""
+    name = container_of(objects.server)["envFrom"][0]["configMapRef"]["name"]
+    data: dict[str, str] = objects.one("ConfigMap", name)["data"]
+    return data
+
+
+def database_of(objects: Manifests) -> dict[str, str]:
+    data: dict[str, str] = objects.one("ConfigMap", "featom-database")["data"]
+    return data
+
+
+def service(objects: Manifests, name: str) -> dict[str, Any]:
+    spec: dict[str, Any] = objects.one("Service", name)["spec"]
+    return spec
+
+
+def same_selectors(objects: Manifests) -> None:
+    service(objects, "featom")["selector"] = service(objects, "featom-pods")["selector"]
+
+
+def selects_the_migration_too(objects: Manifests) -> None:
+    service(objects, "featom")["selector"] = {"app.kubernetes.io/name": "featom"}
+
+
+def pods_without_names(objects: Manifests) -> None:
+    del service(objects, "featom-pods")["clusterIP"]
+
+
+def a_volume_for_the_server(objects: Manifests) -> None:
+    objects.server["spec"]["volumeClaimTemplates"] = [{"metadata": {"name": "data"}}]
+
+
+def liveness_asks_the_database(objects: Manifests) -> None:
+    container_of(objects.server)["livenessProbe"]["grpc"] = {"port": 50052, "service": "readiness"}
+
+
+def no_startup_probe(objects: Manifests) -> None:
+    del container_of(objects.server)["startupProbe"]
+
+
+def another_port(objects: Manifests) -> None:
+    settings_of(objects)["FEATOM_LISTEN"] = "[::]:6000"
+
+
+def a_longer_drain(objects: Manifests) -> None:
+    settings_of(objects)["FEATOM_DRAIN_GRACE"] = "30"
+
+
+def a_misspelt_variable(objects: Manifests) -> None:
+    settings_of(objects)["FEATOM_DRAIN_DELAI"] = "3"
+
+
+def no_dsn(objects: Manifests) -> None:
+    del database_of(objects)["FEATOM_DSN"]
+
+
+def a_password_in_the_dsn(objects: Manifests) -> None:
+    database_of(objects)["FEATOM_DSN"] = "postgresql://featom:hunter2@featom-postgres/featom"
+
+
+def a_literal_password(objects: Manifests) -> None:
+    container_of(objects.migration)["env"] = [{"name": "PGPASSWORD", "value": "hunter2"}]
+
+
+def the_latest_image(objects: Manifests) -> None:
+    container_of(objects.server)["image"] = "featom:latest"
+
+
+def a_registry_with_a_port_and_no_tag(objects: Manifests) -> None:
+    container_of(objects.server)["image"] = "registry:5000/featom"
+
+
+def another_build(objects: Manifests) -> None:
+    container_of(objects.server)["image"] = "featom:0.2.0"
+
+
+def a_secret_that_nobody_makes(objects: Manifests) -> None:
+    pod_of(objects.server)["volumes"].append({"name": "x", "secret": {"secretName": "x"}})
+
+
+def a_password_file_elsewhere(objects: Manifests) -> None:
+    database_of(objects)["FEATOM_PASSWORD_FROM"] = "file:/run/secrets/other/password"
+
+
+def a_writable_root(objects: Manifests) -> None:
+    container_of(objects.server)["securityContext"]["readOnlyRootFilesystem"] = False
+
+
+def no_network_policy(objects: Manifests) -> None:
+    objects[:] = [each for each in objects if each["kind"] != "NetworkPolicy"]
+
+
+def the_health_port_for_everybody(objects: Manifests) -> None:
+    policy = objects.one("NetworkPolicy", "featom-server")
+    policy["spec"]["ingress"][0]["ports"].append({"port": "health"})
+
+
+def pods_with_another_label(objects: Manifests) -> None:
+    labels = dict(pod_labels(objects.server)) | {"app.kubernetes.io/component": "other"}
+    objects.server["spec"]["template"]["metadata"]["labels"] = labels
+
+
+def replicas_beside_the_autoscaler(objects: Manifests) -> None:
+    objects.server["spec"]["replicas"] = 3
+
+
+def more_servers_than_connections(objects: Manifests) -> None:
+    (scaler,) = objects.of("HorizontalPodAutoscaler")
+    scaler["spec"]["maxReplicas"] = 13
+
+
+BREAKS: Final[list[tuple[Callable[[Manifests], None], Policy]]] = [
+    (same_selectors, policies.services_have_selectors_of_their_own),
+    (
+        selects_the_migration_too,
+        policies.services_select_one_workload_each_and_ports_that_it_has,
+    ),
+    (pods_without_names, policies.the_statefulset_names_a_headless_service),
+    (a_volume_for_the_server, policies.the_server_claims_no_volume),
+    (liveness_asks_the_database, policies.probes_ask_the_health_port_for_services_that_exist),
+    (no_startup_probe, policies.what_runs_for_ever_has_every_probe),
+    (another_port, policies.ports_are_those_of_the_settings),
+    (a_longer_drain, policies.the_grace_period_holds_the_whole_drain),
+    (a_misspelt_variable, policies.variables_are_those_of_the_command),
+    (no_dsn, policies.the_server_has_a_database_and_never_one_of_its_own),
+    (a_password_in_the_dsn, policies.no_secret_is_written_down),
+    (a_literal_password, policies.no_secret_is_written_down),
+    (the_latest_image, policies.images_have_tags_that_stay),
+    (a_registry_with_a_port_and_no_tag, policies.images_have_tags_that_stay),
+    (another_build, policies.the_migration_is_the_images_and_can_be_applied_again),
+    (a_secret_that_nobody_makes, policies.what_is_referred_to_is_there),
+    (a_password_file_elsewhere, policies.files_of_passwords_are_mounted),
+    (a_writable_root, policies.pods_are_restricted),
+    (no_network_policy, policies.every_pod_is_behind_a_network_policy),
+    (the_health_port_for_everybody, policies.the_health_port_is_open_to_no_pod),
+    (pods_with_another_label, policies.servers_are_spread_and_at_most_one_is_disrupted),
+    (replicas_beside_the_autoscaler, policies.the_autoscaler_alone_sets_the_number_of_servers),
+    (more_servers_than_connections, policies.the_database_allows_the_connections_of_all_servers),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "policy"), BREAKS, ids=[change.__name__ for change, _ in BREAKS]
+)
+def test_a_policy_finds_what_breaks_it(change: Callable[[Manifests], None], policy: Policy) -> None:
+    objects = manifests("aks-cnpg")
+    change(objects)
+    assert list(policy(objects)) != []
+
+
+def test_every_policy_was_seen_to_fail() -> None:
+    assert {policy for _, policy in BREAKS} == set(POLICIES.values())

@@ -48,7 +48,7 @@ class CommitPipeline:
         self,
         committer: Committer,
         *,
-        lanes: int = 4,
+        lanes: int = 2,
         max_batch: int = 256,
         max_waiting: int = 8_192,
     ) -> None:

@@ -48,7 +48,8 @@ class History:
     ) -> StoredAggregate | None:
         if version == current.version:
             return current
-        if not 0 < version < current.version:
+        # Whether there is such a version only its changes can tell: `current` was read before.
+        if version < 1:
             return None
         keyframe = await self._keyframe(key, current, version)
         changes = await self._changes(key, current, keyframe.version, version)

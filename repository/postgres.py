@@ -32,7 +32,7 @@ class PostgresOptions:
     """How to use the database."""
 
     limits: Limits = DEFAULT_LIMITS
-    lanes: int = 4
+    lanes: int = 2
     readers: int = 2
     max_waiting: int = 8_192
     """Commands that may wait for a lane, and as many reads for a reader."""

@@ -31,6 +31,9 @@ AGAIN: Final = frozenset(
 AWAY: Final = frozenset(
     {
         "25006",  # read_only_sql_transaction: this is a standby now
+        "42P01",  # undefined_table: the schema is not there yet, or not this build's
+        "42703",  # undefined_column
+        "42883",  # undefined_function
         "3D000",  # invalid_catalog_name: the database is not there, or not there yet
         "57014",  # query_canceled: over the statement time-out
         "57P01",  # admin_shutdown

@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 import uvloop
 
+from repository.migrations import MigrationFailed
 from repository.migrations import migrate as migrate_database
-from server import type_commands
 from repository.password import PasswordSourceUnknown
 from repository.password import password_from as password_of
+from server import type_commands
 from server.embedded_postgres import EmbeddedPostgresFailed
 from server.logs import logging_to_stderr
 from server.main import serve as serve_until_stopped
@@ -150,8 +151,8 @@ def migrate(dsn: Dsn = None, password_from: PasswordFrom = None) -> None:
         applied = asyncio.run(migrate_database(dsn, password_of(password_from)))
     except PasswordSourceUnknown as error:
         raise typer.Exit(_fail(error)) from error
-    except OSError as error:
-        raise typer.Exit(_fail(f"the database cannot be reached: {error}")) from error
+    except MigrationFailed as error:
+        raise typer.Exit(_fail(f"the database was not migrated: {error}")) from error
     typer.echo(f"applied: {', '.join(applied)}" if applied else "nothing to do")
 
 

@@ -16,6 +16,7 @@ from repository.migrations import migrate
 from repository.password import Password, password_from
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.probe import PostgresProbe
+from server import garbage
 from server.applying import EntityTypes
 from server.decoding import Decoder
 from server.embedded_postgres import EmbeddedPostgres
@@ -86,6 +87,7 @@ async def _serve_on(dsn: str, settings: Settings, stop: asyncio.Event) -> None:
     # The health port is the last to close, so that probes see the whole drain.
     async with serving_health(health.servicer, settings.health_listen):
         await server.start()
+        garbage.settle()
         watch = asyncio.create_task(health.watch())
         log.info("serving on %s:%d", settings.listen.rpartition(":")[0], port)
         try:

@@ -27,7 +27,7 @@ class Settings:
     data_dir: Path = Path("data")
     allow_insecure: bool = False
     log_level: str = "info"
-    lanes: int = 4
+    lanes: int = 2
     readers: int = 2
     max_waiting: int = 8_192
     max_message_bytes: int = 4 * 1_024 * 1_024

@@ -13,6 +13,7 @@ from benchmarks.writes import changes
 from benchmarks.writes.driver import obey
 from benchmarks.writes.orders import Order
 from repository.postgres import PostgresRepository
+from server import garbage
 
 DIFFERENT: Final = 1_000
 
@@ -41,6 +42,7 @@ class Pipeline:
 async def main(dsn: str) -> None:
     repository = PostgresRepository(dsn)
     await repository.open()
+    garbage.settle()
     try:
         await obey(Pipeline(repository))
     finally:

@@ -36,10 +36,20 @@ def fold_by_event_time(changes: Iterable[AggregateChange], time: Instant) -> Fea
     its commit time, since what it removes has no time of its own any more.
     """
     state = FeatureAggregate()
+    kinds: dict[str, str | None] = {}
     for change in changes:
         if change.version == 1:
             _begin(state, change)
-        for name, feature in (*change.features.items(), *change.late_features.items()):
+        kinds |= {
+            name: feature.value.WhichOneof("kind") for name, feature in change.features.items()
+        }
+        # What came too late to be appended to a list is one element, not the list of that time.
+        late = (
+            (name, feature)
+            for name, feature in change.late_features.items()
+            if feature.value.WhichOneof("kind") == kinds.get(name)
+        )
+        for name, feature in (*change.features.items(), *late):
             if _supersedes(feature, state, name, time):
                 state.features[name].CopyFrom(feature)
                 state.version = max(state.version, feature.version)

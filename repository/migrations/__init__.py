@@ -9,6 +9,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from repository.password import Password
@@ -18,11 +19,23 @@ _LOCK: Final = 7_305_411_223_041
 _LOCK_PAUSE: Final = 0.2
 
 
+class MigrationFailed(Exception):
+    """The database cannot be reached, or refuses to be migrated."""
+
+
 async def migrate(dsn: str, password: Password | None = None) -> list[str]:
     """Bring the database to the newest schema; returns the revisions that were applied, in order.
 
     Any number of processes may do so at once: one migrates, the others wait for it.
+    Raises MigrationFailed with what the network or PostgreSQL says.
     """
+    try:
+        return await _migrate(dsn, password)
+    except (OSError, asyncpg.PostgresError, DBAPIError) as error:
+        raise MigrationFailed(str(error)) from error
+
+
+async def _migrate(dsn: str, password: Password | None) -> list[str]:
     guard = await asyncpg.connect(dsn, password=password)
     try:
         await _lock(guard)
@@ -53,6 +66,12 @@ async def current_revisions(connection: "asyncpg.Connection[asyncpg.Record]") ->
 def newest_revisions() -> frozenset[str]:
     """The revisions that this build was made for."""
     return frozenset(ScriptDirectory.from_config(_config()).get_heads())
+
+
+def known_revisions() -> frozenset[str]:
+    """Every revision that this build has heard of."""
+    script = ScriptDirectory.from_config(_config())
+    return frozenset(revision.revision for revision in script.walk_revisions())
 
 
 def _steps(before: frozenset[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """What every repository does with entity types: what is enforced, and what a change of one means.
 
-A module that takes all of this over and has a fixture `repository` runs it.
+A module that takes all of this over and has a fixture `fresh_repository` runs it.
 """
 
 from dataclasses import replace
@@ -40,20 +40,20 @@ ORDERED = EntityType(name="customer", features={"low": COUNT, "high": COUNT}, ru
 
 
 @pytest.fixture
-def types(repository: Repository) -> EntityTypes:
-    return EntityTypes(repository.entity_types, repository.compiler, Limits())
+def types(fresh_repository: Repository) -> EntityTypes:
+    return EntityTypes(fresh_repository.entity_types, fresh_repository.compiler, Limits())
 
 
 @pytest.fixture
-def write(repository: Repository) -> "Write":
-    return Write(repository)
+def write(fresh_repository: Repository) -> "Write":
+    return Write(fresh_repository)
 
 
 class Write:
     """Updates in few words."""
 
-    def __init__(self, repository: Repository) -> None:
-        self._repository = repository
+    def __init__(self, fresh_repository: Repository) -> None:
+        self._repository = fresh_repository
 
     async def __call__(self, *, at: int | None = None, **values: Any) -> UpdateOutcome:
         return await self._repository.update(update(at=at, **values))
@@ -81,8 +81,8 @@ async def apply(
     return await types.apply(definition, None, validate_only=dry, accept_existing=accept)
 
 
-async def read(repository: Repository, key: EntityKey = KEY) -> FeatureAggregate:
-    (found,) = await repository.read([key])
+async def read(fresh_repository: Repository, key: EntityKey = KEY) -> FeatureAggregate:
+    (found,) = await fresh_repository.read([key])
     assert found is not None
     return FeatureAggregate.FromString(found.state)
 
@@ -92,32 +92,32 @@ def named(error: RuleViolated) -> set[tuple[str, str]]:
 
 
 async def test_without_an_entity_type_nothing_is_checked(
-    repository: Repository, write: Write
+    fresh_repository: Repository, write: Write
 ) -> None:
     await write(low=2, high=1)
-    assert (await read(repository)).entity_type_revision == 0
+    assert (await read(fresh_repository)).entity_type_revision == 0
 
 
 async def test_an_update_that_breaks_a_rule_leaves_nothing(
-    repository: Repository, types: EntityTypes, write: Write
+    fresh_repository: Repository, types: EntityTypes, write: Write
 ) -> None:
     await apply(types, ORDERED)
     await write(low=1, high=2)
     with pytest.raises(RuleViolated, match="low is above high"):
         await write(low=3)
-    assert (await read(repository)).version == 1
+    assert (await read(fresh_repository)).version == 1
 
 
 async def test_an_aggregate_says_which_revision_it_was_checked_against(
-    repository: Repository, types: EntityTypes, write: Write
+    fresh_repository: Repository, types: EntityTypes, write: Write
 ) -> None:
     await apply(types, ORDERED)
     await write(low=1, high=2)
-    assert (await read(repository)).entity_type_revision == 1
+    assert (await read(fresh_repository)).entity_type_revision == 1
     await apply(types, replace(ORDERED, rules=()))
     await write(low=3)
-    assert (await read(repository)).entity_type_revision == 2
-    past = await repository.read_past(KEY, AtVersion(1))
+    assert (await read(fresh_repository)).entity_type_revision == 2
+    past = await fresh_repository.read_past(KEY, AtVersion(1))
     assert past is not None
     assert FeatureAggregate.FromString(past.state).entity_type_revision == 1
 
@@ -148,13 +148,15 @@ async def test_every_violation_is_named(types: EntityTypes, write: Write) -> Non
     }
 
 
-async def test_a_batch_is_refused_as_a_whole(repository: Repository, types: EntityTypes) -> None:
+async def test_a_batch_is_refused_as_a_whole(
+    fresh_repository: Repository, types: EntityTypes
+) -> None:
     await apply(types, ORDERED)
     other = EntityKey("customer", "c-2")
     batch = UpdateBatch(updates=(update(low=1, high=2), update(other, low=2, high=1)))
     with pytest.raises(RuleViolated):
-        await repository.update_batch(batch)
-    assert list(await repository.read([KEY, other])) == [None, None]
+        await fresh_repository.update_batch(batch)
+    assert list(await fresh_repository.read([KEY, other])) == [None, None]
 
 
 async def test_a_new_definition_counts_from_the_next_update(
@@ -168,13 +170,13 @@ async def test_a_new_definition_counts_from_the_next_update(
 
 
 async def test_a_change_that_stored_aggregates_break_is_refused(
-    repository: Repository, types: EntityTypes, write: Write
+    fresh_repository: Repository, types: EntityTypes, write: Write
 ) -> None:
     await write(low=2, high=1)
     with pytest.raises(IncompatibleChange) as refused:
         await apply(types, ORDERED)
     assert refused.value.violating == 1
-    assert (await repository.entity_types.current("customer")).definition is None
+    assert (await fresh_repository.entity_types.current("customer")).definition is None
 
 
 async def test_a_change_accepted_all_the_same_is_checked_on_the_next_write(
@@ -189,11 +191,11 @@ async def test_a_change_accepted_all_the_same_is_checked_on_the_next_write(
 
 
 async def test_a_rehearsal_counts_and_changes_nothing(
-    repository: Repository, types: EntityTypes, write: Write
+    fresh_repository: Repository, types: EntityTypes, write: Write
 ) -> None:
     await write(low=2, high=1)
     assert (await apply(types, ORDERED, dry=True)).violating == 1
-    assert (await repository.entity_types.current("customer")).definition is None
+    assert (await fresh_repository.entity_types.current("customer")).definition is None
 
 
 async def test_applying_the_same_again_makes_no_revision(types: EntityTypes) -> None:
@@ -208,16 +210,18 @@ async def test_a_stale_revision_is_refused(types: EntityTypes) -> None:
         await types.apply(replace(ORDERED, rules=()), 7, validate_only=False, accept_existing=False)
 
 
-async def test_old_revisions_stay_readable(repository: Repository, types: EntityTypes) -> None:
+async def test_old_revisions_stay_readable(
+    fresh_repository: Repository, types: EntityTypes
+) -> None:
     await apply(types, ORDERED)
     await apply(types, replace(ORDERED, rules=()))
-    first = await repository.entity_types.revision("customer", 1)
+    first = await fresh_repository.entity_types.revision("customer", 1)
     assert first is not None
     assert first.rules == (IN_ORDER,)
 
 
 async def test_a_type_in_use_is_deleted_only_by_force(
-    repository: Repository, types: EntityTypes, write: Write
+    fresh_repository: Repository, types: EntityTypes, write: Write
 ) -> None:
     with pytest.raises(EntityTypeNotFound):
         await types.delete("customer", None, force=False)
@@ -227,66 +231,66 @@ async def test_a_type_in_use_is_deleted_only_by_force(
         await types.delete("customer", None, force=False)
     await types.delete("customer", None, force=True)
     await write(low=3)
-    assert (await read(repository)).entity_type_revision == 0
+    assert (await read(fresh_repository)).entity_type_revision == 0
     applied = await apply(types, ORDERED, accept=True)
     assert applied.entity_type.revision == 3
 
 
-async def test_types_are_listed_by_name(repository: Repository, types: EntityTypes) -> None:
+async def test_types_are_listed_by_name(fresh_repository: Repository, types: EntityTypes) -> None:
     for name in ("b", "a", "c"):
         await apply(types, EntityType(name=name))
     await types.delete("b", None, force=False)
-    listed = await repository.entity_types.list_types("", 10)
+    listed = await fresh_repository.entity_types.list_types("", 10)
     assert [definition.name for definition in listed] == ["a", "c"]
 
 
 async def test_a_missing_feature_gets_its_default_in_the_same_version(
-    repository: Repository, types: EntityTypes, write: Write
+    fresh_repository: Repository, types: EntityTypes, write: Write
 ) -> None:
     count = FeatureSpec(kind=ValueKind.INT64, default_value=number(5), required=True)
     await apply(types, EntityType(name="customer", features={"count": count}))
     await write(name="Ada")
-    assert (await read(repository)).features["count"].value.int64_value == 5
+    assert (await read(fresh_repository)).features["count"].value.int64_value == 5
     await write(count=Increment(number(2)))
-    assert (await read(repository)).features["count"].value.int64_value == 7
+    assert (await read(fresh_repository)).features["count"].value.int64_value == 7
     await write(count=Remove())
-    aggregate = await read(repository)
+    aggregate = await read(fresh_repository)
     assert (aggregate.version, aggregate.features["count"].value.int64_value) == (3, 5)
 
 
 async def test_an_expired_feature_is_left_out_and_named(
-    repository: Repository, types: EntityTypes, write: Write
+    fresh_repository: Repository, types: EntityTypes, write: Write
 ) -> None:
     brief = FeatureSpec(kind=ValueKind.INT64, ttl=3_600 * SECOND)
-    now = await repository.entity_types.now()
+    now = await fresh_repository.entity_types.now()
     await apply(types, EntityType(name="customer", features={"count": brief}))
     await write(at=now - 7_200 * SECOND, count=9)
     await write(name="Ada")
-    aggregate = await read(repository)
+    aggregate = await read(fresh_repository)
     assert (list(aggregate.features), list(aggregate.expired_features)) == (["name"], ["count"])
-    (listed,) = await repository.list_aggregates("customer", "", 10)
+    (listed,) = await fresh_repository.list_aggregates("customer", "", 10)
     assert FeatureAggregate.FromString(listed.aggregate.state) == aggregate
-    outcome = await repository.update(replace(update(name="Bob"), return_aggregate=True))
+    outcome = await fresh_repository.update(replace(update(name="Bob"), return_aggregate=True))
     assert list(FeatureAggregate.FromString(outcome.state or b"").expired_features) == ["count"]
-    past = await repository.read_past(KEY, AtVersion(1))
+    past = await fresh_repository.read_past(KEY, AtVersion(1))
     assert past is not None
     assert list(FeatureAggregate.FromString(past.state).expired_features) == ["count"]
 
 
 async def test_an_increment_of_an_expired_feature_begins_anew(
-    repository: Repository, types: EntityTypes, write: Write
+    fresh_repository: Repository, types: EntityTypes, write: Write
 ) -> None:
     brief = FeatureSpec(kind=ValueKind.INT64, ttl=3_600 * SECOND)
-    now = await repository.entity_types.now()
+    now = await fresh_repository.entity_types.now()
     await apply(types, EntityType(name="customer", features={"count": brief}))
     await write(at=now - 7_200 * SECOND, count=9)
     await write(count=Increment(number(1)))
-    assert (await read(repository)).features["count"].value.int64_value == 1
+    assert (await read(fresh_repository)).features["count"].value.int64_value == 1
 
 
 @pytest.mark.parametrize("policy", LatePolicy)
 async def test_a_late_value_is_kept_applied_or_refused(
-    repository: Repository, types: EntityTypes, write: Write, policy: LatePolicy
+    fresh_repository: Repository, types: EntityTypes, write: Write, policy: LatePolicy
 ) -> None:
     spec = FeatureSpec(kind=ValueKind.INT64, late_policy=policy)
     await apply(types, EntityType(name="customer", features={"count": spec}))
@@ -297,21 +301,21 @@ async def test_a_late_value_is_kept_applied_or_refused(
     else:
         await write(at=10, count=1)
     expected = 1 if policy is LatePolicy.APPLY else 2
-    assert (await read(repository)).features["count"].value.int64_value == expected
+    assert (await read(fresh_repository)).features["count"].value.int64_value == expected
 
 
 async def test_an_entity_begun_anew_is_checked_too(
-    repository: Repository, types: EntityTypes, write: Write
+    fresh_repository: Repository, types: EntityTypes, write: Write
 ) -> None:
     await apply(types, ORDERED)
     await write(low=1, high=2)
-    await repository.delete(Deletion(key=KEY))
+    await fresh_repository.delete(Deletion(key=KEY))
     with pytest.raises(RuleViolated):
         await write(low=1, high=0)
 
 
 async def test_a_declared_type_may_change(
-    repository: Repository, types: EntityTypes, write: Write
+    fresh_repository: Repository, types: EntityTypes, write: Write
 ) -> None:
     await write(count=1)
     double = EntityType(name="customer", features={"count": FeatureSpec(kind=ValueKind.DOUBLE)})
@@ -320,4 +324,4 @@ async def test_a_declared_type_may_change(
         await write(other=1)
     assert named(refused.value) == {("TYPE", "count")}
     await write(count=1.5)
-    assert (await read(repository)).features["count"].value.double_value == 1.5
+    assert (await read(fresh_repository)).features["count"].value.double_value == 1.5

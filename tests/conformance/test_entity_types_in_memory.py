@@ -7,5 +7,5 @@ from tests.conformance.entity_types import *  # noqa: F403
 
 
 @pytest.fixture
-async def repository() -> MemoryRepository:
+async def fresh_repository() -> MemoryRepository:
     return MemoryRepository()

@@ -9,7 +9,7 @@ from tests.conformance.entity_types import *  # noqa: F403
 
 
 @pytest.fixture
-async def repository(database: str) -> AsyncIterator[PostgresRepository]:
+async def fresh_repository(database: str) -> AsyncIterator[PostgresRepository]:
     opened = PostgresRepository(database, PostgresOptions(lanes=2))
     await opened.open()
     yield opened

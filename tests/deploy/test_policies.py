@@ -133,7 +133,7 @@ def replicas_beside_the_autoscaler(objects: Manifests) -> None:
 
 def more_servers_than_connections(objects: Manifests) -> None:
     (scaler,) = objects.of("HorizontalPodAutoscaler")
-    scaler["spec"]["maxReplicas"] = 13
+    scaler["spec"]["maxReplicas"] = 40
 
 
 BREAKS: Final[list[tuple[Callable[[Manifests], None], Policy]]] = [

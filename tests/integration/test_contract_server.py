@@ -49,6 +49,7 @@ async def test_reflection_lists_the_services(channel: grpc.aio.Channel) -> None:
     answer = await reflect(channel, ServerReflectionRequest(list_services=""))
     names = {service.name for service in answer.list_services_response.service}
     assert names == {
+        "featom.v1.EntityTypeService",
         "featom.v1.FeatureStoreService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",

@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from domain.entity_key import EntityKey
+from domain.ports import AtVersion
 from domain.update import Deletion
+from featom.v1.aggregate_pb2 import FeatureAggregate
 from repository.postgres import PostgresOptions
-from tests.conformance.reading import current_features
+from tests.conformance.reading import current_features, message_of
 from tests.integration.meddling import Session, repository_on, session_on
 from tests.samples import REQUEST_ID, add, put, update
 
@@ -154,6 +156,24 @@ async def test_a_request_is_known_no_longer_than_it_must(
         assert not (await repository.update(asked)).replayed
         assert not (await repository.update(asked)).replayed
         assert await current_features(repository, key) == {"f": 2}
+
+
+async def test_the_history_holds_the_whole_state_every_so_many_versions(
+    shared_database: str, session: Session, key: EntityKey
+) -> None:
+    """So that no past version is further away than that."""
+    async with repository_on(shared_database) as repository:
+        await asyncio.gather(*(repository.update(update(add("f", 1), key=key)) for _ in range(200)))
+        rows = await session.fetch(
+            "SELECT version, state FROM changes"
+            " WHERE entity_type = $1 AND state IS NOT NULL ORDER BY version",
+            key.entity_type,
+        )
+        assert [row["version"] for row in rows] == [64, 128, 192]
+        for version, state in rows:
+            past = await repository.read_past(key, AtVersion(version))
+            assert past is not None
+            assert message_of(past) == FeatureAggregate.FromString(state)
 
 
 async def test_of_an_erased_history_no_value_is_left(

@@ -1,0 +1,127 @@
+"""What was promised of reads: each is one committed version, and none is from the past."""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import accumulate
+
+from tests.consistency.evidence import ABSENT, Evidence, Line
+from tests.consistency.operations import Attempt, Verdict
+from tests.consistency.recorder import NEVER
+
+
+def reads_are_committed_versions(evidence: Evidence) -> Iterator[str]:
+    """No read is torn, and none shows what was never committed."""
+    for attempt in evidence.reads:
+        for seen in attempt.answer.seen:
+            line = evidence.lines[seen.key]
+            state = line.state_of(seen)
+            if state is None:
+                yield f"{_name(attempt)} saw {seen.key} at version {seen.version}: never there"
+            elif seen.version and line.states[state].digest != seen.digest:
+                yield f"{_name(attempt)} saw {seen.key} at version {seen.version} with other values"
+
+
+def reads_are_never_old(evidence: Evidence) -> Iterator[str]:
+    """Not older than what was acknowledged, or returned to another read, before they began."""
+    for line, states in _states_of_reads(evidence):
+        floor = _Floor(line)
+        moments = _returns_of_updates(line)
+        moments += [(attempt.returned, 1, number, attempt) for number, attempt, _ in states]
+        moments += [(attempt.invoked, 0, number, attempt) for number, attempt, _ in states]
+        found = {number: state for number, _, state in states}
+        for _, returns, number, attempt in sorted(moments, key=lambda moment: moment[:3]):
+            if attempt is None:
+                floor.raise_to(number)
+            elif returns:
+                floor.raise_to(found[number])
+            else:
+                found[number] = floor.earliest(found[number])
+                if found[number] < floor.state:
+                    yield (
+                        f"{_name(attempt)} saw {line.key} in state {found[number]}, "
+                        f"and {floor.state} was known"
+                    )
+
+
+def reads_are_never_early(evidence: Evidence) -> Iterator[str]:
+    """No read shows an update that nobody had asked for yet."""
+    for line, states in _states_of_reads(evidence):
+        for _, attempt, state in states:
+            maker = line.states[state].maker
+            if maker is not None and maker.invoked > attempt.returned:
+                yield f"{_name(attempt)} saw {line.key} in state {state} before it was asked for"
+
+
+def batched_reads_are_one_snapshot(evidence: Evidence) -> Iterator[str]:
+    """What one key shows had not been asked for when another key had already gone on."""
+    ends = {key: _first_ends(line) for key, line in evidence.lines.items()}
+    for attempt in evidence.reads:
+        newest, oldest_end = 0, NEVER
+        for seen in attempt.answer.seen:
+            line = evidence.lines[seen.key]
+            state = line.state_of(seen)
+            # An absence may be any of several, so it says nothing here.
+            if state is None or not seen.version:
+                continue
+            maker = line.states[state].maker
+            newest = max(newest, maker.invoked if maker else 0)
+            oldest_end = min(oldest_end, ends[seen.key][state + 1])
+        if oldest_end < newest:
+            yield f"{_name(attempt)} saw aggregates that never stood together"
+
+
+class _Floor:
+    """The newest state of a key that somebody knows of."""
+
+    def __init__(self, line: Line) -> None:
+        self.state = 0
+        self._absent = [n for n, state in enumerate(line.states) if state.digest == ABSENT]
+        self._is_absent = set(self._absent)
+
+    def raise_to(self, state: int) -> None:
+        self.state = max(self.state, state)
+
+    def earliest(self, state: int) -> int:
+        """The state that was read: of several absences the first that is not too old."""
+        if state not in self._is_absent:
+            return state
+        place = bisect_left(self._absent, self.state)
+        return self._absent[place] if place < len(self._absent) else self._absent[-1]
+
+
+def _states_of_reads(
+    evidence: Evidence,
+) -> Iterator[tuple[Line, list[tuple[int, Attempt, int]]]]:
+    """By key, every read of it that was answered with a known state, numbered."""
+    by_key: defaultdict[str, list[tuple[int, Attempt, int]]] = defaultdict(list)
+    for number, attempt in enumerate(evidence.reads):
+        if attempt.answer.verdict is not Verdict.ACKNOWLEDGED:
+            continue
+        for seen in attempt.answer.seen:
+            state = evidence.lines[seen.key].state_of(seen)
+            if state is not None:
+                by_key[seen.key].append((number, attempt, state))
+    for key, states in by_key.items():
+        yield evidence.lines[key], states
+
+
+def _returns_of_updates(line: Line) -> list[tuple[int, int, int, Attempt | None]]:
+    return [
+        (maker.acknowledged, 1, line.after[number], None)
+        for number, maker in enumerate(line.makers)
+        if maker is not None and maker.acknowledged < NEVER
+    ]
+
+
+def _first_ends(line: Line) -> list[int]:
+    """For each state, when the first of it and all later ones was acknowledged; one more at the
+    end, for what follows the last."""
+    acknowledged = [
+        state.maker.acknowledged if state.maker is not None else NEVER for state in line.states
+    ]
+    return [*reversed([*accumulate(reversed(acknowledged), min)]), NEVER]
+
+
+def _name(attempt: Attempt) -> str:
+    return attempt.request.operation

@@ -1,0 +1,43 @@
+"""What was promised of the sequence of versions."""
+
+from collections.abc import Iterator
+
+from tests.consistency.evidence import Evidence, Line, commit_time_of
+
+
+def versions_are_dense(evidence: Evidence) -> Iterator[str]:
+    """In each incarnation 1, 2, 3, …, up to a deletion or to now."""
+    for line in evidence.lines.values():
+        yield from _gaps(line)
+
+
+def commit_times_rise(evidence: Evidence) -> Iterator[str]:
+    """Each version is later than the one before it, and late values later than their version."""
+    for line in evidence.lines.values():
+        last = 0
+        for entry in line.entries:
+            time = commit_time_of(entry)
+            if time <= last:
+                yield f"{line.key}, version {entry.change.version}, is not later than before it"
+            if entry.advances:
+                last = time
+
+
+def _gaps(line: Line) -> Iterator[str]:
+    uid, version = "", 0
+    ended: set[str] = set()
+    for entry in line.entries:
+        change = entry.change
+        where = f"{line.key}, version {change.version}"
+        if change.uid in ended:
+            yield f"{where}, belongs to an incarnation that had ended"
+        if version == 0:
+            uid = change.uid
+        if change.uid != uid:
+            yield f"{where}, belongs to a second incarnation"
+        if change.version != version + entry.advances:
+            yield f"{where}, follows version {version}"
+        version = change.version
+        if change.deleted:
+            ended.add(uid)
+            uid, version = "", 0

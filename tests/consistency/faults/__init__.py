@@ -1,0 +1,1 @@
+"""What goes wrong on purpose. Each fault ends by itself or when its block ends."""

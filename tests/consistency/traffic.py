@@ -1,0 +1,176 @@
+"""Clients that use servers as applications do, and record it."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from tests.consistency.caller import Patience, call
+from tests.consistency.composer import Composer
+from tests.consistency.messages import TRY_AGAIN
+from tests.consistency.operations import Answer, Request, Verdict
+from tests.consistency.recorder import Recorder
+from tests.consistency.stubs import connected
+from tests.consistency.updates_on_stream import update_on_stream
+
+if TYPE_CHECKING:
+    from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub
+
+PATIENT: Final = Patience()
+PAUSE: Final = 0.03
+"""Seconds between two operations of a client, at most: servers that start need a share too."""
+_PAUSE_BETWEEN_TRIES: Final = 0.02
+_IMPATIENT_TRIES: Final = 3
+"""After so many tries a client in a hurry waits for its answer after all."""
+
+
+def patient(_: random.Random) -> Patience:
+    """Waits for every answer."""
+    return PATIENT
+
+
+def in_a_hurry(chance: random.Random) -> Patience:
+    """Hangs up, or has a deadline, within 20 ms."""
+    moment = chance.uniform(0.001, 0.020)
+    if chance.random() < 0.5:
+        return Patience(timeout=moment)
+    return Patience(cancel_after=moment)
+
+
+class Client:
+    """One client of all servers: it turns to another one when one fails it."""
+
+    def __init__(
+        self,
+        number: int,
+        seed: int,
+        recorder: Recorder,
+        stores: "Sequence[FeatureStoreServiceAsyncStub]",
+        mood: Callable[[random.Random], Patience],
+    ) -> None:
+        self._composer = Composer(number, seed)
+        self._random = random.Random(f"{seed}-{number}")
+        self._recorder = recorder
+        self._stores = stores
+        self._mood = mood
+        self._server = number % len(stores)
+        self.hurried: Counter[str] = Counter()
+        """How many calls had a short deadline, and how many were to be cancelled."""
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        kinds, weights = zip(
+            (self._update, 30),
+            (self._update_without_id, 15),
+            (self._conditional, 20),
+            (self._batch, 10),
+            (self._stream, 3),
+            (self._read, 15),
+            (self._batched_read, 10),
+            (self._late, 4),
+            (self._invalid, 3),
+            (self._delete, 2),
+            strict=True,
+        )
+        while not stopping.is_set():
+            (kind,) = self._random.choices(kinds, weights)
+            await kind(stopping)
+            await asyncio.sleep(self._random.uniform(0, PAUSE))
+
+    async def _update(self, stopping: asyncio.Event) -> None:
+        await self._settle(self._composer.update(known=True), stopping)
+
+    async def _update_without_id(self, _: asyncio.Event) -> None:
+        await self._once(self._composer.update(known=False))
+
+    async def _conditional(self, stopping: asyncio.Event) -> None:
+        """Read, decide, write; and once more with the etag of the answer."""
+        answer = await self._once(self._composer.read(), PATIENT)
+        for _ in range(2):
+            if not answer.seen or not answer.seen[0].etag:
+                return
+            seen = answer.seen[0]
+            update = self._composer.conditional(seen.key, seen.etag)
+            answer = await self._settle(update, stopping)
+
+    async def _batch(self, stopping: asyncio.Event) -> None:
+        await self._settle(self._composer.batch(), stopping)
+
+    async def _stream(self, _: asyncio.Event) -> None:
+        known = self._random.random() < 0.5
+        requests = [self._composer.update(known=known) for _ in range(self._random.randint(1, 20))]
+        await update_on_stream(
+            self._recorder, self._stores[self._server], requests, self._patience()
+        )
+
+    async def _read(self, _: asyncio.Event) -> None:
+        await self._once(self._composer.read())
+
+    async def _batched_read(self, _: asyncio.Event) -> None:
+        await self._once(self._composer.batched_read())
+
+    async def _late(self, stopping: asyncio.Event) -> None:
+        if self._random.random() < 0.5:
+            await self._settle(self._composer.late(known=True), stopping)
+        else:
+            await self._once(self._composer.late(known=False))
+
+    async def _invalid(self, _: asyncio.Event) -> None:
+        await self._once(self._composer.invalid())
+
+    async def _delete(self, stopping: asyncio.Event) -> None:
+        await self._settle(self._composer.delete(), stopping)
+
+    async def _settle(self, request: Request, stopping: asyncio.Event) -> Answer:
+        """Send a request with a request id again until its outcome is known."""
+        tries = 1
+        answer = await self._once(request)
+        while not stopping.is_set() and _is_open(answer):
+            await asyncio.sleep(self._random.uniform(0, _PAUSE_BETWEEN_TRIES * tries))
+            tries += 1
+            answer = await self._once(request, PATIENT if tries > _IMPATIENT_TRIES else None)
+        return answer
+
+    async def _once(self, request: Request, patience: Patience | None = None) -> Answer:
+        store = self._stores[self._server]
+        answer = await call(self._recorder, store, request, patience or self._patience())
+        if _is_open(answer):
+            self._server = (self._server + 1) % len(self._stores)
+        return answer
+
+    def _patience(self) -> Patience:
+        patience = self._mood(self._random)
+        if patience.cancel_after is not None:
+            self.hurried["cancels"] += 1
+        elif patience.timeout < 1:
+            self.hurried["deadlines"] += 1
+        return patience
+
+
+def _is_open(answer: Answer) -> bool:
+    return answer.verdict is Verdict.UNKNOWN or answer.reason in TRY_AGAIN
+
+
+@asynccontextmanager
+async def traffic(
+    recorder: Recorder,
+    addresses: Sequence[str],
+    *,
+    clients: int = 16,
+    seed: int = 1,
+    mood: Callable[[random.Random], Patience] = patient,
+) -> AsyncIterator[list[Client]]:
+    """Clients at work for as long as the block lasts; each then ends what it has begun."""
+    stopping = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        crowd = []
+        for number in range(clients):
+            stores = [await stack.enter_async_context(connected(each)) for each in addresses]
+            crowd.append(Client(number, seed, recorder, stores, mood))
+        working = [asyncio.create_task(client.run(stopping)) for client in crowd]
+        try:
+            yield crowd
+        finally:
+            stopping.set()
+            await asyncio.gather(*working)

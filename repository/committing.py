@@ -83,7 +83,9 @@ async def _commit_halves(committer: Committer, batch: Sequence[Submission]) -> l
         else:
             held.update(keys)
             behind.append(submission)
-    return [*undecided, *await commit(committer, free), *behind]
+    if free:
+        undecided = [*undecided, *await commit(committer, free)]
+    return [*undecided, *behind]
 
 
 def _keeps_failing(batch: Sequence[Submission], undecided: Sequence[Submission]) -> bool:

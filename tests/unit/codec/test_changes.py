@@ -13,7 +13,7 @@ from featom.v1.aggregate_pb2 import AggregateChange
 from repository.codec.change import dump_change
 from repository.codec.past import fold, fold_by_event_time
 from repository.codec.state import dump_aggregate, new_aggregate
-from tests.samples import KEY, NOW, REQUEST_ID, UID, add, put, remove, update
+from tests.samples import KEY, NOW, REQUEST_ID, UID, add, append, put, remove, update
 from tests.unit.aggregate_machine import AggregateMachine
 
 
@@ -134,3 +134,16 @@ def test_a_removal_that_came_late_takes_nothing_away() -> None:
 
 def test_before_the_first_event_there_was_nothing() -> None:
     assert as_of(recorded((put("f", 1, 10),)), 9) == {}
+
+
+def test_an_element_that_came_too_late_to_be_appended_is_not_the_list_of_its_time() -> None:
+    changes = recorded(
+        (append("f", 1, event_time=10),),
+        (append("f", 2, event_time=20),),
+        (append("f", 3, event_time=15),),
+    )
+    lists = [
+        list(fold_by_event_time(changes, time).features["f"].value.int64_list.values)
+        for time in (10, 15, 20)
+    ]
+    assert lists == [[1], [1], [1, 2]]

@@ -38,6 +38,10 @@ class AnswerLost(Exception):
     """The connection broke while a transaction was under way: it may have been committed."""
 
 
+class AnswerTooLarge(Exception):
+    """The database cannot give all that was asked for in one answer."""
+
+
 class Pool:
     """Connections of one isolation level, made when they are needed.
 
@@ -90,7 +94,7 @@ class Pool:
             self._pool.terminate()
 
     async def read(self, sql: str, *arguments: object) -> list[Record]:
-        """Run a statement that only reads. Raises DatabaseUnavailable."""
+        """Run a statement that only reads. Raises DatabaseUnavailable or AnswerTooLarge."""
         loop = asyncio.get_running_loop()
         latest = loop.time() + self._timeout
         broken = 0
@@ -108,8 +112,8 @@ class Pool:
         """Run `work`, one transaction at most, on a connection of its own.
 
         Raises DatabaseUnavailable if it was not begun, TransactionAborted if it left nothing,
-        AnswerLost if that is not known; and as they are the other errors of PostgreSQL, which also
-        leave nothing.
+        AnswerLost if that is not known, AnswerTooLarge; and as they are the other errors of
+        PostgreSQL, which also leave nothing.
         """
         async with self._connection() as connection:
             try:
@@ -119,6 +123,8 @@ class Pool:
                 judgement = verdict(error)
                 if judgement is Verdict.AGAIN:
                     raise TransactionAborted(str(error)) from error
+                if judgement is Verdict.TOO_LARGE:
+                    raise AnswerTooLarge from error
                 if judgement is Verdict.AWAY:
                     _terminate(connection)
                     raise AnswerLost(str(error)) from error

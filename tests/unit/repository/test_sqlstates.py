@@ -41,7 +41,7 @@ BY_CODE = {
     "42501": Verdict.FAULT,
     "42703": Verdict.AWAY,
     "42P01": Verdict.AWAY,
-    "54000": Verdict.FAULT,
+    "54000": Verdict.TOO_LARGE,
     "57P04": Verdict.FAULT,
     "P0001": Verdict.FAULT,
     "XX000": Verdict.FAULT,

@@ -12,11 +12,13 @@ The check of xmin and version carries the promise that no update is lost; SERIAL
 net. After Kung and Robinson, "On Optimistic Methods for Concurrency Control" (1981).
 """
 
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 from uuid import UUID, uuid4
 
+from domain.entity_key import EntityKey
 from domain.errors import DatabaseUnavailable, FeatomError
 from domain.limits import Limits
 from domain.outcome import Outcome
@@ -30,6 +32,7 @@ from repository.row import Row
 from repository.snapshot import read_snapshot
 from repository.statements import WRITE
 from repository.submission import Doubt, Submission
+from repository.turns import Turns
 
 Answered: TypeAlias = tuple[Submission, Outcome | FeatomError]
 
@@ -59,6 +62,7 @@ class WriteProtocol:
         self._catalogue = catalogue
         self._limits = limits
         self._remember = remember
+        self._turns = Turns(readers, time.monotonic)
 
     async def attempt(self, submissions: Sequence[Submission]) -> list[Submission]:
         """Try to commit; answers what is decided, and returns what is not, in order.
@@ -66,6 +70,15 @@ class WriteProtocol:
         Raises DatabaseUnavailable or AnswerLost, and what PostgreSQL says of data that it cannot
         take; what was not answered then is undecided.
         """
+        contended = self._turns.contended(_keys(submissions))
+        if contended:
+            undecided = await self._turns.take(contended, lambda: self._attempt(submissions))
+        else:
+            undecided = await self._attempt(submissions)
+        self._turns.lost(_keys(undecided))
+        return undecided
+
+    async def _attempt(self, submissions: Sequence[Submission]) -> list[Submission]:
         commands = [submission.command for submission in submissions]
         snapshot = await read_snapshot(
             self._readers, self._catalogue, commands, self._limits, self._remember
@@ -129,6 +142,10 @@ class WriteProtocol:
         ended = await self._readers.read(WRITE["end_backend"], *backend, _ENDING_MS)
         if not all(gone for (gone,) in ended):
             raise DatabaseUnavailable
+
+
+def _keys(submissions: Sequence[Submission]) -> set[EntityKey]:
+    return {key for submission in submissions for key in keys_of(submission.command)}
 
 
 async def _transaction(link: Connection, rows: Sequence[Row], batch_id: UUID) -> set[int]:

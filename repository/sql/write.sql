@@ -38,6 +38,12 @@ JOIN requests AS r
     AND r.request_id = k.request_id
     AND r.commit_time > statement_timestamp() - $6::interval;
 
+-- name: take_turn
+-- Waits, but not long, until no other server writes the entities of these locks; they are free again
+-- when the transaction ends.
+SELECT set_config('lock_timeout', $2, true), pg_advisory_xact_lock(t.lock)
+FROM unnest($1::bigint[]) AS t (lock);
+
 -- name: end_backend
 -- Ends the backend that was sent a batch and gave no answer, and says whether it is gone: from then
 -- on the batch is committed or never will be. None comes back if the backend was gone already.

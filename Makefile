@@ -77,7 +77,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --g
 .PHONY: lock
 lock: $(READY) ## Resolve the newest allowed versions into the locks
 	$(UV_COMPILE) --all-extras --output-file requirements.lock pyproject.toml
-	$(UV_COMPILE) --constraint requirements.lock --output-file requirements-server.lock pyproject.toml
+	$(UV_COMPILE) --extra tracing --constraint requirements.lock --output-file requirements-server.lock pyproject.toml
 	$(UV_COMPILE) --constraint requirements.lock --output-file requirements-image.lock --group image
 	$(UV_COMPILE) --output-file requirements-checkov.lock --group checkov
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final, TypeAlias, TypeVar
@@ -9,14 +10,17 @@ from typing import Final, TypeAlias, TypeVar
 import asyncpg
 
 from domain.errors import DatabaseUnavailable
+from domain.figures import Distribution
 from repository.password import Password
-from repository.sqlstates import Verdict, verdict
+from repository.sqlstates import Verdict, sqlstate_of, verdict
 
 Record: TypeAlias = asyncpg.Record
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
+
+SECONDS_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 READ_COMMITTED: Final = {"default_transaction_isolation": "read committed"}
 
@@ -55,6 +59,10 @@ class Pool:
         password: Password | None = None,
     ) -> None:
         """`statement_timeout` in seconds: PostgreSQL gives up then, and a little later we do."""
+        self.seconds = Distribution(SECONDS_BOUNDS)
+        """What a piece of work took on its connection."""
+        self.failures: Counter[tuple[Verdict, str]] = Counter()
+        """By what they mean, and by SQLSTATE."""
         self._size = size
         self._timeout = statement_timeout + 1.0
         self._pool = asyncpg.create_pool(
@@ -81,6 +89,17 @@ class Pool:
     async def open(self) -> None:
         """Prepare the pool. Connects to nothing yet."""
         await self._pool
+
+    @property
+    def size(self) -> int:
+        """How many connections there may be."""
+        return self._size
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many connections are in use, and how many are idle."""
+        idle = self._pool.get_idle_size()
+        return max(0, self._pool.get_size() - idle), idle
 
     async def close(self) -> None:
         """Close every connection, at once if they do not close in time."""
@@ -111,25 +130,36 @@ class Pool:
         AnswerLost if that is not known; and as they are the other errors of PostgreSQL, which also
         leave nothing.
         """
+        clock = asyncio.get_running_loop().time
         async with self._connection() as connection:
+            begun = clock()
             try:
                 async with asyncio.timeout(self._timeout):
                     return await work(connection)
             except Exception as error:
-                judgement = verdict(error)
+                judgement = self._judge(error)
                 if judgement is Verdict.AGAIN:
                     raise TransactionAborted(str(error)) from error
                 if judgement is Verdict.AWAY:
                     _terminate(connection)
                     raise AnswerLost(str(error)) from error
                 raise
+            finally:
+                self.seconds.observe(clock() - begun)
+
+    def _judge(self, error: Exception) -> Verdict:
+        """What a failure means. One that the work itself raised is none of the database."""
+        judgement, sqlstate = verdict(error), sqlstate_of(error)
+        if sqlstate or judgement is not Verdict.FAULT:
+            self.failures[judgement, sqlstate] += 1
+        return judgement
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
         try:
             connection = await self._pool.acquire(timeout=self._timeout)
         except Exception as error:
-            if verdict(error) is Verdict.AWAY:
+            if self._judge(error) is Verdict.AWAY:
                 raise DatabaseUnavailable from error
             raise
         try:

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from domain.aggregate import DEFAULT_LIMITS
 from domain.entity_key import EntityKey
+from domain.figures import Figure
 from domain.limits import Limits
 from domain.outcome import BatchOutcome, DeletionOutcome, Outcome, UpdateOutcome
 from domain.ports import ListedAggregate, PointInTime, StoredAggregate
@@ -17,7 +18,9 @@ from repository.detached import detached
 from repository.entity_types.catalogue import Catalogue
 from repository.entity_types.expiry import Expiry
 from repository.entity_types.postgres import PostgresEntityTypes
+from repository.figures import pipeline_figures, pool_figures, read_figures
 from repository.history import History
+from repository.measured_committer import MeasuredCommitter
 from repository.partitions import maintain_partitions
 from repository.password import Password
 from repository.pool import READ_COMMITTED, SERIALIZABLE, Pool
@@ -85,8 +88,9 @@ class PostgresRepository:
             options.limits,
             options.remember_requests,
         )
+        self._committer = MeasuredCommitter(protocol)
         self._pipeline = CommitPipeline(
-            protocol, lanes=options.lanes, max_waiting=options.max_waiting
+            self._committer, lanes=options.lanes, max_waiting=options.max_waiting
         )
         self._coalescer = ReadCoalescer(
             self._reading,
@@ -102,6 +106,15 @@ class PostgresRepository:
     def statistics(self) -> Statistics:
         """How the commit pipeline fares."""
         return self._pipeline.statistics
+
+    def figures(self) -> Iterator[Figure]:
+        """See domain.figures.FigureSource; there are some once it is open."""
+        options = self._options
+        yield from pipeline_figures(
+            self._pipeline, self._committer, options.lanes, options.max_waiting
+        )
+        yield from read_figures(self._coalescer, options.max_waiting)
+        yield from pool_figures({"reading": self._reading, "writing": self._writing})
 
     async def drain(self) -> None:
         """Refuse new updates, and return when those that were taken are answered."""

@@ -7,16 +7,19 @@ read sees all that was acknowledged before it.
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from domain.entity_key import EntityKey
 from domain.errors import Overloaded
+from domain.figures import Distribution
 from domain.ports import StoredAggregate
 from repository.entity_types.expiry import Expiry
 from repository.pool import Pool
 from repository.statements import READ
 
 Found: TypeAlias = list[StoredAggregate | None]
+
+BATCH_BOUNDS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000)
 
 
 class _Request(NamedTuple):
@@ -40,6 +43,8 @@ class ReadCoalescer:
         max_waiting: int = 8_192,
     ) -> None:
         """`readers` queries run at a time; a query takes `max_keys` and the rest of a request."""
+        self.batch_sizes = Distribution(BATCH_BOUNDS)
+        """Keys in a query."""
         self._pool = pool
         self._expiry = expiry
         self._max_keys = max_keys
@@ -58,6 +63,11 @@ class ReadCoalescer:
         self._waiting.append(_Request(keys, answer))
         self._wake()
         return await answer
+
+    @property
+    def waiting(self) -> int:
+        """How many reads are in no query."""
+        return len(self._waiting)
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -93,6 +103,7 @@ class ReadCoalescer:
 
     async def _answer(self, requests: Sequence[_Request]) -> None:
         keys = [key for request in requests for key in request.keys]
+        self.batch_sizes.observe(len(keys))
         try:
             found = await self._read(keys)
         except Exception as error:

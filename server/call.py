@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, TypeAlias
@@ -13,12 +13,22 @@ import grpc
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 REQUEST_ID_HEADER: Final = "x-request-id"
+_DEADLINE_SLACK: Final = 0.02
+"""Seconds."""
 _ACCEPTED_ID: Final = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 
 async def _nothing() -> AsyncIterator[bytes]:
     return
     yield b""
+
+
+async def _write_nowhere(answer: bytes) -> None:
+    raise NotImplementedError("a unary handler returns its answer")
+
+
+def _ignore(error: Exception) -> None:
+    pass
 
 
 @dataclass(eq=False)
@@ -32,6 +42,10 @@ class Call:
     """The message of a unary call."""
     stream: AsyncIterator[bytes] = field(default_factory=_nothing)
     """The messages of a stream."""
+    write: Callable[[bytes], Awaitable[None]] = _write_nowhere
+    """Sends an answer of a stream."""
+    on_error: Callable[[Exception], None] = _ignore
+    """To be told of each error that the caller is answered with, in a stream too."""
     code: grpc.StatusCode = field(default=grpc.StatusCode.OK)
     """How it ended."""
 
@@ -51,3 +65,11 @@ class Call:
         if remaining is None or remaining > 1e9:
             return None
         return asyncio.get_running_loop().time() + float(remaining)
+
+    @property
+    def cancelled_as(self) -> grpc.StatusCode:
+        """What a cancelled call ended with: its deadline passed, or the caller went away."""
+        remaining = self.context.time_remaining()
+        # A caller that stops waiting at its deadline says so, and we hear it a little before ours.
+        late = remaining is not None and remaining < _DEADLINE_SLACK
+        return grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED

@@ -60,6 +60,14 @@ def serve(
             help="HOST:PORT to serve health on as well, alone and in plaintext, for probes.",
         ),
     ] = DEFAULTS.health_listen,
+    metrics_listen: Annotated[
+        str | None,
+        typer.Option(
+            envvar="FEATOM_METRICS_LISTEN",
+            show_default=False,
+            help="HOST:PORT to serve metrics for Prometheus on, in plaintext; unset: none.",
+        ),
+    ] = DEFAULTS.metrics_listen,
     dsn: Dsn = None,
     password_from: PasswordFrom = None,
     data_dir: Annotated[

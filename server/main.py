@@ -12,6 +12,7 @@ import grpc
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
 
+from domain.figures import FigureSource
 from repository.migrations import migrate
 from repository.password import Password, password_from
 from repository.postgres import PostgresOptions, PostgresRepository
@@ -26,11 +27,13 @@ from server.feature_store import SERVICE, FeatureStore
 from server.health import Health
 from server.health_port import serving_health
 from server.listening import listen
+from server.metrics import Metrics, serving_metrics
 from server.registration import register
 from server.settings import Settings
 from server.stages import Stage, access_logged, with_errors
 from server.supervision import keep_running
 
+SERVICES: Final = (SERVICE, TYPES_SERVICE)
 STAGES: Final[Sequence[Stage]] = (access_logged, with_errors)
 HEALTH_SERVICE: Final = "grpc.health.v1.Health"
 
@@ -68,15 +71,17 @@ async def _serve_on(dsn: str, settings: Settings, stop: asyncio.Event) -> None:
     repository = PostgresRepository(dsn, _options(settings, password))
     probe = PostgresProbe(dsn, password)
     health = Health([SERVICE.full_name, TYPES_SERVICE.full_name], probe, settings.probe_interval)
+    metrics = _metrics(settings, [repository, probe, health])
+    stages = _stages(metrics)
     server = _server(settings)
     add_HealthServicer_to_server(health.servicer, server)
     draining = asyncio.Event()
     decode = Decoder(settings.max_message_bytes)
     servicer = FeatureStore(repository, repository, settings.limits, decode, draining)
-    register(server, SERVICE, servicer, STAGES)
+    register(server, SERVICE, servicer, stages)
     types = EntityTypes(repository.entity_types, repository.compiler, settings.limits)
     types_servicer = EntityTypeServicer(types, repository.entity_types, decode)
-    register(server, TYPES_SERVICE, types_servicer, STAGES)
+    register(server, TYPES_SERVICE, types_servicer, stages)
     reflection.enable_server_reflection(
         (SERVICE.full_name, TYPES_SERVICE.full_name, HEALTH_SERVICE, reflection.SERVICE_NAME),
         server,
@@ -85,7 +90,10 @@ async def _serve_on(dsn: str, settings: Settings, stop: asyncio.Event) -> None:
     await repository.open()
     await health.start()
     # The health port is the last to close, so that probes see the whole drain.
-    async with serving_health(health.servicer, settings.health_listen):
+    async with (
+        serving_health(health.servicer, settings.health_listen),
+        _telling(metrics, settings.metrics_listen),
+    ):
         await server.start()
         garbage.settle()
         watch = asyncio.create_task(health.watch())
@@ -102,6 +110,32 @@ async def _serve_on(dsn: str, settings: Settings, stop: asyncio.Event) -> None:
             await repository.close()
             await probe.close()
             log.info("stopped")
+
+
+def _metrics(settings: Settings, sources: Sequence[FigureSource]) -> Metrics | None:
+    return Metrics(SERVICES, sources) if settings.metrics_listen is not None else None
+
+
+def _stages(metrics: Metrics | None) -> Sequence[Stage]:
+    """STAGES, and those that are asked for, in one order."""
+    if metrics is None:
+        return STAGES
+    outermost, *others = STAGES
+    return (outermost, metrics.stage, *others)
+
+
+@asynccontextmanager
+async def _telling(metrics: Metrics | None, address: str | None) -> AsyncIterator[None]:
+    """Serve metrics during the block, if there are any."""
+    if metrics is None or address is None:
+        yield
+        return
+    with serving_metrics(metrics, address):
+        lag = asyncio.create_task(metrics.event_loop.measure())
+        try:
+            yield
+        finally:
+            await _cancel(lag)
 
 
 def _options(settings: Settings, password: Password | None) -> PostgresOptions:

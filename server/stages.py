@@ -4,6 +4,7 @@ grpc's own interceptors run for each call anew and see no error that a stream ra
 around its handler once, when the server starts.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
@@ -43,7 +44,11 @@ def with_errors(handler: Handler) -> Handler:
     async def answered(call: Call) -> Any:
         try:
             return await handler(call)
+        except asyncio.CancelledError:
+            call.code = call.cancelled_as
+            raise
         except Exception as error:
+            call.on_error(error)
             call.code, status = to_status(error, call.request_id)
             if call.code is StatusCode.INTERNAL:
                 log.exception("%s %s failed", call.request_id, call.method)

@@ -94,3 +94,9 @@ def test_the_command_says_what_it_refuses() -> None:
     result = CliRunner().invoke(app, ["serve", "--lanes", "0", "--listen", "0.0.0.0:1"])
     assert result.exit_code == 1
     assert "featom: lanes must be more than 0, not 0; listening on 0.0.0.0" in result.output
+
+
+@pytest.mark.parametrize("name", ["health_listen", "metrics_listen"])
+def test_ports_that_tell_no_values_may_be_open_beyond_loopback(name: str) -> None:
+    Settings(**{name: "0.0.0.0:9464"})  # type: ignore[arg-type]
+    assert refusal(**{name: "9464"}) == f"{name} must be HOST:PORT, not '9464'"

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, TypeAlias
@@ -58,6 +59,11 @@ class Call:
         return uuid4().hex
 
     @property
+    def log_fields(self) -> dict[str, str]:
+        """What every line that is logged while it runs says of it."""
+        return {"request_id": self.request_id}
+
+    @property
     def deadline(self) -> float | None:
         """When the caller stops waiting, on the event loop's clock."""
         remaining = self.context.time_remaining()
@@ -73,3 +79,7 @@ class Call:
         # A caller that stops waiting at its deadline says so, and we hear it a little before ours.
         late = remaining is not None and remaining < _DEADLINE_SLACK
         return grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
+
+
+current_call: Final[ContextVar[Call | None]] = ContextVar("current_call", default=None)
+"""The call that the running task serves, if it serves one."""

@@ -90,6 +90,9 @@ def serve(
             help="debug (logs each call), info (logs each call that fails), warning or error.",
         ),
     ] = DEFAULTS.log_level,
+    log_format: Annotated[
+        str, typer.Option(envvar="FEATOM_LOG_FORMAT", help="text, or json: an object a line.")
+    ] = DEFAULTS.log_format,
     lanes: Annotated[
         int, typer.Option(envvar="FEATOM_LANES", help="Transactions that write at a time.")
     ] = DEFAULTS.lanes,
@@ -144,7 +147,7 @@ def serve(
     """
     try:
         settings = Settings(**locals())
-        with logging_to_stderr(settings.log_level):
+        with logging_to_stderr(settings.log_level, settings.log_format):
             uvloop.run(serve_until_stopped(settings))
     except REFUSALS as error:
         raise typer.Exit(_fail(error)) from error

@@ -29,6 +29,7 @@ class Settings:
     data_dir: Path = Path("data")
     allow_insecure: bool = False
     log_level: str = "info"
+    log_format: str = "text"
     lanes: int = 2
     readers: int = 2
     max_waiting: int = 8_192
@@ -52,6 +53,8 @@ class Settings:
             problems.append(f"drain_delay must be 0 or more, not {self.drain_delay}")
         if self.log_level.upper() not in _LOG_LEVELS:
             problems.append(f"log_level must be one of {', '.join(_LOG_LEVELS)}")
+        if self.log_format not in _LOG_FORMATS:
+            problems.append(f"log_format must be one of {', '.join(_LOG_FORMATS)}")
         # Both may be told beyond loopback: they give nothing away of what is stored, and change
         # nothing.
         for name in ("health_listen", "metrics_listen"):
@@ -71,6 +74,8 @@ class Settings:
 
 
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+_LOG_FORMATS = ("text", "json")
 
 _POSITIVE = (
     "lanes",

@@ -70,6 +70,10 @@ def test_a_log_level_that_does_not_exist_is_refused() -> None:
     Settings(log_level="DEBUG")
 
 
+def test_a_log_format_that_does_not_exist_is_refused() -> None:
+    assert refusal(log_format="xml") == "log_format must be one of text, json"
+
+
 def test_everything_that_is_wrong_is_named() -> None:
     told = refusal(lanes=0, readers=-1, listen="nowhere", log_level="chatty")
     assert all(name in told for name in ("lanes", "readers", "listen", "log_level"))

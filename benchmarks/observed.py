@@ -10,10 +10,14 @@ from statistics import median
 from time import perf_counter
 from typing import Any, Final
 
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
+
 from server.call import Call
 from server.feature_store import SERVICE
 from server.metrics import Metrics
 from server.stages import Handler, Stage, access_logged, surround, with_errors
+from server.tracing import traced
 
 CALLS: Final = 50_000
 ROUNDS: Final = 7
@@ -40,11 +44,19 @@ async def answer(call: Call) -> bytes:
     return b""
 
 
+def sampled(rate: float) -> Stage:
+    """Traces that are recorded at this rate, and thrown away."""
+    provider = TracerProvider(sampler=TraceIdRatioBased(rate))
+    return traced(provider)
+
+
 def variants() -> Mapping[str, Handler]:
     metrics = Metrics([SERVICE], [])
     chains: dict[str, Sequence[Stage]] = {
         "nothing": (access_logged, with_errors),
         "metrics": (access_logged, metrics.stage, with_errors),
+        "traces, none recorded": (sampled(0), access_logged, with_errors),
+        "traces, all recorded": (sampled(1), access_logged, with_errors),
     }
     return {name: surround(answer, stages) for name, stages in chains.items()}
 
@@ -66,7 +78,7 @@ async def main() -> None:
     base = median(seen["nothing"])
     for name, times in seen.items():
         took = median(times)
-        print(f"{name:10} {took * 1e6:6.2f} µs a call, {(took - base) * 1e6:+6.2f} µs")
+        print(f"{name:22} {took * 1e6:6.2f} µs a call, {(took - base) * 1e6:+6.2f} µs")
 
 
 if __name__ == "__main__":

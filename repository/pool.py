@@ -11,8 +11,10 @@ import asyncpg
 
 from domain.errors import DatabaseUnavailable
 from domain.figures import Distribution
+from domain.tracing import Tracer
 from repository.password import Password
 from repository.sqlstates import Verdict, sqlstate_of, verdict
+from repository.traced_connection import traced_connections
 
 Record: TypeAlias = asyncpg.Record
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -57,6 +59,7 @@ class Pool:
         size: int,
         statement_timeout: float,
         password: Password | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """`statement_timeout` in seconds: PostgreSQL gives up then, and a little later we do."""
         self.seconds = Distribution(SECONDS_BOUNDS)
@@ -75,6 +78,7 @@ class Pool:
             max_cached_statement_lifetime=0,
             timeout=10.0,
             reset=_leave_as_it_is,
+            connection_class=traced_connections(tracer) if tracer else asyncpg.Connection,
             server_settings={
                 **isolation,
                 "application_name": "featom",

@@ -12,6 +12,7 @@ from domain.figures import Figure
 from domain.limits import Limits
 from domain.outcome import BatchOutcome, DeletionOutcome, Outcome, UpdateOutcome
 from domain.ports import ListedAggregate, PointInTime, StoredAggregate
+from domain.tracing import Tracer
 from domain.update import Command, Deletion, Update, UpdateBatch
 from repository.commit_pipeline import CommitPipeline, Statistics
 from repository.detached import detached
@@ -27,6 +28,7 @@ from repository.pool import READ_COMMITTED, SERIALIZABLE, Pool
 from repository.read_coalescer import ReadCoalescer
 from repository.rules import CelCompiler
 from repository.statements import READ
+from repository.traced_committer import TracedCommitter
 from repository.write_protocol import WriteProtocol
 
 
@@ -42,6 +44,7 @@ class PostgresOptions:
     statement_timeout: float = 10.0
     """Seconds."""
     remember_requests: timedelta = timedelta(hours=24)
+    tracer: Tracer | None = None
     password: Password | None = None
     """None: the DSN's, or what libpq's variables say."""
 
@@ -62,6 +65,7 @@ class PostgresRepository:
             size=options.lanes + options.readers + 4,
             statement_timeout=options.statement_timeout,
             password=options.password,
+            tracer=options.tracer,
         )
         self._writing = Pool(
             dsn,
@@ -69,6 +73,7 @@ class PostgresRepository:
             size=options.lanes,
             statement_timeout=options.statement_timeout,
             password=options.password,
+            tracer=options.tracer,
         )
         self._history = History(self._reading)
         self.compiler = CelCompiler()
@@ -89,14 +94,18 @@ class PostgresRepository:
             options.remember_requests,
         )
         self._committer = MeasuredCommitter(protocol)
+        tracer = options.tracer
         self._pipeline = CommitPipeline(
-            self._committer, lanes=options.lanes, max_waiting=options.max_waiting
+            TracedCommitter(self._committer, tracer) if tracer else self._committer,
+            lanes=options.lanes,
+            max_waiting=options.max_waiting,
         )
         self._coalescer = ReadCoalescer(
             self._reading,
             self._expiry,
             readers=options.readers,
             max_waiting=options.max_waiting,
+            tracer=tracer,
         )
         self._maintenance = asyncio.create_task(
             maintain_partitions(self._reading, options.remember_requests)
@@ -129,7 +138,10 @@ class PostgresRepository:
         await self._reading.close()
 
     def submit(self, command: Command, deadline: float | None = None) -> "asyncio.Future[Outcome]":
-        return self._pipeline.submit(command, deadline)
+        answer = self._pipeline.submit(command, deadline)
+        if self._options.tracer is not None:
+            self._options.tracer.follow("update", answer)
+        return answer
 
     async def update(self, update: Update, deadline: float | None = None) -> UpdateOutcome:
         outcome = await self.submit(update, deadline)

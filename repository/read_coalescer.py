@@ -7,12 +7,14 @@ read sees all that was acknowledged before it.
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final, NamedTuple, TypeAlias
 
 from domain.entity_key import EntityKey
 from domain.errors import Overloaded
 from domain.figures import Distribution
 from domain.ports import StoredAggregate
+from domain.tracing import Tracer
 from repository.entity_types.expiry import Expiry
 from repository.pool import Pool
 from repository.statements import READ
@@ -41,12 +43,14 @@ class ReadCoalescer:
         readers: int = 2,
         max_keys: int = 1_000,
         max_waiting: int = 8_192,
+        tracer: Tracer | None = None,
     ) -> None:
         """`readers` queries run at a time; a query takes `max_keys` and the rest of a request."""
         self.batch_sizes = Distribution(BATCH_BOUNDS)
         """Keys in a query."""
         self._pool = pool
         self._expiry = expiry
+        self._tracer = tracer
         self._max_keys = max_keys
         self._max_waiting = max_waiting
         self._waiting: deque[_Request] = deque()
@@ -61,6 +65,8 @@ class ReadCoalescer:
             raise Overloaded
         answer: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Request(keys, answer))
+        if self._tracer is not None:
+            self._tracer.follow("read", answer)
         self._wake()
         return await answer
 
@@ -105,7 +111,8 @@ class ReadCoalescer:
         keys = [key for request in requests for key in request.keys]
         self.batch_sizes.observe(len(keys))
         try:
-            found = await self._read(keys)
+            with self._traced(requests):
+                found = await self._read(keys)
         except Exception as error:
             for request in requests:
                 if not request.answer.done():
@@ -117,6 +124,11 @@ class ReadCoalescer:
             if not answer.done():
                 answer.set_result(found[start:end])
             start = end
+
+    def _traced(self, requests: Sequence[_Request]) -> AbstractContextManager[None]:
+        if self._tracer is None:
+            return nullcontext()
+        return self._tracer.batch("query", [request.answer for request in requests])
 
     async def _read(self, keys: Sequence[EntityKey]) -> Found:
         types, ids = zip(*keys, strict=True)

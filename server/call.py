@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -50,6 +50,9 @@ class Call:
     code: grpc.StatusCode = field(default=grpc.StatusCode.OK)
     """How it ended."""
 
+    trace: Mapping[str, str] = field(default_factory=dict)
+    """The trace that it is part of, as log lines name it."""
+
     @cached_property
     def request_id(self) -> str:
         """The caller's name for this call, or one of ours: it ties answers to log lines."""
@@ -61,7 +64,7 @@ class Call:
     @property
     def log_fields(self) -> dict[str, str]:
         """What every line that is logged while it runs says of it."""
-        return {"request_id": self.request_id}
+        return {"request_id": self.request_id, **self.trace}
 
     @property
     def deadline(self) -> float | None:

@@ -93,6 +93,14 @@ def serve(
     log_format: Annotated[
         str, typer.Option(envvar="FEATOM_LOG_FORMAT", help="text, or json: an object a line.")
     ] = DEFAULTS.log_format,
+    tracing: Annotated[
+        bool,
+        typer.Option(
+            envvar="FEATOM_TRACING",
+            help="Send traces of OpenTelemetry, as its OTEL_* variables say;"
+            " needs the extra featom[tracing].",
+        ),
+    ] = DEFAULTS.tracing,
     lanes: Annotated[
         int, typer.Option(envvar="FEATOM_LANES", help="Transactions that write at a time.")
     ] = DEFAULTS.lanes,

@@ -30,6 +30,7 @@ class Settings:
     allow_insecure: bool = False
     log_level: str = "info"
     log_format: str = "text"
+    tracing: bool = False
     lanes: int = 2
     readers: int = 2
     max_waiting: int = 8_192

@@ -38,7 +38,7 @@ class Scrape(NamedTuple):
 
 
 def metrics_address_of(server: Server) -> str:
-    found = re.search(r"metrics on (\S+)", server.log)
+    found = re.search(r'metrics on ([^\s"]+)', server.log)
     assert found is not None, server.log
     return found[1]
 

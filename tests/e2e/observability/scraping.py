@@ -33,7 +33,9 @@ class Scrape(NamedTuple):
     def series(self) -> set[str]:
         """Every name that an expression may use."""
         return {name for name, _ in self.samples} | {
-            f"{name}_total" if kind == "counter" else name for name, kind in self.families.items()
+            f"{name}_total" if kind == "counter" else name
+            for name, kind in self.families.items()
+            if kind != "histogram"
         }
 
 

@@ -123,7 +123,7 @@ ROWS: Final = (
                 "reqps",
                 (
                     Query(
-                        f"sum by (grpc_code) ({rate('grpc_server_handled_total', NOT_OK)})",
+                        f"sum by (grpc_code) ({rate('grpc_server_handled_total', NOT_OK)}) > 0",
                         "{{grpc_code}}",
                     ),
                 ),

@@ -90,5 +90,6 @@ async def test_connections_are_counted_by_what_they_do(
             (reading.labels["pool"], reading.labels["state"]): reading.value
             for reading in readings(repository, "featom_database_connections")
         }
-        assert states["reading", "idle"] == 1
+        # One that has read, and perhaps one that maintains partitions.
+        assert states["reading", "idle"] >= 1
         assert states["writing", "idle"] == states["writing", "in_use"] == 0

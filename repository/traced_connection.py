@@ -15,10 +15,10 @@ else:
 _NAMES: Final = {sql: name for named in (READ, WRITE, TYPES) for name, sql in named.items()}
 
 
-def traced_connections(tracer: Tracer) -> type[Connection]:
-    """A class of connections that records each statement, by its name in `sql/`."""
+def traced_connections(kind: type[Connection], tracer: Tracer) -> type[Connection]:
+    """Connections of a kind that record each statement, by its name in `sql/`."""
 
-    class TracedConnection(Connection):
+    class TracedConnection(kind):  # type: ignore[valid-type, misc]
         __slots__ = ()
 
         async def execute(self, query: str, *args: Any, **options: Any) -> Any:

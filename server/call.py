@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, TypeAlias
 from uuid import uuid4
@@ -24,6 +24,9 @@ async def _nothing() -> AsyncIterator[bytes]:
     yield b""
 
 
+_NO_MESSAGES: Final = _nothing()
+
+
 async def _write_nowhere(answer: bytes) -> None:
     raise NotImplementedError("a unary handler returns its answer")
 
@@ -41,17 +44,17 @@ class Call:
     context: Context
     request: bytes = b""
     """The message of a unary call."""
-    stream: AsyncIterator[bytes] = field(default_factory=_nothing)
+    stream: AsyncIterator[bytes] = _NO_MESSAGES
     """The messages of a stream."""
     write: Callable[[bytes], Awaitable[None]] = _write_nowhere
     """Sends an answer of a stream."""
     on_error: Callable[[Exception], None] = _ignore
     """To be told of each error that the caller is answered with, in a stream too."""
-    code: grpc.StatusCode = field(default=grpc.StatusCode.OK)
+    code: grpc.StatusCode = grpc.StatusCode.OK
     """How it ended."""
 
-    trace: Mapping[str, str] = field(default_factory=dict)
-    """The trace that it is part of, as log lines name it."""
+    trace: Mapping[str, str] | None = None
+    """The trace that it is part of, as log lines name it, if it is recorded."""
 
     @cached_property
     def request_id(self) -> str:
@@ -64,7 +67,7 @@ class Call:
     @property
     def log_fields(self) -> dict[str, str]:
         """What every line that is logged while it runs says of it."""
-        return {"request_id": self.request_id, **self.trace}
+        return {"request_id": self.request_id, **(self.trace or {})}
 
     @property
     def deadline(self) -> float | None:

@@ -91,5 +91,5 @@ async def test_connections_are_counted_by_what_they_do(
             for reading in readings(repository, "featom_database_connections")
         }
         # One that has read, and perhaps one that maintains partitions.
-        assert states["reading", "idle"] >= 1
+        assert states["reading", "idle"] in (1, 2)
         assert states["writing", "idle"] == states["writing", "in_use"] == 0

@@ -4,6 +4,7 @@ So a scrape does not hold up the event loop's tasks, and an event loop that hang
 """
 
 import logging
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,7 +23,7 @@ def serving_metrics(metrics: Metrics, address: str) -> Iterator[None]:
     """
     host, _, port = address.rpartition(":")
     try:
-        server, thread = start_http_server(int(port), host.strip("[]"), metrics.registry)
+        server, thread = start_http_server(int(port), _interface(host), metrics.registry)
     except OSError as error:
         raise SettingsRefused(f"cannot listen on {address}: {error}") from error
     log.info("metrics on %s:%d", host, server.server_port)
@@ -32,3 +33,10 @@ def serving_metrics(metrics: Metrics, address: str) -> Iterator[None]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _interface(host: str) -> str:
+    """The wildcard of IPv6 is every address, as gRPC takes it, also where there is IPv4 alone."""
+    if host == "[::]" and not socket.has_dualstack_ipv6():
+        return "0.0.0.0"  # noqa: S104
+    return host.strip("[]")

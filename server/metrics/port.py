@@ -23,7 +23,7 @@ def serving_metrics(metrics: Metrics, address: str) -> Iterator[None]:
     """
     host, _, port = address.rpartition(":")
     try:
-        server, thread = start_http_server(int(port), _interface(host), metrics.registry)
+        server, thread = start_http_server(int(port), interface(host), metrics.registry)
     except OSError as error:
         raise SettingsRefused(f"cannot listen on {address}: {error}") from error
     log.info("metrics on %s:%d", host, server.server_port)
@@ -35,7 +35,7 @@ def serving_metrics(metrics: Metrics, address: str) -> Iterator[None]:
         thread.join()
 
 
-def _interface(host: str) -> str:
+def interface(host: str) -> str:
     """The wildcard of IPv6 is every address, as gRPC takes it, also where there is IPv4 alone."""
     if host == "[::]" and not socket.has_dualstack_ipv6():
         return "0.0.0.0"  # noqa: S104

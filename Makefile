@@ -77,7 +77,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --g
 .PHONY: lock
 lock: $(READY) ## Resolve the newest allowed versions into the locks
 	$(UV_COMPILE) --all-extras --output-file requirements.lock pyproject.toml
-	$(UV_COMPILE) --constraint requirements.lock --output-file requirements-server.lock pyproject.toml
+	$(UV_COMPILE) --extra tracing --constraint requirements.lock --output-file requirements-server.lock pyproject.toml
 	$(UV_COMPILE) --constraint requirements.lock --output-file requirements-image.lock --group image
 	$(UV_COMPILE) --output-file requirements-checkov.lock --group checkov
 
@@ -106,6 +106,28 @@ deploy-check: $(READY) $(CHECKOV)/.ready ## Check image and manifests; needs no 
 	rm -rf build/manifests
 	$(BIN)/python -m deploy.kubernetes.render build/manifests
 	$(CHECKOV)/bin/checkov --config-file deploy/checkov.yaml
+
+PROMTOOL := build/promtool/usr/bin/promtool
+
+# Of Debian's package, without installing that: it would start a Prometheus.
+$(PROMTOOL):
+	@mkdir -p build/promtool
+	cd build/promtool && { apt-get download prometheus \
+		|| { apt-get update && apt-get download prometheus; }; } && dpkg-deb --extract prometheus_*.deb .
+
+.PHONY: promtool
+promtool: $(PROMTOOL) ## Get promtool, with which the alerts are tested, from Debian's packages
+
+.PHONY: alerts-check
+alerts-check: $(READY) $(PROMTOOL) ## Check that every alert comes where it should, and its runbook
+	$(PROMTOOL) check rules deploy/observability/alerts.yaml
+	$(PROMTOOL) test rules deploy/observability/alerts_test.yaml
+	$(BIN)/pytest tests/deploy/test_observability.py
+
+.PHONY: alerts
+alerts: $(READY) ## Write the dashboard and the operator's rules anew
+	$(BIN)/python -m deploy.observability.dashboard
+	$(BIN)/python -m deploy.observability.prometheus_rule
 
 .PHONY: dev-password
 dev-password: deploy/kubernetes/overlays/dev/password ## Make up the password of the dev overlay's database

@@ -69,13 +69,19 @@ class CommitPipeline:
         if len(self._schedule) >= self._max_waiting:
             raise Overloaded
         loop = asyncio.get_running_loop()
-        latest = loop.time() + PATIENCE
+        now = loop.time()
+        latest = now + PATIENCE
         answer: asyncio.Future[Outcome] = loop.create_future()
         self._schedule.put(
-            Submission(command, answer, latest if deadline is None else min(deadline, latest))
+            Submission(command, answer, latest if deadline is None else min(deadline, latest), now)
         )
         self._arrival.set()
         return answer
+
+    @property
+    def waiting(self) -> int:
+        """How many commands are in no batch."""
+        return len(self._schedule)
 
     async def drain(self) -> None:
         """Refuse new commands, and return when those that wait are answered."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
@@ -10,14 +11,19 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 import asyncpg
 
 from domain.errors import DatabaseUnavailable
+from domain.figures import Distribution
+from domain.tracing import Tracer
 from repository.password import Password
-from repository.sqlstates import Verdict, verdict
+from repository.sqlstates import Verdict, sqlstate_of, verdict
+from repository.traced_connection import traced_connections
 
 Record: TypeAlias = asyncpg.Record
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
+
+SECONDS_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 READ_COMMITTED: Final = {"default_transaction_isolation": "read committed"}
 
@@ -73,8 +79,13 @@ class Pool:
         size: int,
         statement_timeout: float,
         password: Password | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """`statement_timeout` in seconds: PostgreSQL gives up then, and a little later we do."""
+        self.seconds = Distribution(SECONDS_BOUNDS)
+        """What a piece of work took on its connection."""
+        self.failures: Counter[tuple[Verdict, str]] = Counter()
+        """By what they mean, and by SQLSTATE."""
         self._size = size
         self._timeout = statement_timeout + 1.0
         self._pool = asyncpg.create_pool(
@@ -88,7 +99,9 @@ class Pool:
             timeout=10.0,
             init=_get_to_know,
             reset=_leave_as_it_is,
-            connection_class=_KnownConnection,
+            connection_class=traced_connections(_KnownConnection, tracer)
+            if tracer
+            else _KnownConnection,
             server_settings={
                 **isolation,
                 "application_name": "featom",
@@ -103,6 +116,17 @@ class Pool:
     async def open(self) -> None:
         """Prepare the pool. Connects to nothing yet."""
         await self._pool
+
+    @property
+    def size(self) -> int:
+        """How many connections there may be."""
+        return self._size
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many connections are in use, and how many are idle."""
+        idle = self._pool.get_idle_size()
+        return max(0, self._pool.get_size() - idle), idle
 
     async def close(self) -> None:
         """Close every connection, at once if they do not close in time."""
@@ -133,14 +157,16 @@ class Pool:
         AnswerLost if that is not known, AnswerTooLarge; and as they are the other errors of
         PostgreSQL, which also leave nothing.
         """
+        clock = asyncio.get_running_loop().time
         async with self._connection() as connection:
             # The pool's proxy hands it through.
             backend: Backend = connection.backend  # type: ignore[attr-defined]
+            begun = clock()
             try:
                 async with asyncio.timeout(self._timeout):
                     return await work(connection)
             except Exception as error:
-                judgement = verdict(error)
+                judgement = self._judge(error)
                 if judgement is Verdict.AGAIN:
                     raise TransactionAborted(str(error)) from error
                 if judgement is Verdict.TOO_LARGE:
@@ -149,13 +175,22 @@ class Pool:
                     _terminate(connection)
                     raise AnswerLost(str(error), backend) from error
                 raise
+            finally:
+                self.seconds.observe(clock() - begun)
+
+    def _judge(self, error: Exception) -> Verdict:
+        """What a failure means. One that the work itself raised is none of the database."""
+        judgement, sqlstate = verdict(error), sqlstate_of(error)
+        if sqlstate or judgement is not Verdict.FAULT:
+            self.failures[judgement, sqlstate] += 1
+        return judgement
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
         try:
             connection = await self._pool.acquire(timeout=self._timeout)
         except Exception as error:
-            if verdict(error) is Verdict.AWAY:
+            if self._judge(error) is Verdict.AWAY:
                 raise DatabaseUnavailable from error
             raise
         try:

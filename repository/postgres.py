@@ -2,28 +2,33 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from domain.aggregate import DEFAULT_LIMITS
 from domain.entity_key import EntityKey
+from domain.figures import Figure
 from domain.limits import Limits
 from domain.outcome import BatchOutcome, DeletionOutcome, Outcome, UpdateOutcome
 from domain.ports import ListedAggregate, PointInTime, StoredAggregate
+from domain.tracing import Tracer
 from domain.update import Command, Deletion, Update, UpdateBatch
 from repository.commit_pipeline import CommitPipeline, Statistics
 from repository.detached import detached
 from repository.entity_types.catalogue import Catalogue
 from repository.entity_types.expiry import Expiry
 from repository.entity_types.postgres import PostgresEntityTypes
+from repository.figures import pipeline_figures, pool_figures, read_figures
 from repository.history import History
+from repository.measured_committer import MeasuredCommitter
 from repository.partitions import maintain_partitions
 from repository.password import Password
 from repository.pool import READ_COMMITTED, SERIALIZABLE, Pool
 from repository.read_coalescer import ReadCoalescer
 from repository.rules import CelCompiler
 from repository.statements import READ
+from repository.traced_committer import TracedCommitter
 from repository.write_protocol import WriteProtocol
 
 
@@ -39,6 +44,7 @@ class PostgresOptions:
     statement_timeout: float = 10.0
     """Seconds."""
     remember_requests: timedelta = timedelta(hours=24)
+    tracer: Tracer | None = None
     password: Password | None = None
     """None: the DSN's, or what libpq's variables say."""
 
@@ -60,6 +66,7 @@ class PostgresRepository:
             size=2 * options.lanes + options.readers + 4,
             statement_timeout=options.statement_timeout,
             password=options.password,
+            tracer=options.tracer,
         )
         self._writing = Pool(
             dsn,
@@ -67,6 +74,7 @@ class PostgresRepository:
             size=options.lanes,
             statement_timeout=options.statement_timeout,
             password=options.password,
+            tracer=options.tracer,
         )
         self._history = History(self._reading)
         self.compiler = CelCompiler()
@@ -86,14 +94,19 @@ class PostgresRepository:
             options.limits,
             options.remember_requests,
         )
+        self._committer = MeasuredCommitter(protocol)
+        tracer = options.tracer
         self._pipeline = CommitPipeline(
-            protocol, lanes=options.lanes, max_waiting=options.max_waiting
+            TracedCommitter(self._committer, tracer) if tracer else self._committer,
+            lanes=options.lanes,
+            max_waiting=options.max_waiting,
         )
         self._coalescer = ReadCoalescer(
             self._reading,
             self._expiry,
             readers=options.readers,
             max_waiting=options.max_waiting,
+            tracer=tracer,
         )
         self._maintenance = asyncio.create_task(
             maintain_partitions(self._reading, options.remember_requests)
@@ -103,6 +116,15 @@ class PostgresRepository:
     def statistics(self) -> Statistics:
         """How the commit pipeline fares."""
         return self._pipeline.statistics
+
+    def figures(self) -> Iterator[Figure]:
+        """See domain.figures.FigureSource; there are some once it is open."""
+        options = self._options
+        yield from pipeline_figures(
+            self._pipeline, self._committer, options.lanes, options.max_waiting
+        )
+        yield from read_figures(self._coalescer, options.max_waiting)
+        yield from pool_figures({"reading": self._reading, "writing": self._writing})
 
     async def drain(self) -> None:
         """Refuse new updates, and return when those that were taken are answered."""
@@ -117,7 +139,10 @@ class PostgresRepository:
         await self._reading.close()
 
     def submit(self, command: Command, deadline: float | None = None) -> "asyncio.Future[Outcome]":
-        return self._pipeline.submit(command, deadline)
+        answer = self._pipeline.submit(command, deadline)
+        if self._options.tracer is not None:
+            self._options.tracer.follow("update", answer)
+        return answer
 
     async def update(self, update: Update, deadline: float | None = None) -> UpdateOutcome:
         outcome = await self.submit(update, deadline)

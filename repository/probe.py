@@ -1,9 +1,11 @@
 """Whether the database can serve this build."""
 
 import asyncio
+from collections.abc import Iterator
 
 import asyncpg
 
+from domain.figures import Figure, FigureKind, Reading
 from repository.migrations import current_revisions, known_revisions, newest_revisions
 from repository.password import Password
 
@@ -22,6 +24,7 @@ class PostgresProbe:
         self._timeout = timeout
         self._needed = newest_revisions()
         self._known = known_revisions()
+        self._found: frozenset[str] = frozenset()
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
 
     async def check(self) -> None:
@@ -42,13 +45,22 @@ class PostgresProbe:
                 password=self._password,
                 server_settings={"application_name": "featom health"},
             )
-        found = await current_revisions(self._connection)
+        self._found = found = await current_revisions(self._connection)
         # A revision that this build does not know is newer: servers that run go on serving while
         # the next build's migration has come before it.
         if not found >= self._needed and found <= self._known:
             have = ", ".join(sorted(found)) or "no schema"
             need = ", ".join(sorted(self._needed))
             raise SchemaMismatch(f"the database has {have}, `featom migrate` makes it {need}")
+
+    def figures(self) -> Iterator[Figure]:
+        """See domain.figures.FigureSource."""
+        yield Figure(
+            "featom_schema_info",
+            "1 for each revision that the database was last seen at.",
+            FigureKind.GAUGE,
+            [Reading({"revision": revision}, 1) for revision in sorted(self._found)],
+        )
 
     def _drop(self) -> None:
         if self._connection is not None:

@@ -7,12 +7,15 @@ read sees all that was acknowledged before it.
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import repeat
 from typing import Final, NamedTuple, TypeAlias
 
 from domain.entity_key import EntityKey
 from domain.errors import LimitExceeded, Overloaded
+from domain.figures import Distribution
 from domain.ports import StoredAggregate
+from domain.tracing import Tracer
 from repository.entity_types.expiry import Expiry
 from repository.pool import AnswerTooLarge, Pool
 from repository.statements import READ
@@ -21,6 +24,8 @@ from repository.statements import READ
 _MAX_ANSWER_BYTES: Final = 2**30
 
 Found: TypeAlias = list[StoredAggregate | None]
+
+BATCH_BOUNDS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000)
 
 
 class _Request(NamedTuple):
@@ -42,12 +47,16 @@ class ReadCoalescer:
         readers: int = 2,
         query_keys: int = 128,
         max_waiting: int = 8_192,
+        tracer: Tracer | None = None,
     ) -> None:
         """At most `readers` queries run at a time; a query takes requests until it has `query_keys`
         keys. Larger ones cost more a key: their answers do not stay in the processor's cache.
         """
+        self.batch_sizes = Distribution(BATCH_BOUNDS)
+        """Keys in a query."""
         self._pool = pool
         self._expiry = expiry
+        self._tracer = tracer
         self._query_keys = query_keys
         self._max_waiting = max_waiting
         self._waiting: deque[_Request] = deque()
@@ -64,9 +73,16 @@ class ReadCoalescer:
             raise Overloaded
         answer: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Request(keys, answer))
+        if self._tracer is not None:
+            self._tracer.follow("read", answer)
         self._waiting_keys += len(keys)
         self._wake_a_reader()
         return await answer
+
+    @property
+    def waiting(self) -> int:
+        """How many reads are in no query."""
+        return len(self._waiting)
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -112,8 +128,10 @@ class ReadCoalescer:
         return keys, requests
 
     async def _answer(self, keys: Sequence[EntityKey], requests: Sequence[_Request]) -> None:
+        self.batch_sizes.observe(len(keys))
         try:
-            found = await self._read(keys)
+            with self._traced(requests):
+                found = await self._read(keys)
         except AnswerTooLarge as error:
             await self._answer_apart(requests, error)
             return
@@ -128,6 +146,11 @@ class ReadCoalescer:
             if not answer.done():
                 answer.set_result(found[start:end])
             start = end
+
+    def _traced(self, requests: Sequence[_Request]) -> AbstractContextManager[None]:
+        if self._tracer is None:
+            return nullcontext()
+        return self._tracer.batch("query", [request.answer for request in requests])
 
     async def _answer_apart(self, requests: Sequence[_Request], error: AnswerTooLarge) -> None:
         if len(requests) > 1:

@@ -71,6 +71,11 @@ def verdict(error: BaseException) -> Verdict:
     return Verdict.FAULT
 
 
+def sqlstate_of(error: BaseException) -> str:
+    """What PostgreSQL calls a failure; empty where the driver or the network failed."""
+    return (error.sqlstate or "") if isinstance(error, asyncpg.PostgresError) else ""
+
+
 def _by_sqlstate(sqlstate: str) -> Verdict:
     if sqlstate in AGAIN:
         return Verdict.AGAIN

@@ -33,6 +33,8 @@ class Submission:
     """Cancelled when the caller goes away."""
     deadline: float
     """On the event loop's clock: no attempt begins after it."""
+    arrived: float = 0.0
+    """On the same clock."""
     attempts: int = 0
     doubts: list[Doubt] = field(default_factory=list)
 

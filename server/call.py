@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, TypeAlias
@@ -13,6 +14,8 @@ import grpc
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 REQUEST_ID_HEADER: Final = "x-request-id"
+_DEADLINE_SLACK: Final = 0.02
+"""Seconds."""
 _ACCEPTED_ID: Final = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 
@@ -22,6 +25,14 @@ async def _nothing() -> AsyncIterator[bytes]:
 
 
 _NO_MESSAGES: Final = _nothing()
+
+
+async def _write_nowhere(answer: bytes) -> None:
+    raise NotImplementedError("a unary handler returns its answer")
+
+
+def _ignore(error: Exception) -> None:
+    pass
 
 
 @dataclass(eq=False)
@@ -35,8 +46,15 @@ class Call:
     """The message of a unary call."""
     stream: AsyncIterator[bytes] = _NO_MESSAGES
     """The messages of a stream."""
+    write: Callable[[bytes], Awaitable[None]] = _write_nowhere
+    """Sends an answer of a stream."""
+    on_error: Callable[[Exception], None] = _ignore
+    """To be told of each error that the caller is answered with, in a stream too."""
     code: grpc.StatusCode = grpc.StatusCode.OK
     """How it ended."""
+
+    trace: Mapping[str, str] | None = None
+    """The trace that it is part of, as log lines name it, if it is recorded."""
 
     @cached_property
     def request_id(self) -> str:
@@ -47,6 +65,11 @@ class Call:
         return uuid4().hex
 
     @property
+    def log_fields(self) -> dict[str, str]:
+        """What every line that is logged while it runs says of it."""
+        return {"request_id": self.request_id, **(self.trace or {})}
+
+    @property
     def deadline(self) -> float | None:
         """When the caller stops waiting, on the event loop's clock."""
         remaining = self.context.time_remaining()
@@ -54,3 +77,15 @@ class Call:
         if remaining is None or remaining > 1e9:
             return None
         return asyncio.get_running_loop().time() + float(remaining)
+
+    @property
+    def cancelled_as(self) -> grpc.StatusCode:
+        """What a cancelled call ended with: its deadline passed, or the caller went away."""
+        remaining = self.context.time_remaining()
+        # A caller that stops waiting at its deadline says so, and we hear it a little before ours.
+        late = remaining is not None and remaining < _DEADLINE_SLACK
+        return grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
+
+
+current_call: Final[ContextVar[Call | None]] = ContextVar("current_call", default=None)
+"""The call that the running task serves, if it serves one."""

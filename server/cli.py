@@ -60,6 +60,14 @@ def serve(
             help="HOST:PORT to serve health on as well, alone and in plaintext, for probes.",
         ),
     ] = DEFAULTS.health_listen,
+    metrics_listen: Annotated[
+        str | None,
+        typer.Option(
+            envvar="FEATOM_METRICS_LISTEN",
+            show_default=False,
+            help="HOST:PORT to serve metrics for Prometheus on, in plaintext; unset: none.",
+        ),
+    ] = DEFAULTS.metrics_listen,
     dsn: Dsn = None,
     password_from: PasswordFrom = None,
     data_dir: Annotated[
@@ -82,6 +90,17 @@ def serve(
             help="debug (logs each call), info (logs each call that fails), warning or error.",
         ),
     ] = DEFAULTS.log_level,
+    log_format: Annotated[
+        str, typer.Option(envvar="FEATOM_LOG_FORMAT", help="text, or json: an object a line.")
+    ] = DEFAULTS.log_format,
+    tracing: Annotated[
+        bool,
+        typer.Option(
+            envvar="FEATOM_TRACING",
+            help="Send traces of OpenTelemetry, as its OTEL_* variables say;"
+            " needs the extra featom[tracing].",
+        ),
+    ] = DEFAULTS.tracing,
     lanes: Annotated[
         int, typer.Option(envvar="FEATOM_LANES", help="Transactions that write at a time.")
     ] = DEFAULTS.lanes,
@@ -136,7 +155,7 @@ def serve(
     """
     try:
         settings = Settings(**locals())
-        with logging_to_stderr(settings.log_level):
+        with logging_to_stderr(settings.log_level, settings.log_format):
             uvloop.run(serve_until_stopped(settings))
     except REFUSALS as error:
         raise typer.Exit(_fail(error)) from error

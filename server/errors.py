@@ -81,9 +81,14 @@ INTERNAL: Final = Meaning(StatusCode.INTERNAL, "INTERNAL")
 INTERNAL_MESSAGE: Final = "The server failed; the cause is in its log under the id of this request."
 
 
+def meaning_of(error: Exception) -> Meaning:
+    """What an error is to a caller; INTERNAL if it is none of the domain's."""
+    return MEANINGS.get(type(error), INTERNAL) if isinstance(error, FeatomError) else INTERNAL
+
+
 def to_status(error: Exception, request_id: str) -> tuple[StatusCode, Status]:
     """What the caller is told. The text of an internal error stays here."""
-    meaning = MEANINGS.get(type(error), INTERNAL) if isinstance(error, FeatomError) else INTERNAL
+    meaning = meaning_of(error)
     internal = meaning.code is StatusCode.INTERNAL
     status = Status(
         code=meaning.code.value[0],

@@ -7,11 +7,13 @@ can be reached, its schema fits this build and the server is not draining.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from grpc_health.v1 import health
 from grpc_health.v1.health_pb2 import HealthCheckResponse
+
+from domain.figures import Figure, gauge
 
 LIVENESS: Final = "liveness"
 READINESS: Final = "readiness"
@@ -71,6 +73,12 @@ class Health:
         """Publish NOT_SERVING, for good; but the loop still turns, and `liveness` says so."""
         self._draining = True
         await self._publish(HealthCheckResponse.NOT_SERVING)
+
+    def figures(self) -> Iterator[Figure]:
+        """See domain.figures.FigureSource."""
+        ready = bool(self._ready) and not self._draining
+        yield gauge("featom_ready", "1 while `readiness` is SERVING.", ready)
+        yield gauge("featom_draining", "1 once the server is stopping.", self._draining)
 
     async def _publish(self, state: int) -> None:
         for name in self._names:

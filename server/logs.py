@@ -4,25 +4,56 @@ Every record goes through a queue to a thread that writes it. Writing from a com
 grpc could also deadlock with its locks (grpc/grpc#43421).
 """
 
+import copy
 import logging
 import queue
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from logging.handlers import QueueHandler, QueueListener
+from typing import Final
 
-FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+from server.call import current_call
+from server.json_lines import FIELDS, JsonLines
+
+FORMATTERS: Final[Mapping[str, logging.Formatter]] = {
+    "text": logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"),
+    "json": JsonLines(),
+}
+
+
+class _Records(QueueHandler):
+    """Finishes a record where it was made: there it is known of which call it is, and its
+    arguments have not changed yet.
+    """
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        finished = copy.copy(record)
+        finished.msg, finished.args = record.getMessage(), None
+        call = current_call.get()
+        if call is not None:
+            setattr(finished, FIELDS, call.log_fields | getattr(record, FIELDS, {}))
+        if record.exc_info and not record.exc_text:
+            finished.exc_text = _TRACEBACKS.formatException(record.exc_info)
+        finished.exc_info = None
+        return finished
+
+
+_TRACEBACKS: Final = logging.Formatter()
 
 
 @contextmanager
-def logging_to_stderr(level: str) -> Iterator[None]:
-    """Log to standard error while the block runs; what is queued at its end is still written."""
+def logging_to_stderr(level: str, form: str = "text") -> Iterator[None]:
+    """Log to standard error while the block runs; what is queued at its end is still written.
+
+    `form` is one of FORMATTERS.
+    """
     records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
     writer = logging.StreamHandler(sys.stderr)
-    writer.setFormatter(logging.Formatter(FORMAT))
+    writer.setFormatter(FORMATTERS[form])
     listener = QueueListener(records, writer)
     root = logging.getLogger()
-    root.handlers = [QueueHandler(records)]
+    root.handlers = [_Records(records)]
     root.setLevel(level.upper())
     # Alembic tells of each migration on its own account.
     logging.getLogger("alembic").setLevel(logging.WARNING)

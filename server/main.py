@@ -3,15 +3,17 @@
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import grpc
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
 
+from domain.figures import FigureSource
+from domain.tracing import Tracer
 from repository.migrations import migrate
 from repository.password import Password, password_from
 from repository.postgres import PostgresOptions, PostgresRepository
@@ -26,13 +28,23 @@ from server.feature_store import SERVICE, FeatureStore
 from server.health import Health
 from server.health_port import serving_health
 from server.listening import listen
+from server.metrics import Metrics, serving_metrics
 from server.registration import register
-from server.settings import Settings
+from server.settings import Settings, SettingsRefused
 from server.stages import Stage, access_logged, with_errors
 from server.supervision import keep_running
 
+SERVICES: Final = (SERVICE, TYPES_SERVICE)
 STAGES: Final[Sequence[Stage]] = (access_logged, with_errors)
 HEALTH_SERVICE: Final = "grpc.health.v1.Health"
+
+
+class Tracing(NamedTuple):
+    """What records calls, and what records below them."""
+
+    stage: Stage
+    tracer: Tracer
+
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +53,9 @@ async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then drain."""
     # From the first moment on: as process 1 of a container we get no signal that we do not handle.
     stop = _stop_signal()
-    async with _database(settings) as dsn:
-        await _serve_on(dsn, settings, stop)
+    with _tracing(settings) as tracing:
+        async with _database(settings) as dsn:
+            await serve_on(dsn, settings, stop, tracing)
 
 
 @asynccontextmanager
@@ -63,20 +76,25 @@ async def _database(settings: Settings) -> AsyncIterator[str]:
         await asyncio.to_thread(postgres.stop)
 
 
-async def _serve_on(dsn: str, settings: Settings, stop: asyncio.Event) -> None:
+async def serve_on(
+    dsn: str, settings: Settings, stop: asyncio.Event, tracing: Tracing | None = None
+) -> None:
+    """Serve what is in a database until `stop` is set, then drain."""
     password = password_from(settings.password_from)
-    repository = PostgresRepository(dsn, _options(settings, password))
+    repository = PostgresRepository(dsn, _options(settings, password, tracing))
     probe = PostgresProbe(dsn, password)
     health = Health([SERVICE.full_name, TYPES_SERVICE.full_name], probe, settings.probe_interval)
+    metrics = _metrics(settings, [repository, probe, health])
+    stages = _stages(metrics, tracing)
     server = _server(settings)
     add_HealthServicer_to_server(health.servicer, server)
     draining = asyncio.Event()
     decode = Decoder(settings.max_message_bytes)
     servicer = FeatureStore(repository, repository, settings.limits, decode, draining)
-    register(server, SERVICE, servicer, STAGES)
+    register(server, SERVICE, servicer, stages)
     types = EntityTypes(repository.entity_types, repository.compiler, settings.limits)
     types_servicer = EntityTypeServicer(types, repository.entity_types, decode)
-    register(server, TYPES_SERVICE, types_servicer, STAGES)
+    register(server, TYPES_SERVICE, types_servicer, stages)
     reflection.enable_server_reflection(
         (SERVICE.full_name, TYPES_SERVICE.full_name, HEALTH_SERVICE, reflection.SERVICE_NAME),
         server,
@@ -85,7 +103,10 @@ async def _serve_on(dsn: str, settings: Settings, stop: asyncio.Event) -> None:
     await repository.open()
     await health.start()
     # The health port is the last to close, so that probes see the whole drain.
-    async with serving_health(health.servicer, settings.health_listen):
+    async with (
+        serving_health(health.servicer, settings.health_listen),
+        _telling(metrics, settings.metrics_listen),
+    ):
         await server.start()
         garbage.settle()
         watch = asyncio.create_task(health.watch())
@@ -104,7 +125,55 @@ async def _serve_on(dsn: str, settings: Settings, stop: asyncio.Event) -> None:
             log.info("stopped")
 
 
-def _options(settings: Settings, password: Password | None) -> PostgresOptions:
+def _metrics(settings: Settings, sources: Sequence[FigureSource]) -> Metrics | None:
+    return Metrics(SERVICES, sources) if settings.metrics_listen is not None else None
+
+
+def _stages(metrics: Metrics | None, tracing: Tracing | None) -> Sequence[Stage]:
+    """STAGES, and those that are asked for: traces, access log, metrics, errors."""
+    logged, *others = STAGES
+    traced = [tracing.stage] if tracing else []
+    metered = [metrics.stage] if metrics else []
+    return (*traced, logged, *metered, *others)
+
+
+@contextmanager
+def _tracing(settings: Settings) -> Iterator[Tracing | None]:
+    """What records traces during the block; what is recorded at its end is still sent.
+
+    Raises SettingsRefused.
+    """
+    if not settings.tracing:
+        yield None
+        return
+    try:
+        from server import tracing
+    except ImportError as error:
+        raise SettingsRefused(f"tracing needs the extra featom[tracing]: {error}") from error
+    provider = tracing.provider_from_environment()
+    try:
+        yield Tracing(tracing.traced(provider), tracing.OpenTelemetryTracer(provider))
+    finally:
+        tracing.flush(provider)
+
+
+@asynccontextmanager
+async def _telling(metrics: Metrics | None, address: str | None) -> AsyncIterator[None]:
+    """Serve metrics during the block, if there are any."""
+    if metrics is None or address is None:
+        yield
+        return
+    with serving_metrics(metrics, address):
+        lag = asyncio.create_task(metrics.event_loop.measure())
+        try:
+            yield
+        finally:
+            await _cancel(lag)
+
+
+def _options(
+    settings: Settings, password: Password | None, tracing: Tracing | None
+) -> PostgresOptions:
     return PostgresOptions(
         limits=settings.limits,
         lanes=settings.lanes,
@@ -113,6 +182,7 @@ def _options(settings: Settings, password: Password | None) -> PostgresOptions:
         statement_timeout=settings.statement_timeout,
         remember_requests=timedelta(hours=settings.request_id_hours),
         password=password,
+        tracer=tracing.tracer if tracing else None,
     )
 
 

@@ -33,7 +33,7 @@ def _method_handler(
         return answer
 
     async def serve_stream(requests: AsyncIterator[bytes], context: Context) -> None:
-        await surrounded(Call(name, context, stream=requests))
+        await surrounded(Call(name, context, stream=requests, write=context.write))
 
     # Without serializers grpc hands the bytes through.
     if method.client_streaming:

@@ -20,6 +20,8 @@ class Settings:
     listen: str = "127.0.0.1:50051"
     health_listen: str | None = None
     """A second port, for health alone; None: only the first one tells it."""
+    metrics_listen: str | None = None
+    """A port for Prometheus; None: nothing is counted for it."""
     dsn: str | None = None
     """None: run a PostgreSQL of our own in `data_dir`."""
     password_from: str | None = None
@@ -27,6 +29,8 @@ class Settings:
     data_dir: Path = Path("data")
     allow_insecure: bool = False
     log_level: str = "info"
+    log_format: str = "text"
+    tracing: bool = False
     lanes: int = 2
     readers: int = 2
     max_waiting: int = 8_192
@@ -50,9 +54,14 @@ class Settings:
             problems.append(f"drain_delay must be 0 or more, not {self.drain_delay}")
         if self.log_level.upper() not in _LOG_LEVELS:
             problems.append(f"log_level must be one of {', '.join(_LOG_LEVELS)}")
-        # Health may be told beyond loopback: it gives nothing away and changes nothing.
-        if self.health_listen is not None and _host(self.health_listen) is None:
-            problems.append(f"health_listen must be HOST:PORT, not {self.health_listen!r}")
+        if self.log_format not in _LOG_FORMATS:
+            problems.append(f"log_format must be one of {', '.join(_LOG_FORMATS)}")
+        # Both may be told beyond loopback: they give nothing away of what is stored, and change
+        # nothing.
+        for name in ("health_listen", "metrics_listen"):
+            address = getattr(self, name)
+            if address is not None and _host(address) is None:
+                problems.append(f"{name} must be HOST:PORT, not {address!r}")
         host = _host(self.listen)
         if host is None:
             problems.append(f"listen must be HOST:PORT, not {self.listen!r}")
@@ -66,6 +75,8 @@ class Settings:
 
 
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+_LOG_FORMATS = ("text", "json")
 
 _POSITIVE = (
     "lanes",

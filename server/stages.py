@@ -4,15 +4,18 @@ grpc's own interceptors run for each call anew and see no error that a stream ra
 around its handler once, when the server starts.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from time import perf_counter
 from typing import Any, TypeAlias
 
 from grpc import StatusCode
 from grpc_status import rpc_status
 
-from server.call import REQUEST_ID_HEADER, Call
+from server.call import REQUEST_ID_HEADER, Call, current_call
 from server.errors import to_status
+from server.json_lines import FIELDS
 
 # A unary handler returns its answer; one of a stream writes its answers itself.
 Handler: TypeAlias = Callable[[Call], Awaitable[Any]]
@@ -26,13 +29,22 @@ def access_logged(handler: Handler) -> Handler:
     """Log each call that fails, and with the level DEBUG each call."""
 
     async def logged(call: Call) -> Any:
+        current_call.set(call)
+        begun = perf_counter()
         try:
             return await handler(call)
         finally:
             level = logging.INFO if call.code.value[0] else logging.DEBUG
             if access_log.isEnabledFor(level):
-                what = (call.request_id, call.method, call.code.name, call.context.peer())
-                access_log.log(level, "%s %s %s %s", *what)
+                peer = call.context.peer()
+                what = (call.request_id, call.method, call.code.name, peer)
+                fields = {
+                    "method": call.method,
+                    "code": call.code.name,
+                    "peer": peer,
+                    "seconds": round(perf_counter() - begun, 6),
+                }
+                access_log.log(level, "%s %s %s %s", *what, extra={FIELDS: fields})
 
     return logged
 
@@ -43,7 +55,11 @@ def with_errors(handler: Handler) -> Handler:
     async def answered(call: Call) -> Any:
         try:
             return await handler(call)
+        except asyncio.CancelledError:
+            call.code = call.cancelled_as
+            raise
         except Exception as error:
+            call.on_error(error)
             call.code, status = to_status(error, call.request_id)
             if call.code is StatusCode.INTERNAL:
                 log.exception("%s %s failed", call.request_id, call.method)

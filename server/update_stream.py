@@ -49,7 +49,7 @@ class UpdateStream:
         drainer = asyncio.create_task(self._stop_reading_on_drain(reader))
         try:
             while (answer := await self._answers.get()) is not None:
-                await self._call.context.write(answer)
+                await self._call.write(answer)
                 self._room.release()
         finally:
             drainer.cancel()
@@ -95,6 +95,7 @@ class UpdateStream:
         self._end_if_complete()
 
     def _failure(self, sequence: int, error: Exception) -> bytes:
+        self._call.on_error(error)
         code, status = to_status(error, self._call.request_id)
         if code is StatusCode.INTERNAL:
             log.error("%s %s failed", self._call.request_id, self._call.method, exc_info=error)

@@ -17,7 +17,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 ROOT: Final = Path(__file__).parents[1]
 
-_SERVING_ON: Final = re.compile(r"serving on (\S+)")
+_SERVING_ON: Final = re.compile(r'serving on ([^\s"]+)')
 _PAUSE: Final = 0.02
 _PATIENCE: Final = 30.0
 

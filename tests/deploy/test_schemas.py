@@ -9,8 +9,11 @@ from deploy.kubernetes.render import OVERLAYS
 from tests.deploy.manifests import manifests
 
 VERSIONS: Final = ("1.34", "1.35", "1.36", "1.37")
-# Of CloudNativePG, not of Kubernetes; deploy/README.md says how it was checked.
-OF_OPERATORS: Final = {"aks-cnpg": ["Cluster"]}
+# Of CloudNativePG and of Prometheus' operator, not of Kubernetes.
+OF_OPERATORS: Final = {
+    "aks-cnpg": ["Cluster"],
+    "aks-cnpg+monitoring": ["Cluster", "PrometheusRule", "ServiceMonitor"],
+}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -22,7 +25,7 @@ def test_an_overlay_fits_the_schemas(overlay: str, version: str) -> None:
             kubernetes_validate.validate(found, version, strict=True)
         except kubernetes_validate.SchemaNotFoundError:
             unknown.append(found["kind"])
-    assert unknown == OF_OPERATORS.get(overlay, [])
+    assert sorted(unknown) == OF_OPERATORS.get(overlay, [])
 
 
 def test_a_field_that_does_not_exist_is_found() -> None:
@@ -33,5 +36,5 @@ def test_a_field_that_does_not_exist_is_found() -> None:
 
 
 def test_there_is_something_to_check() -> None:
-    assert set(OVERLAYS) == {"dev", "aks", "aks-cnpg"}
+    assert set(OVERLAYS) == {"dev", "aks", "aks-cnpg", "aks-cnpg+monitoring"}
     assert all(len(manifests(overlay)) > 10 for overlay in OVERLAYS)

@@ -137,3 +137,15 @@ async def test_a_draining_server_is_not_ready_and_stays_so() -> None:
         assert await states(health) == all_are(NOT_SERVING)
         await probe.find(away(), away(), None)
         assert await states(health) == all_are(NOT_SERVING)
+
+
+async def test_figures_say_whether_it_is_ready_and_whether_it_is_draining() -> None:
+    def told(health: Health) -> dict[str, object]:
+        return {figure.name: figure.readings[0].value for figure in health.figures()}
+
+    async with watched() as (health, probe):
+        assert told(health) == {"featom_ready": 0, "featom_draining": 0}
+        await probe.find(None)
+        assert told(health) == {"featom_ready": 1, "featom_draining": 0}
+        await health.drain()
+        assert told(health) == {"featom_ready": 0, "featom_draining": 1}

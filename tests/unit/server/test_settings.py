@@ -70,6 +70,10 @@ def test_a_log_level_that_does_not_exist_is_refused() -> None:
     Settings(log_level="DEBUG")
 
 
+def test_a_log_format_that_does_not_exist_is_refused() -> None:
+    assert refusal(log_format="xml") == "log_format must be one of text, json"
+
+
 def test_everything_that_is_wrong_is_named() -> None:
     told = refusal(lanes=0, readers=-1, listen="nowhere", log_level="chatty")
     assert all(name in told for name in ("lanes", "readers", "listen", "log_level"))
@@ -94,3 +98,9 @@ def test_the_command_says_what_it_refuses() -> None:
     result = CliRunner().invoke(app, ["serve", "--lanes", "0", "--listen", "0.0.0.0:1"])
     assert result.exit_code == 1
     assert "featom: lanes must be more than 0, not 0; listening on 0.0.0.0" in result.output
+
+
+@pytest.mark.parametrize("name", ["health_listen", "metrics_listen"])
+def test_ports_that_tell_no_values_may_be_open_beyond_loopback(name: str) -> None:
+    Settings(**{name: "0.0.0.0:9464"})  # type: ignore[arg-type]
+    assert refusal(**{name: "9464"}) == f"{name} must be HOST:PORT, not '9464'"

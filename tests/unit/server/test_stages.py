@@ -103,11 +103,23 @@ async def test_an_id_that_is_junk_is_replaced(junk: str | bytes) -> None:
     assert call.request_id != call_with(FakeContext()).request_id
 
 
-async def test_a_cancelled_call_is_not_answered() -> None:
-    context = FakeContext()
+@pytest.mark.parametrize(
+    ("remaining", "code"),
+    [
+        (None, StatusCode.CANCELLED),
+        (1.0, StatusCode.CANCELLED),
+        (0.0, StatusCode.DEADLINE_EXCEEDED),
+    ],
+)
+async def test_a_cancelled_call_is_not_answered_and_known_by_why_it_was(
+    remaining: float | None, code: StatusCode
+) -> None:
+    context = FakeContext(remaining=remaining)
+    call = call_with(context)
     with pytest.raises(asyncio.CancelledError):
-        await with_errors(failing(asyncio.CancelledError()))(call_with(context))
+        await with_errors(failing(asyncio.CancelledError()))(call)
     assert context.code is None
+    assert call.code is code
 
 
 async def test_a_call_that_fails_is_in_the_access_log_and_one_that_succeeds_is_not(

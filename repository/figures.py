@@ -1,0 +1,95 @@
+"""The figures of the repository's parts, by name."""
+
+from collections.abc import Iterator, Mapping
+
+from domain.figures import Figure, FigureKind, Reading, counter, distribution, gauge
+from repository.commit_pipeline import CommitPipeline
+from repository.measured_committer import MeasuredCommitter
+from repository.pool import Pool
+from repository.read_coalescer import ReadCoalescer
+
+
+def pipeline_figures(
+    pipeline: CommitPipeline, committer: MeasuredCommitter, lanes: int, max_waiting: int
+) -> Iterator[Figure]:
+    """How the commit pipeline fares; its share of time at work is busy seconds by lanes."""
+    yield distribution(
+        "featom_pipeline_batch_size",
+        "Commands in an attempt to commit a batch.",
+        committer.batch_sizes,
+    )
+    yield distribution(
+        "featom_pipeline_queue_wait_seconds",
+        "From the arrival of a command to its first attempt.",
+        committer.waits,
+    )
+    yield counter(
+        "featom_pipeline_conflicts_total",
+        "Commands that are tried again because another writer was faster.",
+        committer.conflicts,
+    )
+    yield counter(
+        "featom_pipeline_lane_busy_seconds_total",
+        "What attempts took, of all lanes together.",
+        committer.busy,
+    )
+    yield gauge("featom_pipeline_lanes", "Lanes, each with one attempt at a time.", lanes)
+    yield gauge("featom_pipeline_waiting", "Commands that are in no batch yet.", pipeline.waiting)
+    yield gauge(
+        "featom_pipeline_waiting_limit",
+        "Commands that may wait; more are refused as OVERLOADED.",
+        max_waiting,
+    )
+
+
+def read_figures(coalescer: ReadCoalescer, max_waiting: int) -> Iterator[Figure]:
+    """How reads by key fare."""
+    yield distribution(
+        "featom_read_batch_size", "Keys that one query reads.", coalescer.batch_sizes
+    )
+    yield gauge("featom_read_waiting", "Reads that are in no query yet.", coalescer.waiting)
+    yield gauge(
+        "featom_read_waiting_limit",
+        "Reads that may wait; more are refused as OVERLOADED.",
+        max_waiting,
+    )
+
+
+def pool_figures(pools: Mapping[str, Pool]) -> Iterator[Figure]:
+    """How the database is used, by pool."""
+    yield Figure(
+        "featom_database_work_seconds",
+        "What a transaction, or a statement of its own, took on its connection.",
+        FigureKind.DISTRIBUTION,
+        [Reading({"pool": name}, pool.seconds) for name, pool in pools.items()],
+    )
+    yield Figure(
+        "featom_database_failures_total",
+        "Failures by SQLSTATE (none: of driver or network) and by verdict: again (tried again),"
+        " away (the database cannot work now), too_large (for an answer) or fault (none of these).",
+        FigureKind.COUNTER,
+        [
+            Reading(
+                {"pool": name, "verdict": verdict.name.lower(), "sqlstate": sqlstate or "none"},
+                count,
+            )
+            for name, pool in pools.items()
+            for (verdict, sqlstate), count in list(pool.failures.items())
+        ],
+    )
+    yield Figure(
+        "featom_database_connections",
+        "Open connections, by state: in_use or idle.",
+        FigureKind.GAUGE,
+        [
+            Reading({"pool": name, "state": state}, count)
+            for name, pool in pools.items()
+            for state, count in zip(("in_use", "idle"), pool.connections, strict=True)
+        ],
+    )
+    yield Figure(
+        "featom_database_connections_limit",
+        "Connections that there may be.",
+        FigureKind.GAUGE,
+        [Reading({"pool": name}, pool.size) for name, pool in pools.items()],
+    )

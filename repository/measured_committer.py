@@ -1,0 +1,57 @@
+"""What the lanes do, and for how long."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from domain.figures import Distribution
+from repository.committing import Committer
+from repository.submission import Submission
+
+BATCH_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+WAIT_BOUNDS: Final = (
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1,
+    2.5,
+    5,
+    10,
+)
+
+
+class MeasuredCommitter:
+    """Counts the attempts of another committer."""
+
+    def __init__(self, committer: Committer) -> None:
+        self._committer = committer
+        self.batch_sizes = Distribution(BATCH_BOUNDS)
+        """Commands in an attempt."""
+        self.waits = Distribution(WAIT_BOUNDS)
+        """Seconds from a command's arrival to its first attempt."""
+        self.conflicts = 0
+        """Commands that came back because another writer was faster."""
+        self.busy = 0.0
+        """Seconds that attempts took, of all lanes together."""
+
+    async def attempt(self, submissions: Sequence[Submission]) -> list[Submission]:
+        """See Committer."""
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        self.batch_sizes.observe(len(submissions))
+        for submission in submissions:
+            if submission.attempts == 1:
+                self.waits.observe(begun - submission.arrived)
+        try:
+            undecided = await self._committer.attempt(submissions)
+        finally:
+            self.busy += clock() - begun
+        self.conflicts += len(undecided)
+        return undecided

@@ -1,0 +1,6 @@
+"""Metrics for Prometheus: those of calls, and the figures of the other parts."""
+
+from server.metrics.metrics import Metrics
+from server.metrics.port import serving_metrics
+
+__all__ = ["Metrics", "serving_metrics"]

@@ -1,0 +1,57 @@
+"""Documentation, alerts and dashboard speak of the metrics that a server really exports."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from repository.sqlstates import Verdict
+from tests.deploy.observability import expressions
+from tests.deploy.promql import matchers_in, metrics_in
+from tests.e2e.observability.scraping import scrape
+from tests.serving import Server
+
+TABLE: Final = Path(__file__).parents[3] / "docs/observability.md"
+ROW: Final = re.compile(
+    r"^\| `(\w+)` \| (counter|gauge|histogram) \| (.*?) ?\| \S.* \|$", re.MULTILINE
+)
+
+
+def test_the_table_of_metrics_is_what_a_server_exports(observed: Server) -> None:
+    exported = scrape(observed)
+    documented = {name: kind for name, kind, _ in ROW.findall(TABLE.read_text())}
+    assert documented == {
+        f"{name}_total" if kind == "counter" else name: kind
+        for name, kind in exported.families.items()
+    }
+
+
+def test_the_table_names_the_labels_that_series_have(observed: Server) -> None:
+    exported = scrape(observed)
+    documented = {
+        name: set(re.findall(r"`(\w+)`", labels))
+        for name, _, labels in ROW.findall(TABLE.read_text())
+    }
+    for name, labels in exported.samples:
+        family = re.sub(r"_(bucket|sum|count)$", "", name)
+        wanted = documented[name] if name in documented else documented[family]
+        assert {label for label, _ in labels} - {"le"} == wanted, name
+
+
+def test_alerts_and_dashboard_ask_only_for_metrics_that_there_are(observed: Server) -> None:
+    series = scrape(observed).series
+    for who, expression in expressions():
+        found = metrics_in(expression)
+        assert found, f"{who} asks for nothing"
+        assert found <= series, f"{who} asks for {found - series}"
+
+
+def test_alerts_and_dashboard_compare_with_values_that_there_are(observed: Server) -> None:
+    known: dict[str, set[str]] = {"verdict": {verdict.name.lower() for verdict in Verdict}}
+    for _, labels in scrape(observed).samples:
+        for label, value in labels:
+            known.setdefault(label, set()).add(value)
+    # Made up in tests, or given by Prometheus.
+    free = {"job", "instance", "version", "sqlstate"}
+    for who, expression in expressions():
+        for label, value in matchers_in(expression):
+            assert label in free or value in known[label], f"{who} compares {label} with {value}"

@@ -1,0 +1,127 @@
+"""What is logged, as text and as JSON: every line on its own, and of which call it is."""
+
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from domain.errors import AggregateNotFound
+from server.call import Call
+from server.logs import logging_to_stderr
+from server.stages import Handler, access_logged, surround, with_errors
+from tests.unit.server.fake_context import METHOD, Aborted, FakeContext, call_with
+
+log = logging.getLogger("featom.test")
+
+
+class Logged:
+    """Lines that were written to standard error, of one block."""
+
+    def __init__(self, capture: pytest.CaptureFixture[str]) -> None:
+        self._capture = capture
+
+    def lines(self) -> list[str]:
+        return self._capture.readouterr().err.splitlines()
+
+    def objects(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.lines()]
+
+
+@pytest.fixture
+def logged(capsys: pytest.CaptureFixture[str]) -> Any:
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    alembic = logging.getLogger("alembic").level
+    yield Logged(capsys)
+    root.handlers = handlers
+    root.setLevel(level)
+    logging.getLogger("alembic").setLevel(alembic)
+
+
+def test_text_stays_as_it_was(logged: Logged) -> None:
+    with logging_to_stderr("info", "text"):
+        log.info("ready, %d", 3)
+    (line,) = logged.lines()
+    assert line.endswith(" INFO featom.test: ready, 3")
+
+
+def test_a_record_is_one_object(logged: Logged) -> None:
+    with logging_to_stderr("info", "json"):
+        log.warning('two\nlines, a "quote" and %s', "Zürich")
+        log.debug("not this")
+    (line,) = logged.objects()
+    assert line.keys() == {"time", "level", "logger", "message"}
+    assert line["level"] == "WARNING"
+    assert line["logger"] == "featom.test"
+    assert line["message"] == 'two\nlines, a "quote" and Zürich'
+    age = datetime.now(UTC) - datetime.fromisoformat(line["time"])
+    assert timedelta(0) <= age < timedelta(minutes=1)
+
+
+def test_what_changes_after_it_was_logged_does_not_change_the_line(logged: Logged) -> None:
+    with logging_to_stderr("info", "json"):
+        changing = [1]
+        log.info("%s", changing)
+        changing.append(2)
+    assert logged.objects()[0]["message"] == "[1]"
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_traceback_is_logged_with_its_cause(logged: Logged, form: str) -> None:
+    with logging_to_stderr("info", form):
+        try:
+            raise RuntimeError("the cause")
+        except RuntimeError:
+            log.exception("failed")
+    lines = logged.lines()
+    if form == "json":
+        (line,) = map(json.loads, lines)
+        assert line["message"] == "failed"
+        lines = line["traceback"].splitlines()
+    assert lines[-1] == "RuntimeError: the cause"
+
+
+def handler_that(does: str) -> Handler:
+    async def handler(call: Call) -> bytes:
+        if does == "fails":
+            raise RuntimeError("the secret")
+        if does == "refuses":
+            raise AggregateNotFound
+        log.info("in the handler")
+        return b""
+
+    return surround(handler, (access_logged, with_errors))
+
+
+async def test_every_line_of_a_call_has_its_id(logged: Logged) -> None:
+    with logging_to_stderr("debug", "json"):
+        await handler_that("answers")(call_with(FakeContext([("x-request-id", "id-7")])))
+    inside, access = logged.objects()
+    assert inside["message"] == "in the handler"
+    assert inside["request_id"] == access["request_id"] == "id-7"
+    assert access["logger"] == "featom.access"
+    assert access["method"] == METHOD
+    assert access["code"] == "OK"
+    assert access["peer"] == "ipv4:127.0.0.1:1"
+    assert 0 <= access["seconds"] < 1
+
+
+async def test_a_call_that_fails_inside_leaves_its_cause_and_its_access_line(
+    logged: Logged,
+) -> None:
+    with logging_to_stderr("info", "json"), pytest.raises(Aborted):
+        await handler_that("fails")(call_with(FakeContext([("x-request-id", "id-7")])))
+    cause, access = logged.objects()
+    assert "the secret" in cause["traceback"]
+    assert cause["request_id"] == access["request_id"] == "id-7"
+    assert access["code"] == "INTERNAL"
+
+
+async def test_a_call_that_is_refused_leaves_one_line(logged: Logged) -> None:
+    with logging_to_stderr("info", "json"), pytest.raises(Aborted):
+        await handler_that("refuses")(call_with(FakeContext()))
+    (access,) = logged.objects()
+    assert access["code"] == "NOT_FOUND"
+    assert len(access["request_id"]) == 32

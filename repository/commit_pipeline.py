@@ -17,13 +17,21 @@ from domain.outcome import Outcome
 from domain.update import Command, keys_of
 from repository.backoff import backoff
 from repository.committing import Committer, commit, is_live
-from repository.schedule import Schedule
+from repository.schedule import Schedule, size_of
 from repository.submission import Submission
 
 PATIENCE: Final = 10.0
 """Seconds that a command without a deadline may take."""
 
 _MIN_SHARE: Final = 32
+
+# A batch costs about as much as twenty updates in it, so while a small one is under way, what waits
+# had better gather for the next: unless there is little to do, and a lane may as well do it; or
+# enough waits for a batch of its own; or the one under way takes long.
+_LITTLE: Final = 8
+_ENOUGH: Final = 64
+_LONG: Final = 0.02
+"""Seconds."""
 
 
 @dataclass(slots=True)
@@ -60,6 +68,8 @@ class CommitPipeline:
         self._schedule = Schedule()
         self._arrival = asyncio.Event()
         self._draining = False
+        self._under_way: dict[int, tuple[float, int]] = {}
+        """When each batch was begun, and how many updates it has."""
         self._lanes = [asyncio.create_task(self._lane(), name="lane") for _ in range(lanes)]
 
     def submit(self, command: Command, deadline: float | None = None) -> "asyncio.Future[Outcome]":
@@ -91,15 +101,33 @@ class CommitPipeline:
 
     async def _lane(self) -> None:
         while True:
-            batch = self._schedule.take(self._max_batch, self._share(), is_live)
+            batch = self._next_batch()
             if batch:
+                begun = asyncio.get_running_loop().time(), sum(map(size_of, batch))
+                self._under_way[id(batch)] = begun
                 await self._commit(batch)
+                del self._under_way[id(batch)]
             elif self._draining and not len(self._schedule):
                 self._arrival.set()  # for the lanes that have not seen it yet
                 return
             else:
                 self._arrival.clear()
                 await self._arrival.wait()
+
+    def _next_batch(self) -> list[Submission]:
+        if self._gathers():
+            asyncio.get_running_loop().call_later(_LONG, self._arrival.set)
+            return []
+        return self._schedule.take(self._max_batch, self._share(), is_live)
+
+    def _gathers(self) -> bool:
+        """Whether what waits goes into the next batch of another lane."""
+        waiting = self._schedule.updates
+        if not self._under_way or not 0 < waiting < _ENOUGH:
+            return False
+        recently = asyncio.get_running_loop().time() - _LONG
+        sizes = [size for begun, size in self._under_way.values() if begun > recently]
+        return bool(sizes) and min(sizes) < _ENOUGH and waiting + sum(sizes) > _LITTLE
 
     def _share(self) -> int:
         """How much of what waits is one lane's: all lanes shall have something to do at a time."""

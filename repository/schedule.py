@@ -23,6 +23,8 @@ class Schedule:
         # that has not is left out until it is released, or the line of a key beside it moves up.
         self._ready: OrderedDict[EntityKey, None] = OrderedDict()
         self._waiting = 0
+        self.updates = 0
+        """How many updates wait: a batch of them is one command."""
 
     def __len__(self) -> int:
         """How many commands wait."""
@@ -36,6 +38,7 @@ class Schedule:
     def put(self, submission: Submission) -> None:
         """Let a command wait behind those that came before it."""
         self._waiting += 1
+        self.updates += size_of(submission)
         for key in keys_of(submission.command):
             line = self._lines.get(key)
             if line is None:
@@ -63,7 +66,7 @@ class Schedule:
                 if is_live(submission):
                     batch.append(submission)
                     taken.update(keys)
-                    size += _size(submission)
+                    size += size_of(submission)
                 # These lines have moved up, and are free or ours.
                 for moved in keys:
                     self._ready.setdefault(moved)
@@ -77,6 +80,7 @@ class Schedule:
         """Let commands of busy keys wait again, before all others."""
         for submission in reversed(submissions):
             self._waiting += 1
+            self.updates += size_of(submission)
             for key in keys_of(submission.command):
                 self._lines.setdefault(key, deque()).appendleft(submission)
 
@@ -100,6 +104,7 @@ class Schedule:
 
     def _remove(self, submission: Submission, keys: Iterable[EntityKey]) -> None:
         self._waiting -= 1
+        self.updates -= size_of(submission)
         for key in keys:
             line = self._lines[key]
             line.popleft()
@@ -107,6 +112,7 @@ class Schedule:
                 del self._lines[key]
 
 
-def _size(submission: Submission) -> int:
+def size_of(submission: Submission) -> int:
+    """How many updates a command has."""
     command = submission.command
     return len(command.updates) if isinstance(command, UpdateBatch) else 1

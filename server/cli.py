@@ -11,7 +11,7 @@ from repository.migrations import MigrationFailed
 from repository.migrations import migrate as migrate_database
 from repository.password import PasswordSourceUnknown
 from repository.password import password_from as password_of
-from server import type_commands
+from server import security_options, type_commands
 from server.embedded_postgres import EmbeddedPostgresFailed
 from server.logs import logging_to_stderr
 from server.main import serve as serve_until_stopped
@@ -128,6 +128,9 @@ def serve(
             envvar="FEATOM_MAX_CONNECTION_AGE", help="Seconds after which clients must reconnect."
         ),
     ] = DEFAULTS.max_connection_age,
+    tls_cert: security_options.TlsCert = DEFAULTS.tls_cert,
+    tls_key: security_options.TlsKey = DEFAULTS.tls_key,
+    tls_client_ca: security_options.TlsClientCa = DEFAULTS.tls_client_ca,
 ) -> None:
     """Serve the feature store over gRPC.
 

@@ -30,6 +30,7 @@ from server.registration import register
 from server.settings import Settings
 from server.stages import Stage, access_logged, with_errors
 from server.supervision import keep_running
+from server.tls import Tls
 
 STAGES: Final[Sequence[Stage]] = (access_logged, with_errors)
 HEALTH_SERVICE: Final = "grpc.health.v1.Health"
@@ -81,14 +82,17 @@ async def _serve_on(dsn: str, settings: Settings, stop: asyncio.Event) -> None:
         (SERVICE.full_name, TYPES_SERVICE.full_name, HEALTH_SERVICE, reflection.SERVICE_NAME),
         server,
     )
-    port = listen(server, settings.listen)
+    tls = _tls(settings)
+    port = listen(server, settings.listen, tls.credentials() if tls else None)
     await repository.open()
     await health.start()
     # The health port is the last to close, so that probes see the whole drain.
     async with serving_health(health.servicer, settings.health_listen):
         await server.start()
         garbage.settle()
-        watch = asyncio.create_task(health.watch())
+        watches = [asyncio.create_task(health.watch())]
+        if tls:
+            watches.append(asyncio.create_task(tls.files.watch()))
         log.info("serving on %s:%d", settings.listen.rpartition(":")[0], port)
         try:
             await stop.wait()
@@ -98,10 +102,17 @@ async def _serve_on(dsn: str, settings: Settings, stop: asyncio.Event) -> None:
         finally:
             draining.set()
             await server.stop(settings.drain_grace)
-            await _cancel(watch)
+            for watch in watches:
+                await _cancel(watch)
             await repository.close()
             await probe.close()
             log.info("stopped")
+
+
+def _tls(settings: Settings) -> Tls | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    return Tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
 
 
 def _options(settings: Settings, password: Password | None) -> PostgresOptions:

@@ -37,6 +37,10 @@ class Settings:
     drain_delay: float = 0.0
     drain_grace: float = 20.0
     max_connection_age: float = 120.0
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    """Who vouches for clients; with it each of them needs a certificate."""
     limits: Limits = DEFAULT_LIMITS
 
     def __post_init__(self) -> None:
@@ -57,12 +61,34 @@ class Settings:
         if host is None:
             problems.append(f"listen must be HOST:PORT, not {self.listen!r}")
         elif not self.allow_insecure and not _is_loopback(host):
-            problems.append(
-                f"listening on {host} offers everything to everyone who can reach it, unencrypted:"
-                " allow_insecure must say that this is meant"
-            )
+            problems += _exposure(host, self)
+        problems += _tls_problems(self)
         if problems:
             raise SettingsRefused("; ".join(problems))
+
+
+def _exposure(host: str, settings: Settings) -> list[str]:
+    """What is wrong with listening on a host beyond loopback."""
+    exposed = []
+    if settings.tls_client_ca is None:
+        exposed.append("to everyone who can reach it")
+    if settings.tls_cert is None:
+        exposed.append("unencrypted")
+    if not exposed:
+        return []
+    return [
+        f"listening on {host} offers everything {', '.join(exposed)}:"
+        " allow_insecure must say that this is meant"
+    ]
+
+
+def _tls_problems(settings: Settings) -> list[str]:
+    problems = []
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        problems.append("tls_cert and tls_key must be set together")
+    if settings.tls_client_ca is not None and settings.tls_cert is None:
+        problems.append("tls_client_ca needs tls_cert and tls_key")
+    return problems
 
 
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")

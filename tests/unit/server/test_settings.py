@@ -1,5 +1,6 @@
 """Settings refuse what cannot be served, and say all that is wrong."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,3 +95,16 @@ def test_the_command_says_what_it_refuses() -> None:
     result = CliRunner().invoke(app, ["serve", "--lanes", "0", "--listen", "0.0.0.0:1"])
     assert result.exit_code == 1
     assert "featom: lanes must be more than 0, not 0; listening on 0.0.0.0" in result.output
+
+
+def test_a_certificate_needs_its_key_and_the_ca_of_clients_needs_both() -> None:
+    assert "tls_cert and tls_key must be set together" in refusal(tls_cert=Path("c"))
+    assert "tls_cert and tls_key must be set together" in refusal(tls_key=Path("k"))
+    assert "tls_client_ca needs tls_cert and tls_key" in refusal(tls_client_ca=Path("ca"))
+
+
+def test_listening_beyond_loopback_needs_encryption_and_to_know_the_callers() -> None:
+    files = {"tls_cert": Path("c"), "tls_key": Path("k")}
+    assert "to everyone who can reach it, unencrypted:" in refusal(listen="0.0.0.0:1")
+    assert "to everyone who can reach it:" in refusal(listen="0.0.0.0:1", **files)
+    Settings(listen="0.0.0.0:1", tls_client_ca=Path("ca"), **files)

@@ -34,6 +34,8 @@ class Call:
     """The messages of a stream."""
     code: grpc.StatusCode = field(default=grpc.StatusCode.OK)
     """How it ended."""
+    principal: str = ""
+    """Who calls, such as `jwt:system:serviceaccount:NAMESPACE:NAME`; empty if nobody asked."""
 
     @cached_property
     def request_id(self) -> str:

@@ -131,6 +131,17 @@ def serve(
     tls_cert: security_options.TlsCert = DEFAULTS.tls_cert,
     tls_key: security_options.TlsKey = DEFAULTS.tls_key,
     tls_client_ca: security_options.TlsClientCa = DEFAULTS.tls_client_ca,
+    auth: security_options.Auth = DEFAULTS.auth,
+    jwt_issuer: security_options.JwtIssuer = DEFAULTS.jwt_issuer,
+    jwt_audience: security_options.JwtAudience = DEFAULTS.jwt_audience,
+    jwt_jwks: security_options.JwtJwks = DEFAULTS.jwt_jwks,
+    jwt_ca: security_options.JwtCa = DEFAULTS.jwt_ca,
+    authorization: security_options.AuthorizationFile = DEFAULTS.authorization,
+    audit_log: security_options.AuditLogTarget = DEFAULTS.audit_log,
+    max_waiting_bytes: security_options.MaxWaitingBytes = DEFAULTS.max_waiting_bytes,
+    max_streams: security_options.MaxStreams = DEFAULTS.max_streams,
+    handshake_timeout: security_options.HandshakeTimeout = DEFAULTS.handshake_timeout,
+    rate_per_principal: security_options.RatePerPrincipal = DEFAULTS.rate_per_principal,
 ) -> None:
     """Serve the feature store over gRPC.
 

@@ -10,15 +10,15 @@ from typing import Final
 
 import grpc
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
-from grpc_reflection.v1alpha import reflection
 
 from repository.migrations import migrate
 from repository.password import Password, password_from
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.probe import PostgresProbe
 from server import garbage
+from server.access.access import access_of
 from server.applying import EntityTypes
-from server.decoding import Decoder
+from server.decoding import Decoder, RememberingDecoder
 from server.embedded_postgres import EmbeddedPostgres
 from server.entity_types import SERVICE as TYPES_SERVICE
 from server.entity_types import EntityTypeServicer
@@ -26,6 +26,8 @@ from server.feature_store import SERVICE, FeatureStore
 from server.health import Health
 from server.health_port import serving_health
 from server.listening import listen
+from server.reflection import SERVICE as REFLECTION_SERVICE
+from server.reflection import Reflection
 from server.registration import register
 from server.settings import Settings
 from server.stages import Stage, access_logged, with_errors
@@ -72,16 +74,20 @@ async def _serve_on(dsn: str, settings: Settings, stop: asyncio.Event) -> None:
     server = _server(settings)
     add_HealthServicer_to_server(health.servicer, server)
     draining = asyncio.Event()
-    decode = Decoder(settings.max_message_bytes)
-    servicer = FeatureStore(repository, repository, settings.limits, decode, draining)
-    register(server, SERVICE, servicer, STAGES)
+    decode = _decoder(settings)
+    access = access_of(settings, decode)
+    stages = (*STAGES, *access.stages)
+    servicer = FeatureStore(
+        repository, repository, settings.limits, decode, draining, access.message_stages
+    )
+    register(server, SERVICE, servicer, stages)
     types = EntityTypes(repository.entity_types, repository.compiler, settings.limits)
     types_servicer = EntityTypeServicer(types, repository.entity_types, decode)
-    register(server, TYPES_SERVICE, types_servicer, STAGES)
-    reflection.enable_server_reflection(
-        (SERVICE.full_name, TYPES_SERVICE.full_name, HEALTH_SERVICE, reflection.SERVICE_NAME),
-        server,
-    )
+    register(server, TYPES_SERVICE, types_servicer, stages)
+    ours = (SERVICE.full_name, TYPES_SERVICE.full_name)
+    reflection = Reflection((*ours, HEALTH_SERVICE, REFLECTION_SERVICE.full_name), decode)
+    # The contract is no secret; but only callers who are known need it.
+    register(server, REFLECTION_SERVICE, reflection, (*STAGES, *access.callers))
     tls = _tls(settings)
     port = listen(server, settings.listen, tls.credentials() if tls else None)
     await repository.open()
@@ -90,9 +96,8 @@ async def _serve_on(dsn: str, settings: Settings, stop: asyncio.Event) -> None:
     async with serving_health(health.servicer, settings.health_listen):
         await server.start()
         garbage.settle()
-        watches = [asyncio.create_task(health.watch())]
-        if tls:
-            watches.append(asyncio.create_task(tls.files.watch()))
+        watched = (health.watch, *access.watches, *((tls.files.watch,) if tls else ()))
+        watches = [asyncio.create_task(watch()) for watch in watched]
         log.info("serving on %s:%d", settings.listen.rpartition(":")[0], port)
         try:
             await stop.wait()
@@ -104,9 +109,16 @@ async def _serve_on(dsn: str, settings: Settings, stop: asyncio.Event) -> None:
             await server.stop(settings.drain_grace)
             for watch in watches:
                 await _cancel(watch)
+            access.close()
             await repository.close()
             await probe.close()
             log.info("stopped")
+
+
+def _decoder(settings: Settings) -> Decoder:
+    looked_at_before = settings.auth_modes or settings.audit_log
+    kind = RememberingDecoder if looked_at_before else Decoder
+    return kind(settings.max_message_bytes)
 
 
 def _tls(settings: Settings) -> Tls | None:
@@ -140,9 +152,12 @@ def _server(settings: Settings) -> grpc.aio.Server:
             ("grpc.server.max_pending_requests_hard_limit", 8 * settings.max_waiting),
             # Clients look for new servers when they connect, so they must connect now and then.
             ("grpc.max_connection_age_ms", age),
-            ("grpc.max_connection_age_grace_ms", 30_000),
+            ("grpc.max_connection_age_grace_ms", min(age, 30_000)),
             ("grpc.keepalive_permit_without_calls", 1),
+            # Who sends pings faster than this, three times, is sent away.
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+            ("grpc.max_concurrent_streams", settings.max_streams),
+            ("grpc.server_handshake_timeout_ms", int(settings.handshake_timeout * 1_000)),
         ]
     )
 

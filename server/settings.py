@@ -7,6 +7,7 @@ from pathlib import Path
 
 from domain.aggregate import DEFAULT_LIMITS
 from domain.limits import Limits
+from server.security_problems import exposure, security_problems
 
 
 class SettingsRefused(Exception):
@@ -41,7 +42,27 @@ class Settings:
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
     """Who vouches for clients; with it each of them needs a certificate."""
+    auth: str = "none"
+    """`none`, `mtls`, `jwt`, or both."""
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
+    jwt_jwks: str = ""
+    """An https URL, or a file."""
+    jwt_ca: Path | None = None
+    authorization: Path | None = None
+    audit_log: str | None = None
+    """A file, or `-` for standard output."""
+    max_waiting_bytes: int = 64 * 1_024 * 1_024
+    max_streams: int = 1_000
+    handshake_timeout: float = 10.0
+    rate_per_principal: int = 0
+    """Calls a second; 0: as many as there come."""
     limits: Limits = DEFAULT_LIMITS
+
+    @property
+    def auth_modes(self) -> frozenset[str]:
+        """The ways to prove who one is; none: nobody is asked."""
+        return frozenset(mode.strip() for mode in self.auth.split(",")) - {"none"}
 
     def __post_init__(self) -> None:
         """Raises SettingsRefused, naming everything that is wrong."""
@@ -61,34 +82,10 @@ class Settings:
         if host is None:
             problems.append(f"listen must be HOST:PORT, not {self.listen!r}")
         elif not self.allow_insecure and not _is_loopback(host):
-            problems += _exposure(host, self)
-        problems += _tls_problems(self)
+            problems += exposure(host, self)
+        problems += security_problems(self)
         if problems:
             raise SettingsRefused("; ".join(problems))
-
-
-def _exposure(host: str, settings: Settings) -> list[str]:
-    """What is wrong with listening on a host beyond loopback."""
-    exposed = []
-    if settings.tls_client_ca is None:
-        exposed.append("to everyone who can reach it")
-    if settings.tls_cert is None:
-        exposed.append("unencrypted")
-    if not exposed:
-        return []
-    return [
-        f"listening on {host} offers everything {', '.join(exposed)}:"
-        " allow_insecure must say that this is meant"
-    ]
-
-
-def _tls_problems(settings: Settings) -> list[str]:
-    problems = []
-    if (settings.tls_cert is None) != (settings.tls_key is None):
-        problems.append("tls_cert and tls_key must be set together")
-    if settings.tls_client_ca is not None and settings.tls_cert is None:
-        problems.append("tls_client_ca needs tls_cert and tls_key")
-    return problems
 
 
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -103,6 +100,9 @@ _POSITIVE = (
     "probe_interval",
     "drain_grace",
     "max_connection_age",
+    "max_waiting_bytes",
+    "max_streams",
+    "handshake_timeout",
 )
 
 

@@ -4,9 +4,10 @@ grpc's own interceptors run for each call anew and see no error that a stream ra
 around its handler once, when the server starts.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from grpc import StatusCode
 from grpc_status import rpc_status
@@ -17,6 +18,12 @@ from server.errors import to_status
 # A unary handler returns its answer; one of a stream writes its answers itself.
 Handler: TypeAlias = Callable[[Call], Awaitable[Any]]
 Stage: TypeAlias = Callable[[Handler], Handler]
+
+# Each message of a stream has stages too: what it asks for is begun, or raises.
+MessageHandler: TypeAlias = Callable[[Call, Any], "asyncio.Future[Any]"]
+MessageStage: TypeAlias = Callable[[MessageHandler], MessageHandler]
+
+Surrounded = TypeVar("Surrounded", Handler, MessageHandler)
 
 log = logging.getLogger(__name__)
 access_log = logging.getLogger("featom.access")
@@ -55,7 +62,9 @@ def with_errors(handler: Handler) -> Handler:
     return answered
 
 
-def surround(handler: Handler, stages: Sequence[Stage]) -> Handler:
+def surround(
+    handler: Surrounded, stages: Sequence[Callable[[Surrounded], Surrounded]]
+) -> Surrounded:
     """Put the first stage outermost."""
     for stage in reversed(stages):
         handler = stage(handler)

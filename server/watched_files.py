@@ -64,7 +64,10 @@ class WatchedFiles(Generic[Loaded]):
         """Refresh for ever."""
         while True:
             await asyncio.sleep(_INTERVAL)
-            await asyncio.to_thread(self.refresh)
+            try:
+                await asyncio.to_thread(self.refresh)
+            except Exception:
+                log.exception("%s: could not be looked at", self._name)
 
     def _read(self) -> list[bytes]:
         return [path.read_bytes() for path in self._paths]

@@ -63,7 +63,7 @@ def listing(channel: grpc.Channel) -> grpc.StatusCode:
     try:
         store.ListAggregates(ListAggregatesRequest(entity_type="nothing"), timeout=5)
     except grpc.RpcError as error:
-        code: grpc.StatusCode = error.code()  # type: ignore[attr-defined]
+        code: grpc.StatusCode = error.code()
         return code
     return grpc.StatusCode.OK
 

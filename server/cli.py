@@ -72,7 +72,8 @@ def serve(
     allow_insecure: Annotated[
         bool,
         typer.Option(
-            envvar="FEATOM_ALLOW_INSECURE", help="Listen beyond loopback without encryption."
+            envvar="FEATOM_ALLOW_INSECURE",
+            help="Listen beyond loopback without encryption, or without knowing the callers.",
         ),
     ] = DEFAULTS.allow_insecure,
     log_level: Annotated[

@@ -21,7 +21,7 @@ def certified_name(properties: Mapping[str, Iterable[bytes]]) -> str | None:
     if len(list(properties.get("peer_uri", ()))) > 1:
         raise Unauthenticated("The certificate has more than one URI.")
     for sort, name in _SORTS.items():
-        for value in properties.get(name, ()):
+        for value in filter(None, properties.get(name, ())):
             return f"{sort}:{value.decode(errors='replace')}"
     return None
 

@@ -33,5 +33,5 @@ def test_a_field_that_does_not_exist_is_found() -> None:
 
 
 def test_there_is_something_to_check() -> None:
-    assert set(OVERLAYS) == {"dev", "aks", "aks-cnpg"}
+    assert set(OVERLAYS) == {"dev", "aks", "aks-cnpg", "aks-tokens"}
     assert all(len(manifests(overlay)) > 10 for overlay in OVERLAYS)

@@ -112,6 +112,19 @@ def test_a_broken_change_leaves_the_old_grants_in_force(tmp_path: Path) -> None:
     assert watched.current.refused("cn:bob", [Need(Permission.WRITE, "card")])
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "examples/security/authorization.yaml",
+        "deploy/kubernetes/components/tokens/authorization.yaml",
+    ],
+)
+def test_what_is_shipped_is_good(path: str) -> None:
+    content = (Path(__file__).parents[4] / path).read_bytes()
+    read_grants(content)
+    assert jsonschema.Draft202012Validator(SCHEMA).is_valid(yaml.safe_load(content))
+
+
 def test_at_the_start_a_broken_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "authorization.yaml"
     file.write_text("grants: [x, y]")

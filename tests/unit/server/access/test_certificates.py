@@ -17,6 +17,7 @@ URI = {"peer_uri": [b"spiffe://prod/scorer"]}
         (CN | DNS, "dns:one.test"),
         (CN, "cn:spiffe://prod/admin"),
         ({}, None),
+        ({"x509_common_name": [b""]}, None),
         ({"transport_security_type": [b"ssl"]}, None),
     ],
 )

@@ -109,9 +109,9 @@ async def _serve_on(dsn: str, settings: Settings, stop: asyncio.Event) -> None:
             await server.stop(settings.drain_grace)
             for watch in watches:
                 await _cancel(watch)
-            access.close()
             await repository.close()
             await probe.close()
+            access.close()
             log.info("stopped")
 
 

@@ -58,10 +58,10 @@ class Findings:
             self.bad.append((rpc, code, data.hex()))
 
 
-async def fuzz(fortress: Fortress, messages: int, seed: int) -> Findings:
-    """Send so many messages."""
+async def fuzz(fortress: Fortress, messages: int, seed: int, only: str = "") -> Findings:
+    """Send so many messages, to the RPCs whose name has `only` in it."""
     findings = Findings()
-    made = _messages(messages, random.Random(seed))
+    made = _messages(messages, random.Random(seed), only)
     credentials = fortress.credentials(fortress.client)
     async with (
         grpc.aio.secure_channel(fortress.server.address, credentials) as channel,
@@ -72,12 +72,13 @@ async def fuzz(fortress: Fortress, messages: int, seed: int) -> Findings:
     return findings
 
 
-def _messages(count: int, chance: random.Random) -> Iterator[tuple[str, list[bytes]]]:
+def _messages(count: int, chance: random.Random, only: str) -> Iterator[tuple[str, list[bytes]]]:
     """An RPC and what to send to it: one message, or some for a stream."""
     seeds = {rpc: request.SerializeToString() for rpc, request in REQUESTS.items()}
     others = list(seeds.values())
+    rpcs = [rpc for rpc in seeds if only in rpc]
     while count > 0:
-        rpc = chance.choice(list(seeds))
+        rpc = chance.choice(rpcs)
         several = min(count, ON_A_STREAM if rpc.endswith("StreamUpdateFeatures") else 1)
         yield rpc, [mutated(REQUESTS[rpc], others, chance) for _ in range(several)]
         count -= several
@@ -149,14 +150,14 @@ async def _stream(
 _CODES: Final = {code.value[0]: code for code in StatusCode}
 
 
-async def _main(messages: int, seed: int) -> int:
+async def _main(messages: int, seed: int, only: str) -> int:
     print(f"{messages:,} messages, seed {seed}")
     bad = 0
     with tempfile.TemporaryDirectory(prefix="featom-fuzz-") as folder:
         async with attacked() as dsn:
             with Fortress(Path(folder)).serving(dsn, max_connection_age=120) as fortress:
                 for number in range(ROUNDS):
-                    findings = await fuzz(fortress, messages // ROUNDS, seed + number)
+                    findings = await fuzz(fortress, messages // ROUNDS, seed + number, only)
                     bad += len(findings.bad)
                     _tell(findings, fortress)
                 well = fortress.is_well()
@@ -178,5 +179,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
+    parser.add_argument("--only", default="", help="a part of the names of RPCs")
     arguments = parser.parse_args()
-    sys.exit(asyncio.run(_main(arguments.messages, arguments.seed)))
+    sys.exit(asyncio.run(_main(arguments.messages, arguments.seed, arguments.only)))

@@ -174,7 +174,7 @@ async def test_bytes_that_wait_are_bounded_and_given_back() -> None:
     first = asyncio.ensure_future(stage(call))
     await asyncio.sleep(0)
     with pytest.raises(Overloaded):
-        await stage(call)
+        await asyncio.wait_for(stage(call), 5)
     release.set()
     assert await first == "done"
     assert await stage(call) == "done"

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 from uuid import UUID, uuid4
 
-from domain.errors import FeatomError
+from domain.errors import DatabaseUnavailable, FeatomError
 from domain.limits import Limits
 from domain.outcome import Outcome
 from domain.update import keys_of
@@ -25,7 +25,7 @@ from repository.codec.instants import from_datetime
 from repository.columns import write_arguments
 from repository.entity_types.catalogue import Catalogue
 from repository.evaluation import Evaluation
-from repository.pool import AnswerLost, Connection, Pool, TransactionAborted
+from repository.pool import AnswerLost, Backend, Connection, Pool, TransactionAborted
 from repository.row import Row
 from repository.snapshot import read_snapshot
 from repository.statements import WRITE
@@ -35,6 +35,8 @@ Answered: TypeAlias = tuple[Submission, Outcome | FeatomError]
 
 _CLOCK_SLACK: Final = timedelta(minutes=5)
 """How far the clocks of a primary and of the standby that takes over may be apart."""
+
+_ENDING_MS: Final = 200
 
 
 class WriteProtocol:
@@ -68,8 +70,7 @@ class WriteProtocol:
         snapshot = await read_snapshot(
             self._readers, self._catalogue, commands, self._limits, self._remember
         )
-        # After the rows were read: a batch in doubt that is not found now, and is committed later,
-        # makes the write of these rows fail.
+        # After the rows were read: what a batch in doubt has changed since makes their write fail.
         waiting = await self._settle_doubts(submissions)
         evaluation = Evaluation(snapshot.rows, snapshot.known, from_datetime(snapshot.now))
         answers = [(each, evaluation.evaluate(each.command)) for each in waiting]
@@ -94,11 +95,11 @@ class WriteProtocol:
             return await self._writers.run(lambda link: _transaction(link, rows, batch_id))
         except TransactionAborted:
             return {row.unit for row in rows}
-        except AnswerLost:
+        except AnswerLost as lost:
             units = {row.unit for row in rows}
             for submission, answer in answers:
                 if evaluation.unit_of(submission.command) in units:
-                    submission.doubts.append(Doubt(batch_id, begun, answer))
+                    submission.doubts.append(Doubt(batch_id, begun, lost.backend, answer))
             raise
 
     async def _settle_doubts(self, submissions: Sequence[Submission]) -> list[Submission]:
@@ -115,10 +116,19 @@ class WriteProtocol:
     async def _committed_doubt(self, submission: Submission) -> Doubt | None:
         types, ids = zip(*keys_of(submission.command), strict=True)
         for doubt in submission.doubts:
+            await self._end(doubt.backend)
             since = doubt.begun - _CLOCK_SLACK
             if await self._readers.read(WRITE["find_batch"], types, ids, doubt.batch_id, since):
                 return doubt
         return None
+
+    async def _end(self, backend: Backend | None) -> None:
+        """Make sure that a batch in doubt cannot be committed any more, if it is not yet."""
+        if backend is None:
+            return
+        ended = await self._readers.read(WRITE["end_backend"], *backend, _ENDING_MS)
+        if not all(gone for (gone,) in ended):
+            raise DatabaseUnavailable
 
 
 async def _transaction(link: Connection, rows: Sequence[Row], batch_id: UUID) -> set[int]:

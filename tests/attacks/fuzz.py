@@ -141,6 +141,7 @@ async def _stream(
             findings.note(rpc, _CODES[number], message, decided=True)
         else:
             findings.note(rpc, await call.code(), message)
+            call.cancel()
             call = None
     if call is not None:
         await call.done_writing()

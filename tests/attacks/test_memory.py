@@ -27,7 +27,7 @@ async def attack(fortress: Fortress, seed: int) -> int:
     large_message(fortress, 64 * MIB, grpc.Compression.Gzip)
     large_message(fortress, 5 * MIB)
     large_metadata(fortress, 17 * 1_024)
-    await fuzz(fortress, 300, seed)
+    await fuzz(fortress, 600, seed)
     return fortress.memory
 
 

@@ -43,6 +43,12 @@ class Issuer(BaseHTTPRequestHandler):
             super().handle()
 
 
+class QuietServer(ThreadingHTTPServer):
+    """Says nothing of those who do not trust it."""
+
+    def handle_error(self, request: object, client_address: object) -> None: ...
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("issuer")
@@ -54,10 +60,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def issuer(folder: Path) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Issuer)
+    server = QuietServer(("127.0.0.1", 0), Issuer)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
-    server.handle_error = lambda request, address: None  # type: ignore[method-assign]
     server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()

@@ -96,7 +96,12 @@ async def _serve_on(dsn: str, settings: Settings, stop: asyncio.Event) -> None:
     async with serving_health(health.servicer, settings.health_listen):
         await server.start()
         garbage.settle()
-        watched = (health.watch, *access.watches, *((tls.files.watch,) if tls else ()))
+        watched = (
+            health.watch,
+            garbage.keep_small,
+            *access.watches,
+            *((tls.files.watch,) if tls else ()),
+        )
         watches = [asyncio.create_task(watch()) for watch in watched]
         log.info("serving on %s:%d", settings.listen.rpartition(":")[0], port)
         try:

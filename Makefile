@@ -58,6 +58,10 @@ generate: $(READY) ## Generate the Python code of the contract anew
 torture: $(READY) ## Kill, pause, cut off and cancel for half an hour, and check every promise
 	$(BIN)/python -m tests.consistency.torture
 
+.PHONY: fuzz
+fuzz: $(READY) ## Send mutated messages to a server and look for crashes; MESSAGES=100000
+	$(BIN)/python -m tests.attacks.fuzz --messages $(or $(MESSAGES),100000)
+
 .PHONY: demo
 demo: $(READY) ## Replay real flights through the server; FLIGHTS=all for all 336,776
 	$(BIN)/python -m examples.flights --flights $(or $(FLIGHTS),20000)

@@ -3,7 +3,8 @@
     FeatomError
     ├── InvalidValue            the request itself is wrong, whatever is stored
     ├── LimitExceeded           more than the store takes
-    │   └── MessageTooLarge     in bytes, whatever it says
+    │   ├── MessageTooLarge     in bytes, whatever it says
+    │   └── RateExceeded        more calls than one principal may make
     ├── RuleViolated            the update would break a rule of the entity type
     ├── IncompatibleChange      stored aggregates would break the entity type
     ├── EntityTypeInUse         there are aggregates of it
@@ -18,6 +19,7 @@
     │   ├── Overloaded          more work is waiting than may wait
     │   ├── Draining            this server is stopping
     │   ├── DatabaseUnavailable
+    │   ├── AuthenticationUnavailable
     │   └── CommitUnknown       committed or not: the connection broke in between
     ├── AccessRefused
     │   ├── Unauthenticated
@@ -86,6 +88,15 @@ class LimitExceeded(FeatomError):
 
 class MessageTooLarge(LimitExceeded):
     """The message is larger than the server takes."""
+
+
+class RateExceeded(LimitExceeded):
+    """The caller makes more calls than it may."""
+
+    def __init__(self, calls_a_second: int, retry_after: float) -> None:
+        super().__init__("calls a second", calls_a_second)
+        self.retry_after = retry_after
+        """Seconds after which the next call is let through."""
 
 
 class RuleViolated(FeatomError):
@@ -176,6 +187,13 @@ class DatabaseUnavailable(Unavailable):
         super().__init__(message, retry_after)
 
 
+class AuthenticationUnavailable(Unavailable):
+    """The keys of the issuer of tokens are not known, so nobody can be told from anybody."""
+
+    def __init__(self, message: str = "", retry_after: float = 1.0) -> None:
+        super().__init__(message, retry_after)
+
+
 class CommitUnknown(Unavailable):
     """The connection broke during the commit: retry only with a request_id, or read first."""
 
@@ -193,6 +211,11 @@ class Unauthenticated(AccessRefused):
 
 class PermissionDenied(AccessRefused):
     """The caller is known, and not allowed to do this."""
+
+    def __init__(self, refused: Sequence[str] = ()) -> None:
+        super().__init__(f"You are not allowed to: {', '.join(refused)}." if refused else "")
+        self.refused = tuple(refused)
+        """Everything that is not allowed, such as `write card`."""
 
 
 class Corrupted(FeatomError):

@@ -52,6 +52,8 @@ class Call:
     """To be told of each error that the caller is answered with, in a stream too."""
     code: grpc.StatusCode = grpc.StatusCode.OK
     """How it ended."""
+    principal: str = ""
+    """Who calls, such as `jwt:system:serviceaccount:NAMESPACE:NAME`; empty if nobody asked."""
 
     trace: Mapping[str, str] | None = None
     """The trace that it is part of, as log lines name it, if it is recorded."""

@@ -11,7 +11,7 @@ from repository.migrations import MigrationFailed
 from repository.migrations import migrate as migrate_database
 from repository.password import PasswordSourceUnknown
 from repository.password import password_from as password_of
-from server import type_commands
+from server import security_options, type_commands
 from server.embedded_postgres import EmbeddedPostgresFailed
 from server.logs import logging_to_stderr
 from server.main import serve as serve_until_stopped
@@ -80,7 +80,8 @@ def serve(
     allow_insecure: Annotated[
         bool,
         typer.Option(
-            envvar="FEATOM_ALLOW_INSECURE", help="Listen beyond loopback without encryption."
+            envvar="FEATOM_ALLOW_INSECURE",
+            help="Listen beyond loopback without encryption, or without knowing the callers.",
         ),
     ] = DEFAULTS.allow_insecure,
     log_level: Annotated[
@@ -147,6 +148,20 @@ def serve(
             envvar="FEATOM_MAX_CONNECTION_AGE", help="Seconds after which clients must reconnect."
         ),
     ] = DEFAULTS.max_connection_age,
+    tls_cert: security_options.TlsCert = DEFAULTS.tls_cert,
+    tls_key: security_options.TlsKey = DEFAULTS.tls_key,
+    tls_client_ca: security_options.TlsClientCa = DEFAULTS.tls_client_ca,
+    auth: security_options.Auth = DEFAULTS.auth,
+    jwt_issuer: security_options.JwtIssuer = DEFAULTS.jwt_issuer,
+    jwt_audience: security_options.JwtAudience = DEFAULTS.jwt_audience,
+    jwt_jwks: security_options.JwtJwks = DEFAULTS.jwt_jwks,
+    jwt_ca: security_options.JwtCa = DEFAULTS.jwt_ca,
+    authorization: security_options.AuthorizationFile = DEFAULTS.authorization,
+    audit_log: security_options.AuditLogTarget = DEFAULTS.audit_log,
+    max_waiting_bytes: security_options.MaxWaitingBytes = DEFAULTS.max_waiting_bytes,
+    max_streams: security_options.MaxStreams = DEFAULTS.max_streams,
+    handshake_timeout: security_options.HandshakeTimeout = DEFAULTS.handshake_timeout,
+    rate_per_principal: security_options.RatePerPrincipal = DEFAULTS.rate_per_principal,
 ) -> None:
     """Serve the feature store over gRPC.
 

@@ -14,6 +14,7 @@ from grpc import StatusCode
 
 from domain.errors import (
     AggregateNotFound,
+    AuthenticationUnavailable,
     CommitUnknown,
     Contended,
     Corrupted,
@@ -29,6 +30,7 @@ from domain.errors import (
     MessageTooLarge,
     Overloaded,
     PermissionDenied,
+    RateExceeded,
     RequestIdReused,
     RuleViolated,
     StaleEtag,
@@ -59,6 +61,7 @@ MEANINGS: Final[Mapping[type[FeatomError], Meaning]] = {
     InvalidValue: Meaning(StatusCode.INVALID_ARGUMENT, "INVALID_VALUE"),
     LimitExceeded: Meaning(StatusCode.INVALID_ARGUMENT, "LIMIT_EXCEEDED"),
     MessageTooLarge: Meaning(StatusCode.RESOURCE_EXHAUSTED, "LIMIT_EXCEEDED"),
+    RateExceeded: Meaning(StatusCode.RESOURCE_EXHAUSTED, "LIMIT_EXCEEDED"),
     RuleViolated: Meaning(StatusCode.FAILED_PRECONDITION, "RULE_VIOLATED"),
     IncompatibleChange: Meaning(StatusCode.FAILED_PRECONDITION, "INCOMPATIBLE_CHANGE"),
     EntityTypeInUse: Meaning(StatusCode.FAILED_PRECONDITION, "ENTITY_TYPE_IN_USE"),
@@ -71,6 +74,7 @@ MEANINGS: Final[Mapping[type[FeatomError], Meaning]] = {
     Overloaded: Meaning(StatusCode.UNAVAILABLE, "OVERLOADED"),
     Draining: Meaning(StatusCode.UNAVAILABLE, "DRAINING"),
     DatabaseUnavailable: Meaning(StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE"),
+    AuthenticationUnavailable: Meaning(StatusCode.UNAVAILABLE, "AUTHENTICATION_UNAVAILABLE"),
     CommitUnknown: Meaning(StatusCode.UNAVAILABLE, "COMMIT_UNKNOWN"),
     Unauthenticated: Meaning(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),
     PermissionDenied: Meaning(StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED"),
@@ -115,6 +119,8 @@ def _metadata(error: Exception) -> dict[str, str]:
             return {"violating_aggregates": str(error.violating)}
         case LateValue():
             return {"features": _shortened(",".join(error.features), _MAX_NAMES_BYTES)}
+        case PermissionDenied() if error.refused:
+            return {"refused": _shortened(",".join(error.refused), _MAX_NAMES_BYTES)}
         case _:
             return {}
 
@@ -135,7 +141,7 @@ def _details(error: Exception) -> list[Message]:
                 for rule_type, subject, description in error.violations
             )
             return [PreconditionFailure(violations=_fitting(rules))]
-        case Unavailable():
+        case Unavailable() | RateExceeded():
             delay = Duration()
             delay.FromMilliseconds(int(error.retry_after * 1_000))
             return [RetryInfo(retry_delay=delay)]

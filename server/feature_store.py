@@ -20,6 +20,7 @@ from server.conversion.reads import (
 )
 from server.conversion.writes import read_deletion, read_update, read_update_batch
 from server.decoding import Decoder
+from server.stages import MessageStage
 from server.update_stream import UpdateStream
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["FeatureStoreService"]
@@ -42,30 +43,37 @@ class FeatureStore:
         limits: Limits,
         decode: Decoder,
         draining: asyncio.Event,
+        message_stages: Sequence[MessageStage] = (),
     ) -> None:
-        """When `draining` is set, streams end once they have answered what they have read."""
+        """When `draining` is set, streams end once they have answered what they have read.
+
+        `message_stages` are put around each message of a stream.
+        """
         self._reader = reader
         self._writer = writer
         self._limits = limits
         self._decode = decode
         self._draining = draining
+        self._message_stages = message_stages
 
     async def UpdateFeatures(self, call: Call) -> bytes:
-        update = read_update(self._decode(pb.UpdateFeaturesRequest, call.request))
+        update = read_update(self._decode(pb.UpdateFeaturesRequest, call.request), call.principal)
         outcome = await self._writer.update(update, call.deadline)
         return responses.update_response(outcome)
 
     async def BatchUpdateFeatures(self, call: Call) -> bytes:
         request = self._decode(pb.BatchUpdateFeaturesRequest, call.request)
-        batch = read_update_batch(request, self._limits)
+        batch = read_update_batch(request, self._limits, call.principal)
         outcome = await self._writer.update_batch(batch, call.deadline)
         return responses.batch_update_response(outcome)
 
     async def StreamUpdateFeatures(self, call: Call) -> None:
-        await UpdateStream(call, self._writer, self._decode, self._draining).run()
+        stages = self._message_stages
+        await UpdateStream(call, self._writer, self._decode, self._draining, stages).run()
 
     async def DeleteAggregate(self, call: Call) -> bytes:
-        deletion = read_deletion(self._decode(pb.DeleteAggregateRequest, call.request))
+        request = self._decode(pb.DeleteAggregateRequest, call.request)
+        deletion = read_deletion(request, call.principal)
         outcome = await self._writer.delete(deletion, call.deadline)
         return responses.delete_response(outcome)
 

@@ -5,10 +5,18 @@ import grpc
 from server.settings import SettingsRefused
 
 
-def listen(server: grpc.aio.Server, address: str) -> int:
-    """Listen on `address`; returns the port. Raises SettingsRefused if that cannot be done."""
+def listen(
+    server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None = None
+) -> int:
+    """Listen on `address`; returns the port. Raises SettingsRefused if that cannot be done.
+
+    Without credentials in plaintext.
+    """
     try:
-        port = server.add_insecure_port(address)
+        if credentials is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, credentials)
     except RuntimeError as error:
         raise SettingsRefused(f"cannot listen on {address}: {error}") from error
     if port == 0:

@@ -3,24 +3,22 @@
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import Final
 
 import grpc
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
-from grpc_reflection.v1alpha import reflection
 
-from domain.figures import FigureSource
-from domain.tracing import Tracer
 from repository.migrations import migrate
 from repository.password import Password, password_from
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.probe import PostgresProbe
 from server import garbage
+from server.access.access import access_of
 from server.applying import EntityTypes
-from server.decoding import Decoder
+from server.decoding import Decoder, RememberingDecoder
 from server.embedded_postgres import EmbeddedPostgres
 from server.entity_types import SERVICE as TYPES_SERVICE
 from server.entity_types import EntityTypeServicer
@@ -28,22 +26,18 @@ from server.feature_store import SERVICE, FeatureStore
 from server.health import Health
 from server.health_port import serving_health
 from server.listening import listen
-from server.metrics import Metrics, serving_metrics
+from server.observing import Tracing, metrics_of, stages_around, telling, tracing_of
+from server.reflection import SERVICE as REFLECTION_SERVICE
+from server.reflection import Reflection
 from server.registration import register
-from server.settings import Settings, SettingsRefused
+from server.settings import Settings
 from server.stages import Stage, access_logged, with_errors
 from server.supervision import keep_running
+from server.tls import Tls
 
 SERVICES: Final = (SERVICE, TYPES_SERVICE)
 STAGES: Final[Sequence[Stage]] = (access_logged, with_errors)
 HEALTH_SERVICE: Final = "grpc.health.v1.Health"
-
-
-class Tracing(NamedTuple):
-    """What records calls, and what records below them."""
-
-    stage: Stage
-    tracer: Tracer
 
 
 log = logging.getLogger(__name__)
@@ -53,7 +47,7 @@ async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then drain."""
     # From the first moment on: as process 1 of a container we get no signal that we do not handle.
     stop = _stop_signal()
-    with _tracing(settings) as tracing:
+    with tracing_of(settings) as tracing:
         async with _database(settings) as dsn:
             await serve_on(dsn, settings, stop, tracing)
 
@@ -83,33 +77,44 @@ async def serve_on(
     password = password_from(settings.password_from)
     repository = PostgresRepository(dsn, _options(settings, password, tracing))
     probe = PostgresProbe(dsn, password)
-    health = Health([SERVICE.full_name, TYPES_SERVICE.full_name], probe, settings.probe_interval)
-    metrics = _metrics(settings, [repository, probe, health])
-    stages = _stages(metrics, tracing)
+    health = Health([service.full_name for service in SERVICES], probe, settings.probe_interval)
+    metrics = metrics_of(settings, SERVICES, [repository, probe, health])
+    around = stages_around(STAGES, metrics, tracing)
     server = _server(settings)
     add_HealthServicer_to_server(health.servicer, server)
     draining = asyncio.Event()
-    decode = Decoder(settings.max_message_bytes)
-    servicer = FeatureStore(repository, repository, settings.limits, decode, draining)
+    decode = _decoder(settings)
+    access = access_of(settings, decode)
+    stages = (*around, *access.stages)
+    servicer = FeatureStore(
+        repository, repository, settings.limits, decode, draining, access.message_stages
+    )
     register(server, SERVICE, servicer, stages)
     types = EntityTypes(repository.entity_types, repository.compiler, settings.limits)
     types_servicer = EntityTypeServicer(types, repository.entity_types, decode)
     register(server, TYPES_SERVICE, types_servicer, stages)
-    reflection.enable_server_reflection(
-        (SERVICE.full_name, TYPES_SERVICE.full_name, HEALTH_SERVICE, reflection.SERVICE_NAME),
-        server,
-    )
-    port = listen(server, settings.listen)
+    ours = [service.full_name for service in SERVICES]
+    reflection = Reflection((*ours, HEALTH_SERVICE, REFLECTION_SERVICE.full_name), decode)
+    # The contract is no secret; but only callers who are known need it.
+    register(server, REFLECTION_SERVICE, reflection, (*around, *access.callers))
+    tls = _tls(settings)
+    port = listen(server, settings.listen, tls.credentials() if tls else None)
     await repository.open()
     await health.start()
     # The health port is the last to close, so that probes see the whole drain.
     async with (
         serving_health(health.servicer, settings.health_listen),
-        _telling(metrics, settings.metrics_listen),
+        telling(metrics, settings.metrics_listen),
     ):
         await server.start()
         garbage.settle()
-        watch = asyncio.create_task(health.watch())
+        watched = (
+            health.watch,
+            garbage.keep_small,
+            *access.watches,
+            *((tls.files.watch,) if tls else ()),
+        )
+        watches = [asyncio.create_task(watch()) for watch in watched]
         log.info("serving on %s:%d", settings.listen.rpartition(":")[0], port)
         try:
             await stop.wait()
@@ -119,56 +124,24 @@ async def serve_on(
         finally:
             draining.set()
             await server.stop(settings.drain_grace)
-            await _cancel(watch)
+            for watch in watches:
+                await _cancel(watch)
             await repository.close()
             await probe.close()
+            access.close()
             log.info("stopped")
 
 
-def _metrics(settings: Settings, sources: Sequence[FigureSource]) -> Metrics | None:
-    return Metrics(SERVICES, sources) if settings.metrics_listen is not None else None
+def _decoder(settings: Settings) -> Decoder:
+    looked_at_before = settings.auth_modes or settings.audit_log
+    kind = RememberingDecoder if looked_at_before else Decoder
+    return kind(settings.max_message_bytes)
 
 
-def _stages(metrics: Metrics | None, tracing: Tracing | None) -> Sequence[Stage]:
-    """STAGES, and those that are asked for: traces, access log, metrics, errors."""
-    logged, *others = STAGES
-    traced = [tracing.stage] if tracing else []
-    metered = [metrics.stage] if metrics else []
-    return (*traced, logged, *metered, *others)
-
-
-@contextmanager
-def _tracing(settings: Settings) -> Iterator[Tracing | None]:
-    """What records traces during the block; what is recorded at its end is still sent.
-
-    Raises SettingsRefused.
-    """
-    if not settings.tracing:
-        yield None
-        return
-    try:
-        from server import tracing
-    except ImportError as error:
-        raise SettingsRefused(f"tracing needs the extra featom[tracing]: {error}") from error
-    provider = tracing.provider_from_environment()
-    try:
-        yield Tracing(tracing.traced(provider), tracing.OpenTelemetryTracer(provider))
-    finally:
-        tracing.flush(provider)
-
-
-@asynccontextmanager
-async def _telling(metrics: Metrics | None, address: str | None) -> AsyncIterator[None]:
-    """Serve metrics during the block, if there are any."""
-    if metrics is None or address is None:
-        yield
-        return
-    with serving_metrics(metrics, address):
-        lag = asyncio.create_task(metrics.event_loop.measure())
-        try:
-            yield
-        finally:
-            await _cancel(lag)
+def _tls(settings: Settings) -> Tls | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    return Tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
 
 
 def _options(
@@ -199,9 +172,12 @@ def _server(settings: Settings) -> grpc.aio.Server:
             ("grpc.server.max_pending_requests_hard_limit", 8 * settings.max_waiting),
             # Clients look for new servers when they connect, so they must connect now and then.
             ("grpc.max_connection_age_ms", age),
-            ("grpc.max_connection_age_grace_ms", 30_000),
+            ("grpc.max_connection_age_grace_ms", min(age, 30_000)),
             ("grpc.keepalive_permit_without_calls", 1),
+            # Who sends pings faster than this, three times, is sent away.
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+            ("grpc.max_concurrent_streams", settings.max_streams),
+            ("grpc.server_handshake_timeout_ms", int(settings.handshake_timeout * 1_000)),
         ]
     )
 

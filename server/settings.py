@@ -7,6 +7,7 @@ from pathlib import Path
 
 from domain.aggregate import DEFAULT_LIMITS
 from domain.limits import Limits
+from server.security_problems import exposure, security_problems
 
 
 class SettingsRefused(Exception):
@@ -41,7 +42,31 @@ class Settings:
     drain_delay: float = 0.0
     drain_grace: float = 20.0
     max_connection_age: float = 120.0
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    """Who vouches for clients; with it each of them needs a certificate."""
+    auth: str = "none"
+    """`none`, `mtls`, `jwt`, or both."""
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
+    jwt_jwks: str = ""
+    """An https URL, or a file."""
+    jwt_ca: Path | None = None
+    authorization: Path | None = None
+    audit_log: str | None = None
+    """A file, or `-` for standard output."""
+    max_waiting_bytes: int = 64 * 1_024 * 1_024
+    max_streams: int = 1_000
+    handshake_timeout: float = 10.0
+    rate_per_principal: int = 0
+    """Calls a second; 0: as many as there come."""
     limits: Limits = DEFAULT_LIMITS
+
+    @property
+    def auth_modes(self) -> frozenset[str]:
+        """The ways to prove who one is; none: nobody is asked."""
+        return frozenset(mode.strip() for mode in self.auth.split(",")) - {"none"}
 
     def __post_init__(self) -> None:
         """Raises SettingsRefused, naming everything that is wrong."""
@@ -66,10 +91,8 @@ class Settings:
         if host is None:
             problems.append(f"listen must be HOST:PORT, not {self.listen!r}")
         elif not self.allow_insecure and not _is_loopback(host):
-            problems.append(
-                f"listening on {host} offers everything to everyone who can reach it, unencrypted:"
-                " allow_insecure must say that this is meant"
-            )
+            problems += exposure(host, self)
+        problems += security_problems(self)
         if problems:
             raise SettingsRefused("; ".join(problems))
 
@@ -88,6 +111,9 @@ _POSITIVE = (
     "probe_interval",
     "drain_grace",
     "max_connection_age",
+    "max_waiting_bytes",
+    "max_streams",
+    "handshake_timeout",
 )
 
 

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from grpc import StatusCode
 from grpc_status import rpc_status
@@ -20,6 +20,12 @@ from server.json_lines import FIELDS
 # A unary handler returns its answer; one of a stream writes its answers itself.
 Handler: TypeAlias = Callable[[Call], Awaitable[Any]]
 Stage: TypeAlias = Callable[[Handler], Handler]
+
+# Each message of a stream has stages too: what it asks for is begun, or raises.
+MessageHandler: TypeAlias = Callable[[Call, Any], "asyncio.Future[Any]"]
+MessageStage: TypeAlias = Callable[[MessageHandler], MessageHandler]
+
+Surrounded = TypeVar("Surrounded", Handler, MessageHandler)
 
 log = logging.getLogger(__name__)
 access_log = logging.getLogger("featom.access")
@@ -71,7 +77,9 @@ def with_errors(handler: Handler) -> Handler:
     return answered
 
 
-def surround(handler: Handler, stages: Sequence[Stage]) -> Handler:
+def surround(
+    handler: Surrounded, stages: Sequence[Callable[[Surrounded], Surrounded]]
+) -> Surrounded:
     """Put the first stage outermost."""
     for stage in reversed(stages):
         handler = stage(handler)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -16,6 +17,7 @@ from server.conversion.responses import stream_error, stream_response
 from server.conversion.writes import read_update
 from server.decoding import Decoder
 from server.errors import to_status
+from server.stages import MessageStage, surround
 
 WINDOW: Final = 256
 """Updates of one stream that may be read and not yet answered."""
@@ -27,14 +29,20 @@ class UpdateStream:
     """One stream of updates. `run` may be called once."""
 
     def __init__(
-        self, call: Call, writer: AggregateWriter, decode: Decoder, draining: asyncio.Event
+        self,
+        call: Call,
+        writer: AggregateWriter,
+        decode: Decoder,
+        draining: asyncio.Event,
+        stages: Sequence[MessageStage] = (),
     ) -> None:
-        """When `draining` is set nothing more is read."""
+        """When `draining` is set nothing more is read. `stages` are put around each message."""
         self._call = call
         self._writer = writer
         self._decode = decode
         self._draining = draining
         self._deadline = call.deadline
+        self._submit = surround(self._write, stages)
         self._room = asyncio.Semaphore(WINDOW)
         self._answers: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._undecided: set[asyncio.Future[Outcome]] = set()
@@ -74,12 +82,17 @@ class UpdateStream:
 
     def _begin(self, request: pb.StreamUpdateFeaturesRequest) -> None:
         try:
-            future = self._writer.submit(read_update(request.update), self._deadline)
+            future = self._submit(self._call, request)
         except FeatomError as error:
             self._answers.put_nowait(self._failure(request.sequence, error))
         else:
             self._undecided.add(future)
             future.add_done_callback(partial(self._finish, request.sequence))
+
+    def _write(
+        self, call: Call, request: pb.StreamUpdateFeaturesRequest
+    ) -> "asyncio.Future[Outcome]":
+        return self._writer.submit(read_update(request.update, call.principal), self._deadline)
 
     def _finish(self, sequence: int, future: "asyncio.Future[Outcome]") -> None:
         self._undecided.discard(future)

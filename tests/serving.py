@@ -26,10 +26,15 @@ class Server:
     """One `featom serve` process."""
 
     def __init__(
-        self, process: "subprocess.Popen[bytes]", log_file: Path, started_within: float = _PATIENCE
+        self,
+        process: "subprocess.Popen[bytes]",
+        log_file: Path,
+        started_within: float = _PATIENCE,
+        credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
         self.process = process
         self._log_file = log_file
+        self._credentials = credentials
         self.address = self._wait_for_address(started_within)
         """HOST:PORT, for a channel, or for another server after this one has ended."""
 
@@ -48,7 +53,7 @@ class Server:
 
     def health(self, service: str) -> int | None:
         """What the health service says; None if it does not answer, or knows no such service."""
-        with grpc.insecure_channel(self.address) as channel, suppress(grpc.RpcError):
+        with self._channel() as channel, suppress(grpc.RpcError):
             check = channel.unary_unary(
                 "/grpc.health.v1.Health/Check",
                 HealthCheckRequest.SerializeToString,
@@ -73,6 +78,11 @@ class Server:
             self.kill()
             raise
 
+    def _channel(self) -> grpc.Channel:
+        if self._credentials is None:
+            return grpc.insecure_channel(self.address)
+        return grpc.secure_channel(self.address, self._credentials)
+
     def _wait_for_address(self, timeout: float) -> str:
         latest = time.monotonic() + timeout
         while True:
@@ -86,12 +96,18 @@ class Server:
 
 @contextmanager
 def serving(
-    dsn: str, *, listen: str = "127.0.0.1:0", ready: bool = True, **settings: object
+    dsn: str,
+    *,
+    listen: str = "127.0.0.1:0",
+    ready: bool = True,
+    credentials: grpc.ChannelCredentials | None = None,
+    **settings: object,
 ) -> Iterator[Server]:
     """A server on a database, for as long as the block lasts.
 
     Port 0 takes any that is free. `settings` are those of server.settings by name, such as
-    `lanes=2`. Unless `ready` is False the block begins when the server is ready.
+    `lanes=2`. Unless `ready` is False the block begins when the server is ready. With `credentials`
+    its health is asked for over TLS.
     """
     environment = {name: value for name, value in os.environ.items() if "FEATOM_" not in name}
     environment |= {"FEATOM_DSN": dsn, "FEATOM_LISTEN": listen, "PYTHONUNBUFFERED": "1"}
@@ -105,7 +121,7 @@ def serving(
             stdout=log_file,
             stderr=log_file,
         )
-        server = Server(process, Path(log_file.name))
+        server = Server(process, Path(log_file.name), credentials=credentials)
         try:
             if ready:
                 server.wait_until_ready()

@@ -30,19 +30,21 @@ from server.conversion.fields import (
 from server.conversion.violations import Violations
 
 
-def read_update(request: pb.UpdateFeaturesRequest) -> Update:
-    """What an update asks for.
+def read_update(request: pb.UpdateFeaturesRequest, actor: str = "") -> Update:
+    """What an update asks for; `actor` is who asks.
 
     Whatever cannot be read goes along as `malformed`, for the aggregate to report with everything
     else that is wrong. Without a proper key there is no aggregate to ask: then raises InvalidValue.
     """
-    update = _read_update(request, Violations())
+    update = _read_update(request, Violations(), actor)
     if problems := key_violations(update.key):
         raise InvalidValue([*problems, *update_violations(update)])
     return update
 
 
-def read_update_batch(request: pb.BatchUpdateFeaturesRequest, limits: Limits) -> UpdateBatch:
+def read_update_batch(
+    request: pb.BatchUpdateFeaturesRequest, limits: Limits, actor: str = ""
+) -> UpdateBatch:
     """What a batch asks for. Raises as `read_update`, of all updates together."""
     if len(request.updates) > limits.batch_keys:
         raise LimitExceeded("updates in a batch", limits.batch_keys, len(request.updates))
@@ -50,7 +52,7 @@ def read_update_batch(request: pb.BatchUpdateFeaturesRequest, limits: Limits) ->
     if not request.updates:
         violations.note("updates", "must not be empty")
     request_id = read_request_id(request.request_id, violations)
-    updates = tuple(_read_update(item, _not_in_batches(item)) for item in request.updates)
+    updates = tuple(_read_update(item, _not_in_batches(item), actor) for item in request.updates)
     batch = UpdateBatch(
         updates=updates,
         request_id=request_id,
@@ -76,7 +78,7 @@ def _not_in_batches(request: pb.UpdateFeaturesRequest) -> Violations:
     return violations
 
 
-def _read_update(request: pb.UpdateFeaturesRequest, malformed: Violations) -> Update:
+def _read_update(request: pb.UpdateFeaturesRequest, malformed: Violations, actor: str) -> Update:
     request_id = read_request_id(request.request_id, malformed)
     updates = tuple(
         [_read_feature_update(index, item, malformed) for index, item in enumerate(request.updates)]
@@ -95,10 +97,11 @@ def _read_update(request: pb.UpdateFeaturesRequest, malformed: Violations) -> Up
         validate_only=request.validate_only,
         return_aggregate=request.return_aggregate,
         malformed=tuple(malformed),
+        actor=actor,
     )
 
 
-def read_deletion(request: pb.DeleteAggregateRequest) -> Deletion:
+def read_deletion(request: pb.DeleteAggregateRequest, actor: str = "") -> Deletion:
     violations = Violations(key_violations(read_key(request.key)))
     request_id = read_request_id(request.request_id, violations)
     etag = read_etag(request.etag, violations)
@@ -109,6 +112,7 @@ def read_deletion(request: pb.DeleteAggregateRequest) -> Deletion:
         request_id=request_id,
         fingerprint=fingerprint(request) if request_id else b"",
         erase_history=request.erase_history,
+        actor=actor,
     )
 
 

@@ -9,6 +9,7 @@ import yaml
 
 from featom.v1 import entity_type_pb2 as pb
 from server.definitions.values import TYPES, element_type, to_value
+from server.strict_yaml import StrictLoader
 
 _UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
@@ -27,27 +28,13 @@ class DefinitionRefused(Exception):
     """A file is not a definition; the message says where and why, for people."""
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that stands twice, of which YAML would silently take the last."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=deep)
-            if key in seen:
-                line = key_node.start_mark.line + 1
-                raise DefinitionRefused(f"line {line}: {key} stands there twice")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 def read_definitions(path: Path) -> list[pb.EntityType]:
     """Read a file, or every *.yaml file of a folder. Raises DefinitionRefused or OSError."""
     if path.is_dir():
         return [each for file in sorted(path.glob("*.yaml")) for each in read_definitions(file)]
     try:
-        documents = list(yaml.load_all(path.read_text(), _StrictLoader))
-    except (yaml.YAMLError, DefinitionRefused, UnicodeDecodeError) as error:
+        documents = list(yaml.load_all(path.read_text(), StrictLoader))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DefinitionRefused(f"{path}: {error}") from error
     read = [_Reader().read(document) for document in documents if document is not None]
     problems = [problem for reader in read for problem in reader.problems]

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
+from server.access.authorization_file import read_grants
 from server.health import LIVENESS, READINESS
 from server.settings import Settings
+from server.watched_files import ContentRefused
 from tests.deploy.command_line import settings_from, variables
 from tests.deploy.manifests import (
     Manifests,
@@ -22,8 +24,9 @@ Policy: TypeAlias = Callable[[Manifests], Iterator[str]]
 
 # repository/pool.py gives each of the two pools five seconds to close.
 CLOSING: Final = 10
-# Which Secrets others make: the operator of CloudNativePG, for the cluster of this name.
-SECRETS_OF_OPERATORS: Final = frozenset({"featom-postgres-app", "featom-postgres-ca"})
+# Which Secrets others make: the operator of CloudNativePG for the cluster of this name, and
+# cert-manager, or whoever makes certificates.
+SECRETS_OF_OPERATORS: Final = frozenset({"featom-postgres-app", "featom-postgres-ca", "featom-tls"})
 # Those of postgres:18, unless the Cluster says something else.
 DEFAULT_MAX_CONNECTIONS: Final = 100
 # The migration, an operator's own, and whoever looks after the database.
@@ -183,6 +186,25 @@ def files_of_passwords_are_mounted(objects: Manifests) -> Iterator[str]:
             for path in re.findall(r"(?:^|file:|sslrootcert=)(/run/secrets/[^&]+)", value):
                 if path.rpartition("/")[0] not in mounts:
                     yield f"{name_of(workload)}: {name} names {path}, which is not mounted"
+
+
+def files_of_the_server_are_mounted(objects: Manifests) -> Iterator[str]:
+    environment = objects.environment(objects.server)
+    mounts = [mount["mountPath"] for mount in container_of(objects.server)["volumeMounts"]]
+    for name in ("TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA", "AUTHORIZATION"):
+        path = environment.get(f"FEATOM_{name}")
+        if path is not None and not any(path.startswith(f"{mount}/") for mount in mounts):
+            yield f"FEATOM_{name} names {path}, where nothing is mounted"
+
+
+def the_authorization_file_is_one_that_the_server_takes(objects: Manifests) -> Iterator[str]:
+    for found in objects.of("ConfigMap"):
+        for name, content in found["data"].items():
+            if name == "authorization.yaml":
+                try:
+                    read_grants(content.encode())
+                except ContentRefused as error:
+                    yield f"{name_of(found)}: {error}"
 
 
 def pods_are_restricted(objects: Manifests) -> Iterator[str]:

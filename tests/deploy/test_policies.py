@@ -109,6 +109,20 @@ def a_password_file_elsewhere(objects: Manifests) -> None:
     database_of(objects)["FEATOM_PASSWORD_FROM"] = "file:/run/secrets/other/password"
 
 
+def a_certificate_that_is_not_mounted(objects: Manifests) -> None:
+    settings_of(objects)["FEATOM_TLS_CERT"] = "/elsewhere/tls.crt"
+
+
+def grants_that_the_server_refuses(objects: Manifests) -> None:
+    objects.append(
+        {
+            "kind": "ConfigMap",
+            "metadata": {"name": "featom-authorization"},
+            "data": {"authorization.yaml": "grants: [{principals: [alice], read: [card]}]"},
+        }
+    )
+
+
 def a_writable_root(objects: Manifests) -> None:
     container_of(objects.server)["securityContext"]["readOnlyRootFilesystem"] = False
 
@@ -179,6 +193,11 @@ BREAKS: Final[list[tuple[Callable[[Manifests], None], Policy]]] = [
     (another_build, policies.the_migration_is_the_images_and_can_be_applied_again),
     (a_secret_that_nobody_makes, policies.what_is_referred_to_is_there),
     (a_password_file_elsewhere, policies.files_of_passwords_are_mounted),
+    (a_certificate_that_is_not_mounted, policies.files_of_the_server_are_mounted),
+    (
+        grants_that_the_server_refuses,
+        policies.the_authorization_file_is_one_that_the_server_takes,
+    ),
     (a_writable_root, policies.pods_are_restricted),
     (no_network_policy, policies.every_pod_is_behind_a_network_policy),
     (the_health_port_for_everybody, policies.the_health_port_is_open_to_no_pod),

@@ -36,5 +36,5 @@ def test_a_field_that_does_not_exist_is_found() -> None:
 
 
 def test_there_is_something_to_check() -> None:
-    assert set(OVERLAYS) == {"dev", "aks", "aks-cnpg", "aks-cnpg+monitoring"}
+    assert set(OVERLAYS) == {"dev", "aks", "aks-cnpg", "aks-cnpg+monitoring", "aks-tokens"}
     assert all(len(manifests(overlay)) > 10 for overlay in OVERLAYS)

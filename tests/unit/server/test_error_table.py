@@ -11,6 +11,7 @@ from grpc import StatusCode
 
 from domain.errors import (
     AggregateNotFound,
+    AuthenticationUnavailable,
     CommitUnknown,
     Contended,
     Corrupted,
@@ -27,6 +28,7 @@ from domain.errors import (
     MessageTooLarge,
     Overloaded,
     PermissionDenied,
+    RateExceeded,
     RequestIdReused,
     RuleViolated,
     RuleViolation,
@@ -67,10 +69,16 @@ EXAMPLES: Final[dict[type[FeatomError], tuple[FeatomError, StatusCode, str]]] = 
         (Draining(), StatusCode.UNAVAILABLE, "DRAINING"),
         (DatabaseUnavailable(), StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE"),
         (CommitUnknown(), StatusCode.UNAVAILABLE, "COMMIT_UNKNOWN"),
+        (AuthenticationUnavailable(), StatusCode.UNAVAILABLE, "AUTHENTICATION_UNAVAILABLE"),
+        (RateExceeded(10, 0.5), StatusCode.RESOURCE_EXHAUSTED, "LIMIT_EXCEEDED"),
         (LimitExceeded("keys", 10, 11), StatusCode.INVALID_ARGUMENT, "LIMIT_EXCEEDED"),
         (MessageTooLarge("bytes", 10, 11), StatusCode.RESOURCE_EXHAUSTED, "LIMIT_EXCEEDED"),
         (Unauthenticated(), StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),
-        (PermissionDenied(), StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED"),
+        (
+            PermissionDenied(["write card", "read shop"]),
+            StatusCode.PERMISSION_DENIED,
+            "PERMISSION_DENIED",
+        ),
         (Corrupted("secret bytes"), StatusCode.INTERNAL, "INTERNAL"),
     )
 }
@@ -138,15 +146,16 @@ def test_the_message_is_that_of_the_error_unless_it_is_internal(
 
 
 @each_example
-def test_retry_info_comes_with_unavailable_and_with_nothing_else(
+def test_retry_info_comes_where_another_try_makes_sense_and_nowhere_else(
     example: tuple[FeatomError, StatusCode, str],
 ) -> None:
     error, code, _ = example
     _, status = to_status(error, "id-1")
     retry = detail(status, RetryInfo)
-    assert (retry is not None) == (code is StatusCode.UNAVAILABLE)
+    assert (retry is not None) == isinstance(error, Unavailable | RateExceeded)
+    assert (retry is not None) or code is not StatusCode.UNAVAILABLE
     if retry is not None:
-        assert isinstance(error, Unavailable)
+        assert isinstance(error, Unavailable | RateExceeded)
         assert retry.retry_delay.ToTimedelta().total_seconds() == error.retry_after > 0
 
 
@@ -181,6 +190,7 @@ def test_a_violated_rule_is_named_with_its_type_and_subject() -> None:
         (LimitExceeded, "subject", "keys"),
         (MessageTooLarge, "limit", "10"),
         (LateValue, "features", "a,b"),
+        (PermissionDenied, "refused", "write card,read shop"),
         (IncompatibleChange, "violating_aggregates", "3"),
         (RuleViolated, "violations", "2"),
         (Corrupted, "request_id", "id-1"),

@@ -1,5 +1,6 @@
 """Settings refuse what cannot be served, and say all that is wrong."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,9 @@ NUMBERS = (
     "probe_interval",
     "drain_grace",
     "max_connection_age",
+    "max_waiting_bytes",
+    "max_streams",
+    "handshake_timeout",
 )
 
 
@@ -31,7 +35,7 @@ def refusal(**settings: Any) -> str:
 @pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.parametrize("number", [0, -1])
 def test_a_number_that_must_be_positive_is_refused_otherwise(name: str, number: int) -> None:
-    assert refusal(**{name: number}) == f"{name} must be more than 0, not {number}"
+    assert f"{name} must be more than 0, not {number}" in refusal(**{name: number})
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -104,3 +108,73 @@ def test_the_command_says_what_it_refuses() -> None:
 def test_ports_that_tell_no_values_may_be_open_beyond_loopback(name: str) -> None:
     Settings(**{name: "0.0.0.0:9464"})  # type: ignore[arg-type]
     assert refusal(**{name: "9464"}) == f"{name} must be HOST:PORT, not '9464'"
+
+
+def test_a_certificate_needs_its_key_and_the_ca_of_clients_needs_both() -> None:
+    assert "tls_cert and tls_key must be set together" in refusal(tls_cert=Path("c"))
+    assert "tls_cert and tls_key must be set together" in refusal(tls_key=Path("k"))
+    assert "tls_client_ca needs tls_cert and tls_key" in refusal(tls_client_ca=Path("ca"))
+
+
+def test_listening_beyond_loopback_needs_encryption_and_to_know_the_callers() -> None:
+    files: dict[str, Any] = {"tls_cert": Path("c"), "tls_key": Path("k")}
+    assert "to everyone who can reach it, unencrypted:" in refusal(listen="0.0.0.0:1")
+    assert "to everyone who can reach it:" in refusal(listen="0.0.0.0:1", **files)
+    Settings(listen="0.0.0.0:1", tls_client_ca=Path("ca"), **files)
+
+
+TOKENS: dict[str, Any] = {
+    "auth": "jwt",
+    "jwt_issuer": "https://issuer.test",
+    "jwt_audience": "featom",
+    "jwt_jwks": "https://issuer.test/jwks",
+    "authorization": Path("a"),
+}
+MUTUAL: dict[str, Any] = {
+    "auth": "mtls",
+    "tls_cert": Path("c"),
+    "tls_key": Path("k"),
+    "tls_client_ca": Path("ca"),
+    "authorization": Path("a"),
+}
+
+
+def test_callers_are_known_by_token_or_certificate_or_both() -> None:
+    assert Settings().auth_modes == set()
+    assert Settings(**TOKENS).auth_modes == {"jwt"}
+    assert Settings(**MUTUAL).auth_modes == {"mtls"}
+    assert Settings(**MUTUAL | TOKENS | {"auth": "mtls,jwt"}).auth_modes == {"mtls", "jwt"}
+    assert "auth must be none, or of mtls, jwt" in refusal(auth="password")
+
+
+@pytest.mark.parametrize("name", ["jwt_issuer", "jwt_audience", "jwt_jwks"])
+def test_tokens_need_an_issuer_an_audience_and_keys(name: str) -> None:
+    assert f"auth jwt needs {name}" in refusal(**TOKENS | {name: ""})
+
+
+@pytest.mark.parametrize("address", ["http://issuer.test/jwks", "ftp://x", "https:", "https://"])
+def test_keys_come_over_https_or_from_a_file(address: str) -> None:
+    assert "jwt_jwks must be an https URL or a file" in refusal(**TOKENS | {"jwt_jwks": address})
+    Settings(**TOKENS | {"jwt_jwks": "/etc/jwks.json"})
+
+
+def test_certificates_of_callers_need_an_authority() -> None:
+    assert "auth mtls needs tls_client_ca" in refusal(**MUTUAL | {"tls_client_ca": None})
+
+
+def test_with_authentication_it_must_be_said_who_may_do_what_and_without_it_cannot() -> None:
+    assert "auth needs authorization" in refusal(**TOKENS | {"authorization": None})
+    assert "authorization needs auth" in refusal(authorization=Path("a"))
+    assert "rate_per_principal needs auth" in refusal(rate_per_principal=1)
+    assert "rate_per_principal must be 0 or more" in refusal(**TOKENS, rate_per_principal=-1)
+
+
+def test_beyond_loopback_tokens_do_for_callers_and_tls_for_the_rest() -> None:
+    beyond = TOKENS | {"listen": "0.0.0.0:1"}
+    assert "offers everything unencrypted:" in refusal(**beyond)
+    Settings(**beyond, tls_cert=Path("c"), tls_key=Path("k"))
+
+
+def test_the_largest_message_must_fit_into_what_may_wait() -> None:
+    told = refusal(max_message_bytes=10, max_waiting_bytes=9)
+    assert told == "max_waiting_bytes must not be less than max_message_bytes"

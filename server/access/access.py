@@ -1,0 +1,94 @@
+"""What of access is on, by the settings. What is off is not there, and costs nothing."""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from server.access.audit_log import AuditLog
+from server.access.auditing import Auditing
+from server.access.authentication import Authenticator, authenticated
+from server.access.authorization import Authorization
+from server.access.authorization_file import watched_grants
+from server.access.certificates import from_certificate
+from server.access.fetching import fetching
+from server.access.key_sources import KeysOfFile, KeysOfIssuer, KeySource
+from server.access.rates import Rates
+from server.access.tokens import Tokens
+from server.decoding import Decoder
+from server.settings import Settings, SettingsRefused
+from server.stages import MessageStage, Stage
+from server.waiting_bytes import WaitingBytes
+
+
+class Access(NamedTuple):
+    """Stages, the outermost first, and what must run beside them."""
+
+    stages: Sequence[Stage]
+    message_stages: Sequence[MessageStage]
+    callers: Sequence[Stage]
+    """Those that are only about who calls: for services that are granted to every caller."""
+    watches: Sequence[Callable[[], Awaitable[None]]]
+    """To be run until the server stops."""
+    close: Callable[[], None]
+    """To be called when the last call has ended."""
+
+
+def access_of(settings: Settings, decode: Decoder) -> Access:
+    """Raises SettingsRefused if a file cannot be used."""
+    waiting = WaitingBytes(settings.max_waiting_bytes)
+    stages: list[Stage] = [waiting.stage]
+    message_stages: list[MessageStage] = [waiting.message_stage]
+    callers: list[Stage] = []
+    watches: list[Callable[[], Awaitable[None]]] = []
+    if settings.auth_modes:
+        callers.append(authenticated(_authenticators(settings, watches)))
+    if settings.rate_per_principal:
+        rates = Rates(settings.rate_per_principal, time.monotonic)
+        callers.append(rates.stage)
+        message_stages.append(rates.message_stage)
+    stages += callers
+    if settings.authorization is not None:
+        grants = watched_grants(settings.authorization)
+        watches.append(grants.watch)
+        authorization = Authorization(lambda: grants.current, decode)
+        stages.append(authorization.stage)
+        message_stages.append(authorization.message_stage)
+    if settings.audit_log is None:
+        return Access(stages, message_stages, callers, watches, lambda: None)
+    audit_log = _audit_log(settings.audit_log)
+    auditing = Auditing(audit_log, decode)
+    return Access(
+        [auditing.stage, *stages],
+        [auditing.message_stage, *message_stages],
+        callers,
+        watches,
+        audit_log.close,
+    )
+
+
+def _authenticators(
+    settings: Settings, watches: list[Callable[[], Awaitable[None]]]
+) -> list[Authenticator]:
+    """A token before the certificate: it says on whose behalf a connection is used."""
+    authenticators: list[Authenticator] = []
+    if "jwt" in settings.auth_modes:
+        keys = _keys(settings)
+        watches.append(keys.watch)
+        authenticators.append(Tokens(keys, settings.jwt_issuer, settings.jwt_audience))
+    if "mtls" in settings.auth_modes:
+        authenticators.append(from_certificate)
+    return authenticators
+
+
+def _keys(settings: Settings) -> KeySource:
+    if settings.jwt_jwks.startswith("https://"):
+        return KeysOfIssuer(fetching(settings.jwt_jwks, settings.jwt_ca))
+    return KeysOfFile(Path(settings.jwt_jwks))
+
+
+def _audit_log(target: str) -> AuditLog:
+    try:
+        return AuditLog(target)
+    except OSError as error:
+        raise SettingsRefused(f"audit_log: {error}") from error

@@ -1,0 +1,48 @@
+"""The stage that learns who is calling."""
+
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+from domain.errors import Unauthenticated
+from server.call import Call, Context
+from server.stages import Handler, Stage
+
+_MAX_LENGTH: Final = 1_024
+
+
+class Authenticator(Protocol):
+    """One way to prove who one is."""
+
+    async def __call__(self, context: Context) -> str | None:
+        """The principal, or None if the call has no credentials of this sort.
+
+        Must raise Unauthenticated if it has and they are not good, and AuthenticationUnavailable if
+        that cannot be said now.
+        """
+
+
+def authenticated(authenticators: Sequence[Authenticator]) -> Stage:
+    """The principal is that of the first sort of credentials that a call has.
+
+    Credentials that are not good refuse the call, whatever others it has.
+    """
+
+    async def principal_of(context: Context) -> str:
+        for authenticate in authenticators:
+            principal = await authenticate(context)
+            if principal is not None:
+                return principal
+        raise Unauthenticated
+
+    def stage(handler: Handler) -> Handler:
+        async def known(call: Call) -> Any:
+            principal = await principal_of(call.context)
+            # It goes into the audit log and the history.
+            if len(principal) > _MAX_LENGTH or not principal.isprintable():
+                raise Unauthenticated("The name of the caller is too long, or not printable.")
+            call.principal = principal
+            return await handler(call)
+
+        return known
+
+    return stage

@@ -1,0 +1,109 @@
+"""Where the keys come from that tokens are signed with: a file, or the issuer."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+from domain.errors import AuthenticationUnavailable
+from server.access.jwks import SigningKey, matching, read_keys
+from server.watched_files import WatchedFiles
+
+REFRESH: Final = 300.0
+"""Seconds between fetches, so that a key which the issuer has dropped is not good for long."""
+ASK_AGAIN: Final = 10.0
+"""Seconds between fetches for keys that are not known: strangers make up as many as they like."""
+TRY_AGAIN: Final = 1.0
+"""Seconds between fetches while no key is known at all."""
+
+log = logging.getLogger(__name__)
+
+
+class KeySource(Protocol):
+    """Knows the keys of an issuer."""
+
+    @property
+    def current(self) -> Sequence[SigningKey]:
+        """The keys that are known now; another object when they have changed."""
+
+    async def find(self, kid: str | None) -> Sequence[SigningKey]:
+        """The keys that a token which names `kid` may be signed with; none if there are none.
+
+        Must raise AuthenticationUnavailable if that cannot be said now.
+        """
+
+    async def watch(self) -> None:
+        """Keep up with the issuer, for ever."""
+
+
+class KeysOfFile:
+    """Keys of a file, which may change."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises SettingsRefused if there are no keys in it."""
+        self._files = WatchedFiles("JSON Web Key Set", [path], lambda read: read_keys(*read))
+
+    @property
+    def current(self) -> Sequence[SigningKey]:
+        return self._files.current
+
+    async def find(self, kid: str | None) -> Sequence[SigningKey]:
+        return matching(self.current, kid)
+
+    async def watch(self) -> None:
+        await self._files.watch()
+
+
+class KeysOfIssuer:
+    """Keys that are fetched from the issuer: now and then, and when one is not known."""
+
+    def __init__(self, fetch: Callable[[], bytes]) -> None:
+        """`fetch` blocks, for a bounded time, and raises OSError."""
+        self.current: Sequence[SigningKey] = ()
+        self._fetch = fetch
+        self._content = b""
+        self._fetching: asyncio.Task[None] | None = None
+        self._not_before = 0.0
+        self._failed = True
+
+    async def find(self, kid: str | None) -> Sequence[SigningKey]:
+        found = matching(self.current, kid)
+        if not found:
+            await self._ask_if_it_is_time()
+            found = matching(self.current, kid)
+        # The key may be a new one, which could not be fetched.
+        if not found and self._failed:
+            raise AuthenticationUnavailable
+        return found
+
+    async def watch(self) -> None:
+        while True:
+            await self._ask()
+            await asyncio.sleep(ASK_AGAIN if self._failed else REFRESH)
+
+    async def _ask_if_it_is_time(self) -> None:
+        if self._fetching is not None or asyncio.get_running_loop().time() >= self._not_before:
+            await self._ask()
+
+    async def _ask(self) -> None:
+        """Fetch; all who ask meanwhile wait for the same answer, and none can cancel it."""
+        if self._fetching is None:
+            self._fetching = asyncio.create_task(self._refresh())
+        await asyncio.shield(self._fetching)
+
+    async def _refresh(self) -> None:
+        try:
+            content = await asyncio.to_thread(self._fetch)
+            if content != self._content:
+                self.current = read_keys(content)
+                self._content = content
+                log.info("%d keys of the issuer of tokens", len(self.current))
+            self._failed = False
+        except Exception as error:  # whatever is wrong with this answer, the next one may be right
+            log.error("the keys of the issuer of tokens could not be fetched: %s", error)
+            self._failed = True
+        finally:
+            pause = ASK_AGAIN if self.current else TRY_AGAIN
+            self._not_before = asyncio.get_running_loop().time() + pause
+            self._fetching = None

@@ -1,0 +1,118 @@
+"""What each RPC needs: the one table from requests to permissions."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+from google.protobuf.message import Message
+
+from domain.entity_key import EntityKey
+from featom.v1 import entity_type_service_pb2 as types_pb
+from featom.v1 import feature_store_pb2 as pb
+
+
+class Permission(StrEnum):
+    """What one may do with aggregates and entity types. None includes another."""
+
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+
+class Need(NamedTuple):
+    """A permission that a request needs."""
+
+    permission: Permission
+    entity_type: str
+
+
+EVERY_TYPE: Final = "*"
+"""Stands for all entity types; only a glob that allows each of them allows it."""
+
+
+class Rpc(NamedTuple):
+    """What is known of an RPC before it runs."""
+
+    request: type[Message]
+    """Of a stream: each message."""
+    needs: Callable[[Any], Iterable[Need]]
+    mutated: Callable[[Any], Sequence[EntityKey]] | None = None
+    """What a request changes, for the audit log; with an empty id, an entity type. None: nothing,
+    whatever is asked."""
+    by_message: bool = False
+    """A stream whose handler puts the message stages around each message."""
+
+
+def _read(entity_types: Iterable[str]) -> list[Need]:
+    return [Need(Permission.READ, each) for each in entity_types]
+
+
+def _update(request: pb.UpdateFeaturesRequest) -> list[Need]:
+    entity_type = request.key.entity_type
+    needs = [Need(Permission.WRITE, entity_type)]
+    if request.return_aggregate:
+        needs.append(Need(Permission.READ, entity_type))
+    return needs
+
+
+def _batch(request: pb.BatchUpdateFeaturesRequest) -> list[Need]:
+    # In the order of the request, each once.
+    return list(dict.fromkeys(need for update in request.updates for need in _update(update)))
+
+
+def _deletion(request: pb.DeleteAggregateRequest) -> list[Need]:
+    needs = [Need(Permission.WRITE, request.key.entity_type)]
+    if request.erase_history:
+        needs.append(Need(Permission.ADMIN, request.key.entity_type))
+    return needs
+
+
+def _check(request: types_pb.CheckAggregatesRequest) -> list[Need]:
+    # It tells ids and values, of any rule that the caller thinks of, and reads everything for it.
+    entity_type = request.entity_type
+    return [Need(Permission.READ, entity_type), Need(Permission.ADMIN, entity_type)]
+
+
+def _admin(entity_type: str) -> list[Need]:
+    return [Need(Permission.ADMIN, entity_type)]
+
+
+def _key(request: Any) -> EntityKey:
+    return EntityKey(request.key.entity_type, request.key.entity_id)
+
+
+_STORE: Final = "/featom.v1.FeatureStoreService/"
+_TYPES: Final = "/featom.v1.EntityTypeService/"
+
+RPCS: Final[Mapping[str, Rpc]] = {
+    f"{_STORE}UpdateFeatures": Rpc(pb.UpdateFeaturesRequest, _update, lambda r: [_key(r)]),
+    f"{_STORE}BatchUpdateFeatures": Rpc(
+        pb.BatchUpdateFeaturesRequest, _batch, lambda r: [_key(each) for each in r.updates]
+    ),
+    f"{_STORE}StreamUpdateFeatures": Rpc(
+        pb.StreamUpdateFeaturesRequest,
+        lambda r: _update(r.update),
+        lambda r: [_key(r.update)],
+        by_message=True,
+    ),
+    f"{_STORE}DeleteAggregate": Rpc(pb.DeleteAggregateRequest, _deletion, lambda r: [_key(r)]),
+    f"{_STORE}GetAggregate": Rpc(pb.GetAggregateRequest, lambda r: _read([r.key.entity_type])),
+    f"{_STORE}BatchGetAggregates": Rpc(
+        pb.BatchGetAggregatesRequest,
+        lambda r: _read(dict.fromkeys(key.entity_type for key in r.keys)),
+    ),
+    f"{_STORE}ListAggregates": Rpc(pb.ListAggregatesRequest, lambda r: _read([r.entity_type])),
+    f"{_TYPES}ApplyEntityType": Rpc(
+        types_pb.ApplyEntityTypeRequest,
+        lambda r: _admin(r.entity_type.name),
+        lambda r: [EntityKey(r.entity_type.name, "")],
+    ),
+    f"{_TYPES}DeleteEntityType": Rpc(
+        types_pb.DeleteEntityTypeRequest,
+        lambda r: _admin(r.name),
+        lambda r: [EntityKey(r.name, "")],
+    ),
+    f"{_TYPES}GetEntityType": Rpc(types_pb.GetEntityTypeRequest, lambda r: _read([r.name])),
+    f"{_TYPES}ListEntityTypes": Rpc(types_pb.ListEntityTypesRequest, lambda _: _read([EVERY_TYPE])),
+    f"{_TYPES}CheckAggregates": Rpc(types_pb.CheckAggregatesRequest, _check),
+}

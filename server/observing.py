@@ -1,0 +1,74 @@
+"""What tells of the calls while they run: metrics and traces, each only if it is asked for."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import NamedTuple
+
+from google.protobuf.descriptor import ServiceDescriptor
+
+from domain.figures import FigureSource
+from domain.tracing import Tracer
+from server.metrics import Metrics, serving_metrics
+from server.settings import Settings, SettingsRefused
+from server.stages import Stage
+
+
+class Tracing(NamedTuple):
+    """What records calls, and what records below them."""
+
+    stage: Stage
+    tracer: Tracer
+
+
+def metrics_of(
+    settings: Settings, services: Sequence[ServiceDescriptor], sources: Sequence[FigureSource]
+) -> Metrics | None:
+    """What counts the calls of some services and tells the figures, if anybody asks for it."""
+    return Metrics(services, sources) if settings.metrics_listen is not None else None
+
+
+def stages_around(
+    stages: Sequence[Stage], metrics: Metrics | None, tracing: Tracing | None
+) -> Sequence[Stage]:
+    """The access log and what follows it, with what is asked for: traces, access log, metrics, …"""
+    logged, *others = stages
+    traced = [tracing.stage] if tracing else []
+    metered = [metrics.stage] if metrics else []
+    return (*traced, logged, *metered, *others)
+
+
+@contextmanager
+def tracing_of(settings: Settings) -> Iterator[Tracing | None]:
+    """What records traces during the block; what is recorded at its end is still sent.
+
+    Raises SettingsRefused.
+    """
+    if not settings.tracing:
+        yield None
+        return
+    try:
+        from server import tracing
+    except ImportError as error:
+        raise SettingsRefused(f"tracing needs the extra featom[tracing]: {error}") from error
+    provider = tracing.provider_from_environment()
+    try:
+        yield Tracing(tracing.traced(provider), tracing.OpenTelemetryTracer(provider))
+    finally:
+        tracing.flush(provider)
+
+
+@asynccontextmanager
+async def telling(metrics: Metrics | None, address: str | None) -> AsyncIterator[None]:
+    """Serve metrics during the block, if there are any."""
+    if metrics is None or address is None:
+        yield
+        return
+    with serving_metrics(metrics, address):
+        lag = asyncio.create_task(metrics.event_loop.measure())
+        try:
+            yield
+        finally:
+            lag.cancel()
+            with suppress(asyncio.CancelledError):
+                await lag

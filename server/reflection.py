@@ -1,0 +1,31 @@
+"""Reflection behind the same stages as every other service."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+from grpc_reflection.v1alpha import reflection_pb2 as pb
+from grpc_reflection.v1alpha._async import ReflectionServicer
+
+from server.call import Call
+from server.decoding import Decoder
+
+SERVICE: Final[Any] = pb.DESCRIPTOR.services_by_name["ServerReflection"]
+
+
+class Reflection:
+    """grpc's own servicer, called as the methods of `server.registration` are."""
+
+    def __init__(self, names: Sequence[str], decode: Decoder) -> None:
+        """Offer the services of these full names."""
+        self._servicer = ReflectionServicer(names)
+        self._decode = decode
+
+    async def ServerReflectionInfo(self, call: Call) -> None:
+        # The stubs take its asynchronous generator for a coroutine.
+        answers: Any = self._servicer.ServerReflectionInfo(self._requests(call), call.context)
+        async for answer in answers:
+            await call.context.write(answer.SerializeToString())
+
+    async def _requests(self, call: Call) -> AsyncIterator[pb.ServerReflectionRequest]:
+        async for data in call.stream:
+            yield self._decode(pb.ServerReflectionRequest, data)

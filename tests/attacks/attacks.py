@@ -1,0 +1,90 @@
+"""What strangers and careless callers do to a server; each attack returns how it was answered."""
+
+import ssl
+import time
+from contextlib import suppress
+from typing import Any, Final
+
+import grpc
+
+from featom.v1.feature_store_pb2 import GetAggregateRequest, ListAggregatesRequest
+from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
+from tests.attacks.fortress import OWNER, Fortress
+from tests.attacks.raw_http2 import RawConnection, connect, ping, reset
+
+STORE: Final = "/featom.v1.FeatureStoreService/"
+MIB: Final = 1_024 * 1_024
+
+
+def answer_to(call: Any, *args: Any, **rest: Any) -> tuple[grpc.StatusCode, str]:
+    """The code and the message that a call ends with."""
+    try:
+        call(*args, timeout=20, **rest)
+    except grpc.RpcError as error:
+        return error.code(), error.details() or ""
+    return grpc.StatusCode.OK, ""
+
+
+def listing(
+    channel: grpc.Channel,
+    metadata: list[tuple[str, str]] | None = None,
+    entity_type: str = "nothing",
+) -> tuple[grpc.StatusCode, str]:
+    """A small honest call."""
+    store: Any = FeatureStoreServiceStub(channel)
+    request = ListAggregatesRequest(entity_type=entity_type)
+    return answer_to(store.ListAggregates, request, metadata=metadata)
+
+
+def large_message(
+    fortress: Fortress, size: int, compression: grpc.Compression = grpc.Compression.NoCompression
+) -> tuple[grpc.StatusCode, str]:
+    """One message of so many bytes, which compress to nearly nothing."""
+    with fortress.channel(max_send_message_length=-1) as channel:
+        call: Any = channel.unary_unary(f"{STORE}UpdateFeatures")
+        metadata = fortress.as_caller(OWNER)
+        return answer_to(call, bytes(size), metadata=metadata, compression=compression)
+
+
+def large_metadata(fortress: Fortress, size: int) -> tuple[grpc.StatusCode, str]:
+    with fortress.channel() as channel:
+        call: Any = channel.unary_unary(f"{STORE}GetAggregate")
+        metadata = [*fortress.as_caller(OWNER), ("x-large", "x" * size)]
+        return answer_to(call, b"", metadata=metadata)
+
+
+def rapid_resets(fortress: Fortress, count: int) -> int | None:
+    """Begin calls and take each back at once; returns why the connection was ended at last."""
+    with RawConnection(fortress) as connection:
+        metadata = fortress.as_caller(OWNER)
+        request = GetAggregateRequest().SerializeToString()
+        assert request == b""
+        for first in range(1, 2 * count, 200):
+            numbers = range(first, min(first + 200, 2 * count), 2)
+            frames = (
+                connection.headers(number, f"{STORE}GetAggregate", metadata) + reset(number)
+                for number in numbers
+            )
+            connection.send(b"".join(frames))
+        return connection.why_closed()
+
+
+def ping_flood(fortress: Fortress, count: int) -> int | None:
+    """Returns why the connection was ended."""
+    with RawConnection(fortress) as connection:
+        with suppress(OSError, ssl.SSLError):  # it may be ended while we are at it
+            connection.send(ping() * count)
+        return connection.why_closed()
+
+
+def idle_connections(fortress: Fortress, count: int) -> tuple[bool, float]:
+    """Connect and say nothing; returns whether the server was well, and when all were ended."""
+    begin = time.monotonic()
+    sockets = [connect(fortress) for _ in range(count)]
+    well = fortress.is_well()
+    for each in sockets:
+        with suppress(ConnectionError):
+            while each.recv(1_024):
+                pass
+        each.close()
+    return well, time.monotonic() - begin

@@ -1,0 +1,17 @@
+"""A database to be attacked."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from repository.migrations import migrate
+from tests.postgres import servers
+
+
+@asynccontextmanager
+async def attacked() -> AsyncIterator[str]:
+    """The DSN of a migrated database, on a server of its own."""
+    run = next(iter(servers().values()))
+    with run() as postgres:
+        dsn = postgres.dsn_of(await postgres.create_database())
+        await migrate(dsn)
+        yield dsn

@@ -1,0 +1,120 @@
+"""Those who hold connections or flood them are sent away, and nobody else notices."""
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+
+from tests.attacks.attacks import STORE, idle_connections, ping_flood, rapid_resets
+from tests.attacks.fortress import CONNECTION_AGE, HANDSHAKE_TIMEOUT, OWNER, Fortress
+from tests.attacks.raw_http2 import ENHANCE_YOUR_CALM, RawConnection, connect, tls_context
+
+SLOW = 40
+# Connections end at this age, give or take a tenth, and have as long again to end their calls.
+GONE_WITHIN = 2 * 1.1 * CONNECTION_AGE + 1
+
+
+@pytest.fixture(scope="module")
+def slow_peers(fortress: Fortress) -> Iterator[dict[str, list["Future[float]"]]]:
+    """Slow peers of both sorts, all at once: how long each of them was let be."""
+    with ThreadPoolExecutor(2 * SLOW) as pool:
+        yield {
+            sort: [pool.submit(attack, fortress) for _ in range(SLOW)]
+            for sort, attack in (("handshake", slow_handshake), ("body", slow_body))
+        }
+
+
+def slow_handshake(fortress: Fortress) -> float:
+    """Shake hands one byte at a time; returns after how many seconds that was ended."""
+    outgoing = ssl.MemoryBIO()
+    hello = tls_context(fortress).wrap_bio(ssl.MemoryBIO(), outgoing)
+    with suppress(ssl.SSLWantReadError):
+        hello.do_handshake()
+    begin = time.monotonic()
+    with connect(fortress) as plain:
+        plain.settimeout(0.1)
+        for byte in outgoing.read():
+            with suppress(TimeoutError):
+                try:
+                    plain.sendall(bytes([byte]))
+                    if plain.recv(1_024) == b"":
+                        break
+                except ConnectionError:
+                    break
+    return time.monotonic() - begin
+
+
+def slow_body(fortress: Fortress) -> float:
+    """Send a message of 95 bytes, one a second; returns after how many seconds that was ended."""
+    begin = time.monotonic()
+    with RawConnection(fortress) as connection:
+        connection.send(connection.headers(1, f"{STORE}UpdateFeatures", fortress.as_caller(OWNER)))
+        connection.send(data_frame(1, b"\0\0\0\0\x5f"))
+        ended = threading.Event()
+
+        def trickle() -> None:
+            with suppress(OSError, ssl.SSLError):
+                while not ended.wait(1.0):
+                    connection.send(data_frame(1, b"x"))
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        for _ in connection.frames(timeout=20):
+            pass
+        ended.set()
+        thread.join()
+    return time.monotonic() - begin
+
+
+def data_frame(stream: int, data: bytes) -> bytes:
+    return len(data).to_bytes(3, "big") + b"\0\0" + stream.to_bytes(4, "big") + data
+
+
+def test_while_slow_peers_are_there_callers_are_answered(
+    fortress: Fortress, slow_peers: dict[str, list["Future[float]"]]
+) -> None:
+    time.sleep(0.2)
+    assert not any(peer.done() for peers in slow_peers.values() for peer in peers)
+    assert fortress.is_well()
+
+
+def test_500_idle_connections_are_ended_and_nobody_waits_for_them(fortress: Fortress) -> None:
+    well, seconds = idle_connections(fortress, 500)
+    assert well
+    assert seconds < HANDSHAKE_TIMEOUT + 1
+
+
+def test_slow_handshakes_are_ended(slow_peers: dict[str, list["Future[float]"]]) -> None:
+    for peer in slow_peers["handshake"]:
+        assert peer.result() < HANDSHAKE_TIMEOUT + 1
+
+
+def test_bodies_that_come_a_byte_a_second_end_with_their_connection(
+    slow_peers: dict[str, list["Future[float]"]],
+) -> None:
+    for peer in slow_peers["body"]:
+        assert peer.result() < GONE_WITHIN
+
+
+def test_rapid_resets_of_10000_streams_harm_nobody(fortress: Fortress) -> None:
+    """They are cheap to refuse: the connection lives to its age, as any other does."""
+    assert rapid_resets(fortress, 10_000) == 0
+
+
+def test_who_floods_with_pings_is_sent_away(fortress: Fortress) -> None:
+    assert ping_flood(fortress, 10_000) == ENHANCE_YOUR_CALM
+
+
+def test_what_is_not_tls_is_ended(fortress: Fortress) -> None:
+    with connect(fortress) as plain:
+        plain.settimeout(HANDSHAKE_TIMEOUT + 1)
+        plain.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        with suppress(ConnectionError):
+            while plain.recv(1_024):
+                pass
+        assert isinstance(plain, socket.socket)

@@ -1,0 +1,41 @@
+"""What is too large is refused, whatever it says, and before it fills the memory."""
+
+import grpc
+import pytest
+from grpc import StatusCode
+
+from tests.attacks.attacks import MIB, large_message, large_metadata
+from tests.attacks.fortress import Fortress
+
+GZIP = grpc.Compression.Gzip
+PLAIN = grpc.Compression.NoCompression
+
+
+@pytest.mark.parametrize("compression", [PLAIN, GZIP], ids=["plain", "a bomb"])
+def test_a_message_of_64_mib_is_refused_by_grpc(
+    compression: grpc.Compression, fortress: Fortress
+) -> None:
+    code, message = large_message(fortress, 64 * MIB, compression)
+    assert code is StatusCode.RESOURCE_EXHAUSTED
+    assert "larger than max" in message
+
+
+@pytest.mark.parametrize("compression", [PLAIN, GZIP], ids=["plain", "compressed"])
+def test_a_message_above_the_limit_is_refused_with_the_limit(
+    compression: grpc.Compression, fortress: Fortress
+) -> None:
+    code, message = large_message(fortress, 5 * MIB, compression)
+    assert code is StatusCode.RESOURCE_EXHAUSTED
+    assert message.startswith("At most 4,194,304 bytes in a message are allowed")
+
+
+@pytest.mark.parametrize(
+    ("size", "code"),
+    [
+        (6 * 1_024, StatusCode.INVALID_ARGUMENT),  # it gets through, and lacks a key
+        (17 * 1_024, StatusCode.RESOURCE_EXHAUSTED),
+        (1_024 * 1_024, StatusCode.RESOURCE_EXHAUSTED),
+    ],
+)
+def test_metadata_of_17_kib_is_refused(size: int, code: StatusCode, fortress: Fortress) -> None:
+    assert large_metadata(fortress, size)[0] is code

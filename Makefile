@@ -43,6 +43,13 @@ check: $(READY) ## Check format, lint, types, import rules and the contract
 		$(BIN)/buf breaking protos --against "$$(git rev-parse --git-common-dir)#format=git,branch=main,subdir=protos"; \
 	fi
 	$(BIN)/python protos/generate.py --check
+	@# The locks that migrations take, as far as their SQL tells.
+	env -u FEATOM_DSN $(BIN)/featom migrate sql --contract | $(BIN)/squawk \
+		--config repository/migrations/squawk.toml --stdin-filepath migrations.sql
+
+.PHONY: schema
+schema: $(READY) ## Write repository/schema.sql anew, from the migrations
+	$(BIN)/python -m tests.integration.schema_snapshot
 
 .PHONY: fix
 fix: $(READY) ## Format the code and mend what the linter can

@@ -1,8 +1,32 @@
-"""Alembic runs this file for each command; the connection comes from `migrate`."""
+"""Alembic runs this file for each command: with a connection, or to print SQL."""
+
+from typing import Any
 
 from alembic import context
+from alembic.runtime.migration import MigrationContext, MigrationInfo
+from alembic.script import Script
 
-connection = context.config.attributes["connection"]
-context.configure(connection=connection, transaction_per_migration=False)
+from repository.migrations.revisions import CONTRACT
+
+
+def _raise_oldest_build(
+    ctx: MigrationContext, step: MigrationInfo, heads: Any, run_args: Any
+) -> None:
+    """In the transaction of a contract migration: builds that it is too new for must not serve."""
+    script = step.up_revision
+    if isinstance(script, Script) and CONTRACT in script.branch_labels:
+        build = int(script.module.OLDEST_BUILD)
+        raised = "UPDATE schema_window SET oldest_build = greatest(oldest_build, {})"
+        ctx.execute(raised.format(build))
+
+
+connection = context.config.attributes.get("connection")
+database = {"dialect_name": "postgresql"} if connection is None else {"connection": connection}
+context.configure(
+    **database,
+    # What is done is done: a later migration that fails is tried again alone.
+    transaction_per_migration=True,
+    on_version_apply=_raise_oldest_build,
+)
 with context.begin_transaction():
     context.run_migrations()

@@ -6,15 +6,13 @@ from alembic import context
 from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.script import Script
 
-from repository.migrations.revisions import CONTRACT
-
 
 def _raise_oldest_build(
     ctx: MigrationContext, step: MigrationInfo, heads: Any, run_args: Any
 ) -> None:
-    """In the transaction of a contract migration: builds that it is too new for must not serve."""
+    """In the transaction of a migration that says so: older builds must not serve afterwards."""
     script = step.up_revision
-    if isinstance(script, Script) and CONTRACT in script.branch_labels:
+    if isinstance(script, Script) and hasattr(script.module, "OLDEST_BUILD"):
         build = int(script.module.OLDEST_BUILD)
         raised = "UPDATE schema_window SET oldest_build = greatest(oldest_build, {})"
         ctx.execute(raised.format(build))

@@ -27,11 +27,11 @@ def sql_from(
         f"SET statement_timeout TO '{patience.statement_timeout}s';",
         *(_sql_of(each) for each in known.pending_expand(found)),
     ]
+    if contract or not found:
+        parts += [_sql_of(each) for each in known.pending_contract(found)]
     if not found:
         done = "INSERT INTO backfills (name, complete_time) VALUES ('{}', now());"
         parts += [done.format(each.name) for each in backfills()]
-    if contract or not found:
-        parts += [_sql_of(each) for each in known.pending_contract(found)]
     if app_role is not None:
         parts += ["BEGIN;", *(f"{each};" for each in grants_to(app_role)), "COMMIT;"]
     return "\n\n".join(parts) + "\n"

@@ -32,10 +32,11 @@ class Revision:
     """BACKFILLS: what fills the columns that it adds."""
     optional: bool = False
     """OPTIONAL: this build can serve without it, if more slowly."""
-    oldest_build: int = 0
-    """OLDEST_BUILD, of contract: builds before cannot serve afterwards."""
     after_backfills: tuple[str, ...] = ()
-    """AFTER_BACKFILLS, of contract: must be complete before."""
+    """AFTER_BACKFILLS: must be complete before. So a build that reads what was filled is not ready
+    until it is."""
+    oldest_build: int = 0
+    """OLDEST_BUILD: builds before cannot serve afterwards. Every one of contract has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,8 @@ def _read(script: Script) -> Revision:
         for name in ("BACKFILLS", "OPTIONAL", "OLDEST_BUILD", "AFTER_BACKFILLS")
         if hasattr(script.module, name)
     }
+    if CONTRACT in script.branch_labels and "oldest_build" not in said:
+        raise ValueError(f"{script.path} does not say its OLDEST_BUILD")
     return Revision(script.revision, script.doc.partition("\n")[0], **said)
 
 

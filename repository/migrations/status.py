@@ -29,7 +29,7 @@ class Status:
     contract: tuple[Revision, ...]
     """Pending."""
     obstacles: list[str]
-    """Why the next contract migration has to wait."""
+    """Why the next migration has to wait."""
     backfills: list[Progress]
     """Every one that this build knows."""
     build: int
@@ -54,13 +54,14 @@ async def _status(session: Session) -> Status:
     known = revisions()
     found, oldest = await current_revisions(session), await oldest_build(session)
     expand, contract = known.pending_expand(found), known.pending_contract(found)
+    pending = (*expand, *contract)
     return Status(
         revisions=found,
         oldest_build=oldest,
         connected=await connected_builds(session),
         expand=expand,
         contract=contract,
-        obstacles=await obstacles(session, contract[0]) if contract and found else [],
+        obstacles=await obstacles(session, pending[0]) if pending and found else [],
         backfills=[
             await progress_of(session, backfill)
             for revision in known.expand

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import StaticPool
 
+from repository.migrations import window
 from repository.migrations.backfilling import backfill_on, complete_backfills, register_as_complete
 from repository.migrations.grants import grant_to
 from repository.migrations.revisions import Revision, backfills, config, revisions
@@ -35,7 +36,7 @@ class Migrated:
     applied: list[str] = field(default_factory=list)
     """Revisions, in order."""
     held_up: list[str] = field(default_factory=list)
-    """Why the next contract migration has to wait, in words."""
+    """Why the next migration has to wait, in words."""
 
 
 async def up(
@@ -78,11 +79,13 @@ async def migrate(
 
 
 async def obstacles(session: Session, revision: Revision) -> list[str]:
-    """Why a contract migration has to wait, in words; nothing if it need not."""
+    """Why a migration has to wait, in words; nothing if it need not."""
     complete = await complete_backfills(session)
     missing = [name for name in revision.after_backfills if name not in complete]
     older = [each for each in await connected_builds(session) if each < revision.oldest_build]
     reasons = [f"{revision.id} needs the backfill {name} first" for name in missing]
+    if revision.oldest_build > window.BUILD:
+        reasons.append(f"{revision.id} is for build {revision.oldest_build} or later")
     if older:
         reasons.append(
             f"{revision.id} takes away what servers of build {older[0]} need,"
@@ -95,11 +98,13 @@ async def _apply_pending(session: Session, contract: bool, patience: Patience) -
     found = await current_revisions(session)
     known, done = revisions(), Migrated()
     async with _alembic_on(session) as connection:
-        for revision in known.pending_expand(found):
-            await _apply(connection, revision, done, patience)
         if not found:
+            for revision in (*known.expand, *known.contract):
+                await _apply(connection, revision, done, patience)
             await register_as_complete(session, backfills())
-        for revision in known.pending_contract(found) if contract or not found else ():
+            return done
+        later = known.pending_contract(found) if contract else ()
+        for revision in (*known.pending_expand(found), *later):
             done.held_up = await obstacles(session, revision)
             if done.held_up:
                 break

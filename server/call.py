@@ -34,6 +34,8 @@ class Call:
     """The messages of a stream."""
     code: grpc.StatusCode = field(default=grpc.StatusCode.OK)
     """How it ended."""
+    blind: bool = False
+    """Whether it is a write of which nobody could tell whether it was applied before."""
 
     @cached_property
     def request_id(self) -> str:

@@ -20,6 +20,7 @@ from server.conversion.reads import (
 )
 from server.conversion.writes import read_deletion, read_update, read_update_batch
 from server.decoding import Decoder
+from server.retries import check_retry
 from server.update_stream import UpdateStream
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["FeatureStoreService"]
@@ -52,12 +53,14 @@ class FeatureStore:
 
     async def UpdateFeatures(self, call: Call) -> bytes:
         update = read_update(self._decode(pb.UpdateFeaturesRequest, call.request))
+        check_retry(call, update)
         outcome = await self._writer.update(update, call.deadline)
         return responses.update_response(outcome)
 
     async def BatchUpdateFeatures(self, call: Call) -> bytes:
         request = self._decode(pb.BatchUpdateFeaturesRequest, call.request)
         batch = read_update_batch(request, self._limits)
+        check_retry(call, batch)
         outcome = await self._writer.update_batch(batch, call.deadline)
         return responses.batch_update_response(outcome)
 
@@ -66,6 +69,7 @@ class FeatureStore:
 
     async def DeleteAggregate(self, call: Call) -> bytes:
         deletion = read_deletion(self._decode(pb.DeleteAggregateRequest, call.request))
+        check_retry(call, deletion)
         outcome = await self._writer.delete(deletion, call.deadline)
         return responses.delete_response(outcome)
 

@@ -97,6 +97,7 @@ async def _serve_on(dsn: str, settings: Settings, stop: asyncio.Event) -> None:
             await asyncio.sleep(settings.drain_delay)
         finally:
             draining.set()
+            health.end_watches()
             await server.stop(settings.drain_grace)
             await _cancel(watch)
             await repository.close()

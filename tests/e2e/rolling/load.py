@@ -39,7 +39,7 @@ def service_config(*, retries: bool) -> str:
     config = json.loads(SERVICE_CONFIG.read_text())
     if not retries:
         for method in config["methodConfig"]:
-            del method["retryPolicy"]
+            method.pop("retryPolicy", None)
     return json.dumps(config)
 
 

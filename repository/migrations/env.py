@@ -19,7 +19,12 @@ def _raise_oldest_build(
 
 
 connection = context.config.attributes.get("connection")
-database = {"dialect_name": "postgresql"} if connection is None else {"connection": connection}
+database: dict[str, Any] = (
+    {"connection": connection}
+    if connection is not None
+    # With another style of parameters every % would be printed twice.
+    else {"dialect_name": "postgresql", "dialect_opts": {"paramstyle": "named"}}
+)
 context.configure(
     **database,
     # What is done is done: a later migration that fails is tried again alone.

@@ -115,7 +115,10 @@ deploy-check: $(READY) $(CHECKOV)/.ready ## Check image and manifests; needs no 
 	$(CHECKOV)/bin/checkov --config-file deploy/checkov.yaml
 
 .PHONY: dev-password
-dev-password: deploy/kubernetes/overlays/dev/password ## Make up the password of the dev overlay's database
+dev-password: $(addprefix deploy/kubernetes/overlays/dev/,password server-password) ## Make up the passwords of the dev overlay's database
 
-deploy/kubernetes/overlays/dev/password:
+.PHONY: server-password
+server-password: deploy/kubernetes/overlays/aks-cnpg/server-password ## Make up the servers' password in the aks-cnpg overlay
+
+deploy/kubernetes/overlays/%password:
 	@umask 077 && $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(), end="")' > $@

@@ -22,9 +22,9 @@ DAY_SECONDS = 86_400
 EVENTS_FROM = 1_780_000_000  # in seconds since 1970; all events happen on the day that follows
 
 
-def key(index: int) -> aggregate_pb2.EntityKey:
+def key(index: int, entity_type: str = ENTITY_TYPE) -> aggregate_pb2.EntityKey:
     """The key of the aggregate with this index, from 0."""
-    return aggregate_pb2.EntityKey(entity_type=ENTITY_TYPE, entity_id=f"c{index:07}")
+    return aggregate_pb2.EntityKey(entity_type=entity_type, entity_id=f"c{index:07}")
 
 
 def update(index: int) -> feature_store_pb2.UpdateFeaturesRequest:

@@ -1,6 +1,7 @@
 """The name of one entity."""
 
 import re
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from domain.errors import FieldViolation
@@ -42,6 +43,20 @@ def entity_id_problem(entity_id: str) -> str | None:
     if CONTROL.search(entity_id):
         return "must not contain control characters"
     return None
+
+
+def all_sound(entity_ids: Sequence[str]) -> bool:
+    """Whether these are ids with nothing wrong, found out together because they are many.
+
+    False says no more than that they must be looked at one by one.
+    """
+    together = "".join(entity_ids)
+    return (
+        all(entity_ids)
+        and together.isascii()
+        and together.isprintable()
+        and max(map(len, entity_ids), default=0) <= MAX_ENTITY_ID_BYTES
+    )
 
 
 def key_violations(key: EntityKey, path: str = "key") -> list[FieldViolation]:

@@ -9,12 +9,16 @@ import base64
 import binascii
 import re
 import struct
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 from uuid import UUID
 
 _LAYOUT: Final = struct.Struct(">16sIQ")
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _ENCODED_LENGTH: Final = (_LAYOUT.size * 4 + 2) // 3
+# Base64 turns three bytes into four characters, so 30 bytes do not run into their neighbours.
+_PADDED: Final = struct.Struct(">16sIQ2x")
+_PADDED_LENGTH: Final = _PADDED.size // 3 * 4
 ETAG_LENGTH: Final = _ENCODED_LENGTH + 2
 """Every etag has this many characters, all ASCII."""
 _TOKEN: Final = re.compile(f'"([A-Za-z0-9_-]{{{_ENCODED_LENGTH}}})"')
@@ -37,6 +41,14 @@ def etag_token(uid: UUID, epoch: int, version: int) -> bytes:
     packed = _LAYOUT.pack(uid.bytes, epoch, version)
     encoded = binascii.b2a_base64(packed, newline=False)[:_ENCODED_LENGTH]
     return b'"%b"' % encoded.translate(_URL_SAFE)
+
+
+def etag_tokens(versions: Iterable[tuple[UUID, int, int]]) -> list[bytes]:
+    """The token of each (uid, epoch, version), made together because they are many."""
+    packed = b"".join([_PADDED.pack(uid.bytes, epoch, version) for uid, epoch, version in versions])
+    encoded = binascii.b2a_base64(packed, newline=False).translate(_URL_SAFE)
+    starts = range(0, len(encoded), _PADDED_LENGTH)
+    return [b'"%b"' % encoded[start : start + _ENCODED_LENGTH] for start in starts]
 
 
 def parse_etag(token: str) -> Etag:

@@ -1,6 +1,6 @@
 """What an update would do to an aggregate, worked out before anything is written."""
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Mapping
 from typing import Final
 
 from domain.errors import FieldViolation
@@ -8,7 +8,7 @@ from domain.feature import Feature, feature_size
 from domain.feature_spec import FeatureSpec, LatePolicy
 from domain.instant import EARLIEST, Instant
 from domain.operations import Operation, OperationRefused, SetValue
-from domain.update import FeatureUpdate, Update
+from domain.update import Update
 from domain.values import FeatureValue, same_value
 
 NO_SPECS: Final[Mapping[str, FeatureSpec]] = {}
@@ -50,21 +50,29 @@ class Plan:
     def is_empty(self) -> bool:
         return not (self.changed or self.removed or self.late or self.refused)
 
-    def violations(self, known: Container[str]) -> Iterator[FieldViolation]:
-        """Evaluate every operation; yields what does not fit, unless the field is `known`."""
-        for index, item in enumerate(self._update.updates):
-            if item.operation is None:
+    def violations(self, known: Container[str]) -> list[FieldViolation]:
+        """Evaluate every operation; returns what does not fit, unless the field is `known`."""
+        features, specs = self._features, self._specs
+        violations = []
+        for index, (name, operation, event_time) in enumerate(self._update.updates):
+            if operation is None:
                 continue
-            current = self._features.get(item.name)
-            spec = self._specs.get(item.name)
+            current = features.get(name)
+            spec = specs.get(name)
             try:
-                value = self._result(item.operation, current, spec)
+                if spec is None:
+                    value = operation.result(current.value if current else None)
+                else:
+                    value = self._declared_result(operation, current, spec)
             except OperationRefused as refused:
-                field = f"updates[{index}].{item.operation.field}"
+                field = f"updates[{index}].{operation.field}"
                 if field not in known:
-                    yield FieldViolation(field, f"{item.name} {refused}")
+                    violations.append(FieldViolation(field, f"{name} {refused}"))
             else:
-                self._take(item, current, value, spec)
+                if event_time is None:
+                    event_time = self._default_event_time
+                self._take(name, operation, event_time, current, value, spec)
+        return violations
 
     def complete(self, defaults: Mapping[str, FeatureValue]) -> None:
         """Give the features that would be missing their defaults, if anything changes at all."""
@@ -80,12 +88,10 @@ class Plan:
                 self.added += 1
                 self._set(name, None, value, EARLIEST)
 
-    def _result(
-        self, operation: Operation, current: Feature | None, spec: FeatureSpec | None
+    def _declared_result(
+        self, operation: Operation, current: Feature | None, spec: FeatureSpec
     ) -> FeatureValue | None:
         """The new value of a feature, of the kind that it is declared to have."""
-        if spec is None:
-            return operation.result(current.value if current else None)
         # A set may bring the kind that is declared now, whatever was stored.
         base = None if isinstance(operation, SetValue) else self._base(current, spec)
         value = operation.result(base)
@@ -101,36 +107,35 @@ class Plan:
 
     def _take(
         self,
-        item: FeatureUpdate,
+        name: str,
+        operation: Operation,
+        event_time: Instant,
         current: Feature | None,
         value: FeatureValue | None,
         spec: FeatureSpec | None,
     ) -> None:
-        assert item.operation is not None
-        event_time = self._default_event_time if item.event_time is None else item.event_time
         if current is None:
             if value is not None:
                 self.added += 1
-                self._set(item.name, None, value, event_time)
-        elif self._is_late(item.operation, event_time, current, spec):
+                self._set(name, None, value, event_time)
+        elif event_time < current.event_time and self._is_late(operation, spec):
             if spec is not None and spec.late_policy is LatePolicy.REJECT:
-                self.refused.append(item.name)
+                self.refused.append(name)
             else:
-                self.late[item.name] = Feature(item.operation.value, event_time, self._version)
+                self.late[name] = Feature(operation.value, event_time, self._version)
         elif value is None:
-            self.removed.append(item.name)
-            self.growth -= feature_size(item.name, current)
+            self.removed.append(name)
+            self.growth -= feature_size(name, current)
         else:
-            if item.operation.commutes:
+            if operation.commutes:
                 event_time = max(event_time, current.event_time)
             assert current.value is not None
             if event_time != current.event_time or not same_value(value, current.value):
-                self._set(item.name, current, value, event_time)
+                self._set(name, current, value, event_time)
 
-    def _is_late(
-        self, operation: Operation, event_time: Instant, current: Feature, spec: FeatureSpec | None
-    ) -> bool:
-        if operation.commutes or event_time >= current.event_time:
+    def _is_late(self, operation: Operation, spec: FeatureSpec | None) -> bool:
+        """Whether a value that is older than the stored one comes too late."""
+        if operation.commutes:
             return False
         return spec is None or spec.late_policy is not LatePolicy.APPLY
 

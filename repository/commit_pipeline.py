@@ -115,7 +115,9 @@ class CommitPipeline:
         self._schedule.put_back(undecided)
         self._release(keys - held)
         # Their keys stay busy meanwhile, so nothing overtakes them; the lane goes on with others.
-        pause = backoff(max(submission.attempts for submission in undecided))
+        attempts = max(submission.attempts for submission in undecided)
+        # At once after the first loss: the next attempt waits for its turn (repository.turns).
+        pause = backoff(attempts - 1) if attempts > 1 else 0.0
         asyncio.get_running_loop().call_later(pause, self._release, held)
 
     def _release(self, keys: Collection[EntityKey]) -> None:

@@ -4,7 +4,8 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Final, TypeAlias, TypeVar
+from datetime import datetime
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import asyncpg
 
@@ -30,12 +31,31 @@ SERIALIZABLE: Final = {
 }
 
 
+_OWN_BACKEND: Final = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+
+
 class TransactionAborted(Exception):
     """The transaction lost a race and left nothing; it may be run again."""
 
 
+class Backend(NamedTuple):
+    """PostgreSQL's process at the other end of a connection, told apart from all earlier ones."""
+
+    pid: int
+    started: datetime
+
+
 class AnswerLost(Exception):
     """The connection broke while a transaction was under way: it may have been committed."""
+
+    def __init__(self, reason: str, backend: Backend | None = None) -> None:
+        """`backend` may still have the transaction under way, or be about to get it."""
+        super().__init__(reason)
+        self.backend = backend
+
+
+class AnswerTooLarge(Exception):
+    """The database cannot give all that was asked for in one answer."""
 
 
 class Pool:
@@ -66,7 +86,9 @@ class Pool:
             max_queries=2**31,
             max_cached_statement_lifetime=0,
             timeout=10.0,
+            init=_get_to_know,
             reset=_leave_as_it_is,
+            connection_class=_KnownConnection,
             server_settings={
                 **isolation,
                 "application_name": "featom",
@@ -90,7 +112,7 @@ class Pool:
             self._pool.terminate()
 
     async def read(self, sql: str, *arguments: object) -> list[Record]:
-        """Run a statement that only reads. Raises DatabaseUnavailable."""
+        """Run a statement that only reads. Raises DatabaseUnavailable or AnswerTooLarge."""
         loop = asyncio.get_running_loop()
         latest = loop.time() + self._timeout
         broken = 0
@@ -108,10 +130,12 @@ class Pool:
         """Run `work`, one transaction at most, on a connection of its own.
 
         Raises DatabaseUnavailable if it was not begun, TransactionAborted if it left nothing,
-        AnswerLost if that is not known; and as they are the other errors of PostgreSQL, which also
-        leave nothing.
+        AnswerLost if that is not known, AnswerTooLarge; and as they are the other errors of
+        PostgreSQL, which also leave nothing.
         """
         async with self._connection() as connection:
+            # The pool's proxy hands it through.
+            backend: Backend = connection.backend  # type: ignore[attr-defined]
             try:
                 async with asyncio.timeout(self._timeout):
                     return await work(connection)
@@ -119,9 +143,11 @@ class Pool:
                 judgement = verdict(error)
                 if judgement is Verdict.AGAIN:
                     raise TransactionAborted(str(error)) from error
+                if judgement is Verdict.TOO_LARGE:
+                    raise AnswerTooLarge from error
                 if judgement is Verdict.AWAY:
                     _terminate(connection)
-                    raise AnswerLost(str(error)) from error
+                    raise AnswerLost(str(error), backend) from error
                 raise
 
     @asynccontextmanager
@@ -149,6 +175,17 @@ def _terminate(connection: Connection) -> None:
     # The driver has let go of a connection that it found broken, and then refuses the call.
     with suppress(asyncpg.InterfaceError):
         connection.terminate()
+
+
+class _KnownConnection(asyncpg.Connection):  # generic for the type checker alone
+    """A connection of which it is known which backend serves it."""
+
+    backend: Backend
+
+
+async def _get_to_know(connection: Any) -> None:
+    (own,) = await connection.fetch(_OWN_BACKEND)
+    connection.backend = Backend(*own)
 
 
 async def _leave_as_it_is(connection: object) -> None:

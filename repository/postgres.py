@@ -52,11 +52,12 @@ class PostgresRepository:
         """Connects to nothing yet; `open` must be called in the event loop that will use it."""
         options = options or PostgresOptions()
         self._options = options
-        # A lane reads and writes in turn; list pages and the past are read beside the readers.
+        # A lane reads and writes one after the other, and may hold a turn meanwhile; list pages and
+        # the past are read beside the readers.
         self._reading = Pool(
             dsn,
             READ_COMMITTED,
-            size=options.lanes + options.readers + 4,
+            size=2 * options.lanes + options.readers + 4,
             statement_timeout=options.statement_timeout,
             password=options.password,
         )

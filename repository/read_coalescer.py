@@ -7,14 +7,18 @@ read sees all that was acknowledged before it.
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from itertools import repeat
+from typing import Final, NamedTuple, TypeAlias
 
 from domain.entity_key import EntityKey
-from domain.errors import Overloaded
+from domain.errors import LimitExceeded, Overloaded
 from domain.ports import StoredAggregate
 from repository.entity_types.expiry import Expiry
-from repository.pool import Pool
+from repository.pool import AnswerTooLarge, Pool
 from repository.statements import READ
+
+# What PostgreSQL can put into one value.
+_MAX_ANSWER_BYTES: Final = 2**30
 
 Found: TypeAlias = list[StoredAggregate | None]
 
@@ -36,15 +40,19 @@ class ReadCoalescer:
         expiry: Expiry,
         *,
         readers: int = 2,
-        max_keys: int = 1_000,
+        query_keys: int = 128,
         max_waiting: int = 8_192,
     ) -> None:
-        """`readers` queries run at a time; a query takes `max_keys` and the rest of a request."""
+        """At most `readers` queries run at a time; a query takes requests until it has `query_keys`
+        keys. Larger ones cost more a key: their answers do not stay in the processor's cache.
+        """
         self._pool = pool
         self._expiry = expiry
-        self._max_keys = max_keys
+        self._query_keys = query_keys
         self._max_waiting = max_waiting
         self._waiting: deque[_Request] = deque()
+        self._waiting_keys = 0
+        self._short_queries = 0
         self._idle: deque[asyncio.Future[None]] = deque()
         self._tasks = [asyncio.create_task(self._run(), name="reader") for _ in range(readers)]
 
@@ -56,7 +64,8 @@ class ReadCoalescer:
             raise Overloaded
         answer: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Request(keys, answer))
-        self._wake()
+        self._waiting_keys += len(keys)
+        self._wake_a_reader()
         return await answer
 
     async def close(self) -> None:
@@ -64,7 +73,11 @@ class ReadCoalescer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _wake(self) -> None:
+    def _wake_a_reader(self) -> None:
+        # A query that is short will soon be over, and then take along what waits: few queries of
+        # many keys cost much less than many of few.
+        if self._short_queries and self._waiting_keys < self._query_keys:
+            return
         while self._idle:
             sleeper = self._idle.popleft()
             if not sleeper.done():
@@ -73,28 +86,37 @@ class ReadCoalescer:
 
     async def _run(self) -> None:
         while True:
-            requests = self._next_requests()
-            if requests:
-                await self._answer(requests)
-            else:
+            keys, requests = self._next_query()
+            if not requests:
                 sleeper = asyncio.get_running_loop().create_future()
                 self._idle.append(sleeper)
                 await sleeper
+            elif len(keys) < self._query_keys:
+                self._short_queries += 1
+                await self._answer(keys, requests)
+                self._short_queries -= 1
+            else:
+                if self._waiting:
+                    self._wake_a_reader()
+                await self._answer(keys, requests)
 
-    def _next_requests(self) -> list[_Request]:
+    def _next_query(self) -> tuple[list[EntityKey], list[_Request]]:
         requests: list[_Request] = []
-        keys = 0
-        while self._waiting and keys < self._max_keys:
+        keys: list[EntityKey] = []
+        while self._waiting and len(keys) < self._query_keys:
             request = self._waiting.popleft()
+            self._waiting_keys -= len(request.keys)
             if not request.answer.done():
                 requests.append(request)
-                keys += len(request.keys)
-        return requests
+                keys += request.keys
+        return keys, requests
 
-    async def _answer(self, requests: Sequence[_Request]) -> None:
-        keys = [key for request in requests for key in request.keys]
+    async def _answer(self, keys: Sequence[EntityKey], requests: Sequence[_Request]) -> None:
         try:
             found = await self._read(keys)
+        except AnswerTooLarge as error:
+            await self._answer_apart(requests, error)
+            return
         except Exception as error:
             for request in requests:
                 if not request.answer.done():
@@ -107,12 +129,24 @@ class ReadCoalescer:
                 answer.set_result(found[start:end])
             start = end
 
+    async def _answer_apart(self, requests: Sequence[_Request], error: AnswerTooLarge) -> None:
+        if len(requests) > 1:
+            for request in requests:
+                await self._answer(request.keys, [request])
+        elif not requests[0].answer.done():
+            too_large = LimitExceeded("bytes in an answer", _MAX_ANSWER_BYTES)
+            too_large.__cause__ = error
+            requests[0].answer.set_exception(too_large)
+
     async def _read(self, keys: Sequence[EntityKey]) -> Found:
         types, ids = zip(*keys, strict=True)
         found: Found = [None] * len(keys)
-        records = await self._pool.read(READ["read_aggregates"], types, ids)
-        for ordinal, uid, epoch, version, state, _ in records:
-            found[ordinal - 1] = StoredAggregate(uid, epoch, version, state)
-        if records:
-            await self._expiry.catch_up(records[0][-1])
+        (record,) = await self._pool.read(READ["read_aggregates"], types, ids)
+        epoch, generation, ordinals, *columns = record
+        if ordinals is not None:
+            uids, versions, states = columns
+            aggregates = map(StoredAggregate, uids, repeat(epoch), versions, states)
+            for ordinal, stored in zip(ordinals, aggregates, strict=True):
+                found[ordinal - 1] = stored
+        await self._expiry.catch_up(generation)
         return found

@@ -1,5 +1,6 @@
 """One aggregate in a batch: as it was read, and as the commands of the batch leave it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 from uuid import UUID, uuid4
@@ -48,7 +49,8 @@ class RecordedRequest(NamedTuple):
 class Savepoint(NamedTuple):
     """A row as it was before some updates."""
 
-    aggregate: FeatureAggregate
+    aggregate: FeatureAggregate | None
+    """None: as it was read."""
     changes: int
     advanced: bool
 
@@ -72,6 +74,8 @@ class Row:
     type_revision: int = 0
     """The revision of the entity type that `policy` is of."""
     policy: Policy | None = None
+    again: Callable[[], FeatureAggregate] | None = None
+    """Gives the aggregate as it was read."""
 
     @property
     def writes(self) -> bool:
@@ -130,11 +134,18 @@ class Row:
 
     def savepoint(self) -> Savepoint:
         """Where `restore` goes back to."""
-        return Savepoint(self.aggregate.copy(), len(self.changes), self.advanced)
+        # To read it again costs nothing where all goes well, and that is nearly always.
+        untouched = not self.changes and self.again is not None
+        aggregate = None if untouched else self.aggregate.copy()
+        return Savepoint(aggregate, len(self.changes), self.advanced)
 
     def restore(self, savepoint: Savepoint) -> None:
         """Forget every update since a savepoint."""
-        self.aggregate, count, self.advanced = savepoint
+        aggregate, count, self.advanced = savepoint
+        if aggregate is None:
+            assert self.again is not None
+            aggregate = self.again()
+        self.aggregate = aggregate
         del self.changes[count:]
 
     def _record(self, change: Change) -> None:

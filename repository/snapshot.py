@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -81,12 +82,14 @@ def _row(number: int, key: EntityKey, record: Record, limits: Limits, policy: Po
     epoch, uid = record["epoch"], record["uid"]
     if uid is None:
         read = None
-        aggregate = new_aggregate(key, uuid4(), epoch, limits, policy=policy)
+        again = partial(new_aggregate, key, uuid4(), epoch, limits, policy=policy)
     else:
         read = StoredRow(record["xmin"], record["version"])
-        aggregate = load_aggregate(key, uid, epoch, record["state"], limits, policy)
+        again = partial(load_aggregate, key, uid, epoch, record["state"], limits, policy)
     revision = record["type_revision"] or 0
-    return Row(number, key, read, aggregate, limits, type_revision=revision, policy=policy)
+    row = Row(number, key, read, again(), limits, type_revision=revision, policy=policy)
+    row.again = again
+    return row
 
 
 def _known(

@@ -16,8 +16,10 @@ class Verdict(Enum):
     """The transaction lost a race and left nothing: run the whole of it again."""
     AWAY = auto()
     """The database is not there, or not able to work now."""
+    TOO_LARGE = auto()
+    """What was asked for is more than the database can put into one answer."""
     FAULT = auto()
-    """Neither: a defect, or data that the database cannot take."""
+    """None of these: a defect, or data that the database cannot take."""
 
 
 AGAIN: Final = frozenset(
@@ -44,6 +46,7 @@ AWAY: Final = frozenset(
         "25P04",  # transaction_timeout
     }
 )
+TOO_LARGE: Final = frozenset({"54000"})  # program_limit_exceeded
 AWAY_CLASSES: Final = frozenset(
     {
         "08",  # connection exceptions
@@ -73,4 +76,6 @@ def _by_sqlstate(sqlstate: str) -> Verdict:
         return Verdict.AGAIN
     if sqlstate in AWAY or sqlstate[:2] in AWAY_CLASSES:
         return Verdict.AWAY
+    if sqlstate in TOO_LARGE:
+        return Verdict.TOO_LARGE
     return Verdict.FAULT

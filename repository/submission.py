@@ -9,6 +9,7 @@ from uuid import UUID
 from domain.errors import FeatomError
 from domain.outcome import Outcome
 from domain.update import Command
+from repository.pool import Backend
 
 
 class Doubt(NamedTuple):
@@ -17,6 +18,8 @@ class Doubt(NamedTuple):
     batch_id: UUID
     begun: datetime
     """The database's time before the batch; its changes are no older."""
+    backend: Backend | None
+    """What was sent the batch, and may still be working on it."""
     answer: Outcome | FeatomError
     """What the command is to be answered with, if the batch was committed."""
 

@@ -12,12 +12,14 @@ The check of xmin and version carries the promise that no update is lost; SERIAL
 net. After Kung and Robinson, "On Optimistic Methods for Concurrency Control" (1981).
 """
 
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 from uuid import UUID, uuid4
 
-from domain.errors import FeatomError
+from domain.entity_key import EntityKey
+from domain.errors import DatabaseUnavailable, FeatomError
 from domain.limits import Limits
 from domain.outcome import Outcome
 from domain.update import keys_of
@@ -25,16 +27,19 @@ from repository.codec.instants import from_datetime
 from repository.columns import write_arguments
 from repository.entity_types.catalogue import Catalogue
 from repository.evaluation import Evaluation
-from repository.pool import AnswerLost, Connection, Pool, TransactionAborted
+from repository.pool import AnswerLost, Backend, Connection, Pool, TransactionAborted
 from repository.row import Row
 from repository.snapshot import read_snapshot
 from repository.statements import WRITE
 from repository.submission import Doubt, Submission
+from repository.turns import Turns
 
 Answered: TypeAlias = tuple[Submission, Outcome | FeatomError]
 
 _CLOCK_SLACK: Final = timedelta(minutes=5)
 """How far the clocks of a primary and of the standby that takes over may be apart."""
+
+_ENDING_MS: Final = 200
 
 
 class WriteProtocol:
@@ -57,6 +62,7 @@ class WriteProtocol:
         self._catalogue = catalogue
         self._limits = limits
         self._remember = remember
+        self._turns = Turns(readers, time.monotonic)
 
     async def attempt(self, submissions: Sequence[Submission]) -> list[Submission]:
         """Try to commit; answers what is decided, and returns what is not, in order.
@@ -64,12 +70,20 @@ class WriteProtocol:
         Raises DatabaseUnavailable or AnswerLost, and what PostgreSQL says of data that it cannot
         take; what was not answered then is undecided.
         """
+        contended = self._turns.contended(_keys(submissions))
+        if contended:
+            undecided = await self._turns.take(contended, lambda: self._attempt(submissions))
+        else:
+            undecided = await self._attempt(submissions)
+        self._turns.lost(_keys(undecided))
+        return undecided
+
+    async def _attempt(self, submissions: Sequence[Submission]) -> list[Submission]:
         commands = [submission.command for submission in submissions]
         snapshot = await read_snapshot(
             self._readers, self._catalogue, commands, self._limits, self._remember
         )
-        # After the rows were read: a batch in doubt that is not found now, and is committed later,
-        # makes the write of these rows fail.
+        # After the rows were read: what a batch in doubt has changed since makes their write fail.
         waiting = await self._settle_doubts(submissions)
         evaluation = Evaluation(snapshot.rows, snapshot.known, from_datetime(snapshot.now))
         answers = [(each, evaluation.evaluate(each.command)) for each in waiting]
@@ -94,11 +108,11 @@ class WriteProtocol:
             return await self._writers.run(lambda link: _transaction(link, rows, batch_id))
         except TransactionAborted:
             return {row.unit for row in rows}
-        except AnswerLost:
+        except AnswerLost as lost:
             units = {row.unit for row in rows}
             for submission, answer in answers:
                 if evaluation.unit_of(submission.command) in units:
-                    submission.doubts.append(Doubt(batch_id, begun, answer))
+                    submission.doubts.append(Doubt(batch_id, begun, lost.backend, answer))
             raise
 
     async def _settle_doubts(self, submissions: Sequence[Submission]) -> list[Submission]:
@@ -115,10 +129,23 @@ class WriteProtocol:
     async def _committed_doubt(self, submission: Submission) -> Doubt | None:
         types, ids = zip(*keys_of(submission.command), strict=True)
         for doubt in submission.doubts:
+            await self._end(doubt.backend)
             since = doubt.begun - _CLOCK_SLACK
             if await self._readers.read(WRITE["find_batch"], types, ids, doubt.batch_id, since):
                 return doubt
         return None
+
+    async def _end(self, backend: Backend | None) -> None:
+        """Make sure that a batch in doubt cannot be committed any more, if it is not yet."""
+        if backend is None:
+            return
+        ended = await self._readers.read(WRITE["end_backend"], *backend, _ENDING_MS)
+        if not all(gone for (gone,) in ended):
+            raise DatabaseUnavailable
+
+
+def _keys(submissions: Sequence[Submission]) -> set[EntityKey]:
+    return {key for submission in submissions for key in keys_of(submission.command)}
 
 
 async def _transaction(link: Connection, rows: Sequence[Row], batch_id: UUID) -> set[int]:

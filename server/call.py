@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, TypeAlias
 from uuid import uuid4
@@ -21,6 +21,9 @@ async def _nothing() -> AsyncIterator[bytes]:
     yield b""
 
 
+_NO_MESSAGES: Final = _nothing()
+
+
 @dataclass(eq=False)
 class Call:
     """What is known of a call while it runs."""
@@ -30,9 +33,9 @@ class Call:
     context: Context
     request: bytes = b""
     """The message of a unary call."""
-    stream: AsyncIterator[bytes] = field(default_factory=_nothing)
+    stream: AsyncIterator[bytes] = _NO_MESSAGES
     """The messages of a stream."""
-    code: grpc.StatusCode = field(default=grpc.StatusCode.OK)
+    code: grpc.StatusCode = grpc.StatusCode.OK
     """How it ended."""
     blind: bool = False
     """Whether it is a write of which nobody could tell whether it was applied before."""

@@ -29,9 +29,11 @@ def amount() -> float:
     return random.uniform(0.5, 1)
 
 
-def message(index: int) -> feature_store_pb2.UpdateFeaturesRequest:
+def message(
+    index: int, entity_type: str = dataset.ENTITY_TYPE
+) -> feature_store_pb2.UpdateFeaturesRequest:
     """The request to update the aggregate with this index. All are of one length."""
-    request = feature_store_pb2.UpdateFeaturesRequest(key=dataset.key(index))
+    request = feature_store_pb2.UpdateFeaturesRequest(key=dataset.key(index, entity_type))
     for name in COUNTS:
         request.updates.add(name=name, set=value_pb2.FeatureValue(int64_value=counts()))
     for name in AMOUNTS:

@@ -80,6 +80,7 @@ GOALS: Mapping[str, Sequence[Goal]] = {
     "pipeline_hot": (Rate(18_000), Rate(100, "article_hot"), NoFailures()),
     "pipeline_hot_two_servers": (Rate(10_000), Tail(100), NoFailures()),
     "update_uniform": (Rate(0.5, "echo"),),
+    "update_typed": (Rate(0.85, "update_uniform"),),
     "update_hot": (Rate(0.5, "echo"), Rate(0.9, "update_uniform"), Tail(1.5, "update_uniform")),
     "update_stream": (Rate(1.5, "update_uniform"),),
     "update_batch": (Rate(8_000),),

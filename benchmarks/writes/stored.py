@@ -28,28 +28,40 @@ COLUMNS: Final = (
 CREATED: Final = datetime.fromtimestamp(dataset.EVENTS_FROM, UTC)
 
 
-async def load_aggregates(dsn: str, indexes: range, features: int = dataset.FEATURES) -> None:
-    """Store the aggregates with these indexes, each of so many features, at version 1."""
+async def load_aggregates(
+    dsn: str,
+    indexes: range,
+    features: int = dataset.FEATURES,
+    *,
+    entity_type: str = dataset.ENTITY_TYPE,
+    revision: int = 0,
+) -> None:
+    """Store the aggregates with these indexes, each of so many features, at version 1.
+
+    `revision` is that of the entity type which they count as checked against.
+    """
+    there = rows(indexes, features, entity_type, revision)
     connection = await asyncpg.connect(dsn)
     try:
-        await connection.copy_records_to_table(
-            "aggregates", records=rows(indexes, features), columns=COLUMNS
-        )
+        await connection.copy_records_to_table("aggregates", records=there, columns=COLUMNS)
     finally:
         await connection.close()
 
 
-def rows(indexes: range, features: int) -> Iterator[tuple[Any, ...]]:
+def rows(
+    indexes: range, features: int, entity_type: str, revision: int
+) -> Iterator[tuple[Any, ...]]:
     """The rows of the table `aggregates`."""
     templates: dict[int, aggregate_pb2.FeatureAggregate] = {}
     for index in indexes:
         template = templates.get(index % DIFFERENT)
         if template is None:
             template = templates[index % DIFFERENT] = _state(index % DIFFERENT, features)
-        key = dataset.key(index)
+        key = dataset.key(index, entity_type)
         uid = UUID(int=index)
         template.key.CopyFrom(key)
         template.uid = str(uid)
+        template.entity_type_revision = revision
         state = template.SerializeToString()
         yield key.entity_type, key.entity_id, uid, 1, state, CREATED, CREATED
 

@@ -11,6 +11,7 @@ from benchmarks.writes.calls import UpdateCalls
 from benchmarks.writes.driven import DrivenUpdates
 from benchmarks.writes.orders import Order
 from benchmarks.writes.requests import SERVICE, TOGETHER
+from benchmarks.writes.typed import typed
 
 # What gives the article's design most: see benchmarks/README.md.
 UNIFORM_POOL: Final = "16"
@@ -43,6 +44,7 @@ def workloads(aggregates: int) -> list[Workload]:
             requests.uniform,
             requests.check_update,
         ),
+        UpdateCalls("update_typed", f"{SERVICE}/UpdateFeatures", typed, requests.check_update),
         UpdateCalls(
             "update_hot",
             f"{SERVICE}/UpdateFeatures",

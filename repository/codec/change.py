@@ -12,21 +12,20 @@ from repository.codec.values import encode_feature
 
 def dump_change(change: Change, features: Mapping[str, Feature]) -> bytes:
     """The stored form of a change; `features` are those of the aggregate just after it."""
-    message = aggregate_pb2.AggregateChange(
-        uid=str(change.uid),
-        version=change.version,
-        removed=change.removed,
-        deleted=change.deleted,
-        request_id=str(change.request_id or ""),
-        actor=change.actor,
-        entity_type_revision=change.entity_type_revision,
-    )
+    message = aggregate_pb2.AggregateChange(uid=str(change.uid), version=change.version)
     message.key.entity_type, message.key.entity_id = change.key
     encode_instant(change.commit_time, message.commit_time)
     # What is encoded in the state already is copied from there, at a fraction of the cost.
     assert isinstance(features, StoredFeatures)
+    encoded, changed = features.message.features, message.features
     for name in change.features:
-        message.features[name].CopyFrom(features.message.features[name])
+        changed[name].CopyFrom(encoded[name])
     for name, feature in change.late_features.items():
         encode_feature(feature, message.late_features[name])
+    message.removed.extend(change.removed)
+    message.deleted = change.deleted
+    message.actor = change.actor
+    message.entity_type_revision = change.entity_type_revision
+    if change.request_id is not None:
+        message.request_id = str(change.request_id)
     return message.SerializeToString()

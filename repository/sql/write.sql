@@ -38,10 +38,26 @@ JOIN requests AS r
     AND r.request_id = k.request_id
     AND r.commit_time > statement_timestamp() - $6::interval;
 
+-- name: take_turn
+-- Waits, but not long, until no other server writes the entities of these locks; they are free again
+-- when the transaction ends.
+SELECT set_config('lock_timeout', $2, true), pg_advisory_xact_lock(t.lock)
+FROM unnest($1::bigint[]) AS t (lock);
+
+-- name: end_backend
+-- Ends the backend that was sent a batch and gave no answer, and says whether it is gone: from then
+-- on the batch is committed or never will be. None comes back if the backend was gone already.
+SELECT pg_terminate_backend(a.pid, $3)
+FROM pg_stat_activity AS a
+WHERE a.pid = $1 AND a.backend_start = $2;
+
 -- name: find_batch
 -- Which of these keys a batch changed: asked when the answer to its commit was lost. A batch writes
 -- all of a unit, so one key tells for all.
-SELECT k.ordinal
+--
+-- A backend that is ended while it waits for a synchronous standby leaves a commit that can be seen
+-- and may be lost. The message in the log makes our own commit wait for the standby, so for both.
+SELECT k.ordinal, pg_logical_emit_message(true, 'featom', '')
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k (entity_type, entity_id, ordinal)
 WHERE EXISTS (
     SELECT FROM changes AS c

@@ -1,13 +1,14 @@
 """Requests that read."""
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from domain.entity_key import (
     EntityKey,
+    all_sound,
     entity_id_problem,
     entity_type_problem,
     key_violations,
@@ -115,17 +116,15 @@ def require_epoch(at_least: Etag | None, found: StoredAggregate | None) -> None:
         raise StaleEtag(found.version)
 
 
-def _keys_violations(keys: Iterable[EntityKey]) -> Violations:
+def _keys_violations(keys: Sequence[EntityKey]) -> Violations:
     violations = Violations()
-    # Most batches are of one type: judge each type once.
-    type_problems: dict[str, str | None] = {}
+    types, ids = zip(*keys, strict=True) if keys else ((), ())
+    type_problems = {each: entity_type_problem(each) for each in set(types)}
+    if not any(type_problems.values()) and all_sound(ids):
+        return violations
     for index, (entity_type, entity_id) in enumerate(keys):
-        if entity_type not in type_problems:
-            type_problems[entity_type] = entity_type_problem(entity_type)
-        if problem := type_problems[entity_type]:
-            violations.note(f"keys[{index}].entity_type", problem)
-        if problem := entity_id_problem(entity_id):
-            violations.note(f"keys[{index}].entity_id", problem)
+        violations.note(f"keys[{index}].entity_type", type_problems[entity_type])
+        violations.note(f"keys[{index}].entity_id", entity_id_problem(entity_id))
     return violations
 
 

@@ -6,12 +6,13 @@ message with the field set (protobuf encoding: "last one wins").
 """
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Final
 
 from google.rpc.status_pb2 import Status
 
 from domain.entity_key import EntityKey
-from domain.etag import ETAG_LENGTH, etag_token
+from domain.etag import ETAG_LENGTH, etag_token, etag_tokens
 from domain.outcome import BatchOutcome, DeletionOutcome, UpdateOutcome
 from domain.ports import ListedAggregate, StoredAggregate
 from featom.v1 import aggregate_pb2
@@ -45,34 +46,45 @@ _RESULT_MISSING: Final = _tag(pb.BatchGetAggregatesResult, "missing_key")
 def get_response(found: StoredAggregate, names: Collection[str], *, past: bool) -> bytes:
     state = _chosen(found.state, names)
     # The past has no etag: nothing could be written on condition of it.
-    served = state if past else state + _ETAG + str(found.etag).encode()
-    return b"".join((_GET_AGGREGATE, varint(len(served)), served))
+    if past:
+        return b"".join((_GET_AGGREGATE, varint(len(state)), state))
+    size = varint(len(state) + _ETAG_SIZE)
+    return b"".join((_GET_AGGREGATE, size, state, _ETAG, etag_token(*found[:3])))
 
 
 def batch_get_response(
     keys: Sequence[EntityKey], found: Sequence[StoredAggregate | None], names: Collection[str]
 ) -> bytes:
+    etags = iter(etag_tokens([stored[:3] for stored in found if stored is not None]))
     parts: list[bytes] = []
     for key, stored in zip(keys, found, strict=True):
         if stored is None:
-            missing = aggregate_pb2.EntityKey(entity_type=key[0], entity_id=key[1])
-            encoded = missing.SerializeToString()
-            head = _RESULT_MISSING + varint(len(encoded))
-            parts += (_BATCH_RESULTS, varint(len(head) + len(encoded)), head, encoded)
-            continue
-        state = _chosen(stored.state, names)
-        size = len(state) + _ETAG_SIZE
-        head = _RESULT_AGGREGATE + varint(size)
-        etag = etag_token(stored.uid, stored.epoch, stored.version)
-        parts += (_BATCH_RESULTS, varint(len(head) + size), head, state, _ETAG, etag)
+            parts.append(_missing_result(key))
+        else:
+            state = _chosen(stored.state, names) if names else stored.state
+            parts += (_result_head(len(state) + _ETAG_SIZE), state, _ETAG, next(etags))
     return b"".join(parts)
+
+
+# Most aggregates of a type are of a few sizes.
+@lru_cache(maxsize=16_384)
+def _result_head(size: int) -> bytes:
+    """What stands before an aggregate of a size in the response to a batch of reads."""
+    head = _RESULT_AGGREGATE + varint(size)
+    return _BATCH_RESULTS + varint(len(head) + size) + head
+
+
+def _missing_result(key: EntityKey) -> bytes:
+    encoded = aggregate_pb2.EntityKey(entity_type=key[0], entity_id=key[1]).SerializeToString()
+    result = _RESULT_MISSING + varint(len(encoded)) + encoded
+    return _BATCH_RESULTS + varint(len(result)) + result
 
 
 def list_response(listed: Sequence[ListedAggregate], next_page_token: str) -> bytes:
     parts: list[bytes] = []
     for _, stored in listed:
         size = varint(len(stored.state) + _ETAG_SIZE)
-        parts += (_LIST_AGGREGATES, size, stored.state, _ETAG, str(stored.etag).encode())
+        parts += (_LIST_AGGREGATES, size, stored.state, _ETAG, etag_token(*stored[:3]))
     if next_page_token:
         token = next_page_token.encode()
         parts += (_LIST_TOKEN, varint(len(token)), token)

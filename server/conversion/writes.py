@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from domain.entity_key import key_violations
 from domain.errors import FieldViolation, InvalidValue, LimitExceeded
-from domain.instant import Instant
 from domain.limits import Limits
 from domain.operations import (
     Append,
@@ -80,11 +79,12 @@ def _not_in_batches(request: pb.UpdateFeaturesRequest) -> Violations:
 def _read_update(request: pb.UpdateFeaturesRequest, malformed: Violations) -> Update:
     request_id = read_request_id(request.request_id, malformed)
     updates = tuple(
-        _read_feature_update(item, f"updates[{index}]", malformed)
-        for index, item in enumerate(request.updates)
+        [_read_feature_update(index, item, malformed) for index, item in enumerate(request.updates)]
     )
     etag = read_etag(request.etag, malformed)
-    event_time = _read_event_time(request, "event_time", malformed)
+    event_time = None
+    if request.HasField("event_time"):
+        event_time = read_instant(request.event_time, "event_time", malformed)
     return Update(
         key=read_key(request.key),
         updates=updates,
@@ -113,24 +113,30 @@ def read_deletion(request: pb.DeleteAggregateRequest) -> Deletion:
 
 
 def _read_feature_update(
-    item: pb.FeatureUpdate, field: str, malformed: Violations
+    index: int, item: pb.FeatureUpdate, malformed: Violations
 ) -> FeatureUpdate:
+    event_time = None
+    if item.HasField("event_time"):
+        event_time = read_instant(item.event_time, f"updates[{index}].event_time", malformed)
+    return FeatureUpdate(item.name, _read_operation(index, item, malformed), event_time)
+
+
+def _read_operation(index: int, item: pb.FeatureUpdate, malformed: Violations) -> Operation | None:
     chosen = item.WhichOneof("operation")
-    operation: Operation | None = None
     if chosen is None:
-        malformed.note(f"{field}.operation", "must be set, to an operation that this server knows")
-    elif chosen == "remove":
-        operation = Remove()
-        if not item.remove:
-            malformed.note(f"{field}.remove", "may only be true")
-    elif chosen == "append":
-        value = _read_value(item.append.value, f"{field}.append.value", malformed)
-        operation = None if value is None else Append(value, item.append.max_length)
-    else:
-        value = _read_value(getattr(item, chosen), f"{field}.{chosen}", malformed)
-        operation = None if value is None else _WITH_VALUE[chosen](value)
-    event_time = _read_event_time(item, f"{field}.event_time", malformed)
-    return FeatureUpdate(item.name, operation, event_time)
+        field = f"updates[{index}].operation"
+        malformed.note(field, "must be set, to an operation that this server knows")
+        return None
+    argument: Any = getattr(item, chosen)
+    if chosen == "remove":
+        if not argument:
+            malformed.note(f"updates[{index}].remove", "may only be true")
+        return Remove()
+    if chosen == "append":
+        value = _read_value(argument.value, index, "append.value", malformed)
+        return None if value is None else Append(value, argument.max_length)
+    value = _read_value(argument, index, chosen, malformed)
+    return None if value is None else _WITH_VALUE[chosen](value)
 
 
 _WITH_VALUE: Final[dict[str, Callable[[FeatureValue], Operation]]] = {
@@ -142,18 +148,13 @@ _WITH_VALUE: Final[dict[str, Callable[[FeatureValue], Operation]]] = {
 
 
 def _read_value(
-    message: value_pb2.FeatureValue, field: str, malformed: Violations
+    message: value_pb2.FeatureValue, index: int, part: str, malformed: Violations
 ) -> FeatureValue | None:
     kind = message.WhichOneof("kind")
     if kind is None:
+        field = f"updates[{index}].{part}"
         malformed.note(field, "must have a value, of a kind that this server knows")
         return None
     if kind == "timestamp_value":
-        read_instant(message.timestamp_value, f"{field}.{kind}", malformed)
+        read_instant(message.timestamp_value, f"updates[{index}].{part}.{kind}", malformed)
     return decode_value(message)
-
-
-def _read_event_time(message: Any, field: str, malformed: Violations) -> Instant | None:
-    if not message.HasField("event_time"):
-        return None
-    return read_instant(message.event_time, field, malformed)

@@ -5,8 +5,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import pytest
-
 from tests.consistency.caller import Patience, call
 from tests.consistency.faults.proxy import Proxy, Way
 from tests.consistency.history import read_history
@@ -72,10 +70,6 @@ async def test_a_commit_that_arrives_after_it_was_made_again_changes_nothing(
     assert await committed(own_database) == ["new", "existing"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a statement that only makes new rows has nothing to check when it arrives late",
-)
 async def test_a_commit_that_arrives_late_does_not_bring_back_what_was_deleted_meanwhile(
     own_database: str,
 ) -> None:

@@ -38,6 +38,16 @@ class MeddledPool(Pool):
 
 
 @asynccontextmanager
+async def pool_on(dsn: str, isolation: dict[str, str], size: int = 1) -> AsyncIterator[Pool]:
+    pool = Pool(dsn, isolation, size=size, statement_timeout=10.0)
+    await pool.open()
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+@asynccontextmanager
 async def repository_on(
     dsn: str, options: PostgresOptions | None = None
 ) -> AsyncIterator[PostgresRepository]:

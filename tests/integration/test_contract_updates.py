@@ -262,7 +262,11 @@ async def test_a_row_that_somebody_holds_makes_the_caller_wait_no_longer_than_it
         )
         with pytest.raises(grpc.aio.AioRpcError) as failed:
             await store.UpdateFeatures(request(entity, put("f", 2)), timeout=0.2)
-        assert failed.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        # Whoever is first: the caller's own clock, or the server that sees no time for another try.
+        assert failed.value.code() in {
+            grpc.StatusCode.DEADLINE_EXCEEDED,
+            grpc.StatusCode.UNAVAILABLE,
+        }
     await store.UpdateFeatures(request(entity, add("f", 10)))
     # The caller that went away got nothing done later.
     assert await numbers(store, entity) == {"f": 11}

@@ -17,7 +17,7 @@ from repository.pool import READ_COMMITTED, SERIALIZABLE, Connection, Pool
 from repository.postgres import PostgresOptions
 from repository.row import Row
 from repository.statements import READ, WRITE
-from tests.integration.meddling import repository_on, session_on
+from tests.integration.meddling import pool_on, repository_on, session_on
 from tests.postgres import Postgres
 from tests.samples import KEY, NOW, UID, add, entity, put, update
 
@@ -64,16 +64,6 @@ def some_state() -> bytes:
     subject = new_aggregate(KEY, UID, 1)
     subject.apply(update(*(put(f"feature_{number}", number) for number in range(50))), NOW)
     return dump_aggregate(subject)
-
-
-@asynccontextmanager
-async def pool_on(dsn: str, isolation: dict[str, str]) -> AsyncIterator[Pool]:
-    pool = Pool(dsn, isolation, size=1, statement_timeout=10.0)
-    await pool.open()
-    try:
-        yield pool
-    finally:
-        await pool.close()
 
 
 async def plan_of(pool: Pool, sql: str, arguments: Sequence[object], *, generic: bool) -> Plan:

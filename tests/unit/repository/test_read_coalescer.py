@@ -9,12 +9,13 @@ from uuid import UUID
 import pytest
 
 from domain.entity_key import EntityKey
-from domain.errors import DatabaseUnavailable, Overloaded
+from domain.errors import DatabaseUnavailable, LimitExceeded, Overloaded
 from domain.ports import StoredAggregate
+from repository.pool import AnswerTooLarge
 from repository.read_coalescer import ReadCoalescer
 from tests.samples import UID, entities, entity
 
-Record = tuple[int, UUID, int, int, bytes, int]
+Columns = tuple[int, int, list[int] | None, list[UUID] | None, list[int] | None, list[bytes] | None]
 
 
 class FakePool:
@@ -23,6 +24,7 @@ class FakePool:
     def __init__(self) -> None:
         self.queries: list[list[EntityKey]] = []
         self.error: Exception | None = None
+        self.most_keys = 1_000
         self._open = asyncio.Event()
         self._open.set()
 
@@ -32,17 +34,20 @@ class FakePool:
     def go_on(self) -> None:
         self._open.set()
 
-    async def read(self, sql: str, types: Sequence[str], ids: Sequence[str]) -> list[Record]:
+    async def read(self, sql: str, types: Sequence[str], ids: Sequence[str]) -> list[Columns]:
         keys = [EntityKey(*key) for key in zip(types, ids, strict=True)]
         self.queries.append(keys)
         await self._open.wait()
         if self.error is not None:
             raise self.error
-        return [
-            (ordinal, UID, 1, 1, key.entity_id.encode(), 7)
-            for ordinal, key in enumerate(keys, start=1)
-            if key.entity_type != "missing"
-        ][::-1]
+        if len(keys) > self.most_keys:
+            raise AnswerTooLarge
+        there = [(n, key) for n, key in enumerate(keys, 1) if key.entity_type != "missing"][::-1]
+        if not there:
+            return [(1, 7, None, None, None, None)]
+        states = [key.entity_id.encode() for _, key in there]
+        count = len(there)
+        return [(1, 7, [n for n, _ in there], [UID] * count, [1] * count, states)]
 
 
 class FakeExpiry:
@@ -106,7 +111,7 @@ async def test_what_is_asked_for_while_a_query_runs_forms_the_next_one() -> None
 async def test_a_query_takes_about_as_many_keys_as_it_may_and_never_half_a_read() -> None:
     pool = FakePool()
     pool.hold()
-    async with coalescer_on(pool, max_keys=10) as coalescer:
+    async with coalescer_on(pool, query_keys=10) as coalescer:
         reads = [asyncio.create_task(coalescer.read([entity(n)] * 7)) for n in range(5)]
         await a_moment()
         pool.go_on()
@@ -114,15 +119,29 @@ async def test_a_query_takes_about_as_many_keys_as_it_may_and_never_half_a_read(
     assert [len(query) for query in pool.queries] in ([14, 14, 7], [7, 14, 14])
 
 
-async def test_readers_query_side_by_side() -> None:
+async def test_another_query_runs_beside_a_long_one() -> None:
     pool = FakePool()
     pool.hold()
-    async with coalescer_on(pool, readers=2) as coalescer:
+    async with coalescer_on(pool, readers=2, query_keys=3) as coalescer:
+        reads = [asyncio.create_task(coalescer.read(entities(range(3))))]
+        await a_moment()
+        reads.append(asyncio.create_task(coalescer.read([entity(9)])))
+        await a_moment()
+        assert pool.queries == [entities(range(3)), [entity(9)]]
+        pool.go_on()
+        await asyncio.gather(*reads)
+
+
+async def test_another_query_runs_beside_a_short_one_as_soon_as_it_would_be_long() -> None:
+    pool = FakePool()
+    pool.hold()
+    async with coalescer_on(pool, readers=2, query_keys=3) as coalescer:
         reads = []
-        for number in range(3):
+        for number in range(4):
+            assert len(pool.queries) <= 1
             reads.append(asyncio.create_task(coalescer.read([entity(number)])))
             await a_moment()
-        assert len(pool.queries) == 2
+        assert pool.queries == [[entity(0)], entities(range(1, 4))]
         pool.go_on()
         await asyncio.gather(*reads)
 
@@ -168,6 +187,23 @@ async def test_a_failed_query_fails_its_reads_and_not_the_next_ones() -> None:
             assert isinstance(answer, DatabaseUnavailable)
         pool.error = None
         assert await coalescer.read([entity(3)]) == [found(entity(3))]
+
+
+async def test_reads_that_are_too_much_together_are_answered_apart() -> None:
+    pool = FakePool()
+    pool.hold()
+    pool.most_keys = 2
+    async with coalescer_on(pool) as coalescer:
+        reads = [
+            asyncio.create_task(coalescer.read(entities(range(start, end))))
+            for start, end in ((0, 2), (2, 3), (3, 6))
+        ]
+        await a_moment()
+        pool.go_on()
+        fits, fits_too, does_not_fit = await asyncio.gather(*reads, return_exceptions=True)
+    assert fits == [found(entity(0)), found(entity(1))]
+    assert fits_too == [found(entity(2))]
+    assert isinstance(does_not_fit, LimitExceeded)
 
 
 async def test_beyond_the_bound_nobody_may_wait() -> None:

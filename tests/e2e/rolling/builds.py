@@ -32,7 +32,9 @@ class Build:
         LOCATIONS.extend(self.versions)
         for sql in _statements():
             for name, text in sql.items():
-                sql[name] = re.sub(r"\ba\.state\b", f"a.{self.reads} AS state", text)
+                # A column that is selected keeps its name; what a function is given has none.
+                text = re.sub(r"\(a\.state\)", f"(a.{self.reads})", text)
+                sql[name] = re.sub(r"(?<!\()\ba\.state\b", f"a.{self.reads} AS state", text)
         write = statements.WRITE["write_batch"]
         for old, new in self._writing().items():
             write, found = re.subn(old, new, write)

@@ -43,6 +43,13 @@ check: $(READY) ## Check format, lint, types, import rules and the contract
 		$(BIN)/buf breaking protos --against "$$(git rev-parse --git-common-dir)#format=git,branch=main,subdir=protos"; \
 	fi
 	$(BIN)/python protos/generate.py --check
+	@# The locks that migrations take, as far as their SQL tells.
+	env -u FEATOM_DSN $(BIN)/featom migrate sql --contract | $(BIN)/squawk \
+		--config repository/migrations/squawk.toml --stdin-filepath migrations.sql
+
+.PHONY: schema
+schema: $(READY) ## Write repository/schema.sql anew, from the migrations
+	$(BIN)/python -m tests.integration.schema_snapshot
 
 .PHONY: fix
 fix: $(READY) ## Format the code and mend what the linter can
@@ -134,7 +141,10 @@ alerts: $(READY) ## Write the dashboard and the operator's rules anew
 	$(BIN)/python -m deploy.observability.prometheus_rule
 
 .PHONY: dev-password
-dev-password: deploy/kubernetes/overlays/dev/password ## Make up the password of the dev overlay's database
+dev-password: $(addprefix deploy/kubernetes/overlays/dev/,password server-password) ## Make up the passwords of the dev overlay's database
 
-deploy/kubernetes/overlays/dev/password:
+.PHONY: server-password
+server-password: deploy/kubernetes/overlays/aks-cnpg/server-password ## Make up the servers' password in the aks-cnpg overlay
+
+deploy/kubernetes/overlays/%password:
 	@umask 077 && $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(), end="")' > $@

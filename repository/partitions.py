@@ -5,22 +5,52 @@ import logging
 from datetime import timedelta
 from typing import Final
 
-from repository.pool import Pool
+from repository.pool import Pool, TransactionAborted
 
 _INTERVAL: Final = 3_600.0
-_MAINTAIN: Final = "SELECT maintain_partitions(keep_requests => $1::interval)"
+_AFTER_A_FAILURE: Final = 60.0
+_TRIES: Final = 20
+_ADVANCE: Final = "SELECT advance_partitions(keep_requests => $1::interval)"
 
 log = logging.getLogger(__name__)
 
 
 async def maintain_partitions(pool: Pool, keep_requests: timedelta) -> None:
-    """Maintain them every hour, for ever; what fails is tried again in an hour.
+    """Maintain them every hour, for ever; what fails is tried again in a minute.
 
     Rows without a partition of their own go to the default one, so nothing depends on the minute.
     """
     while True:
         try:
-            await pool.run(lambda connection: connection.execute(_MAINTAIN, keep_requests))
+            await advance_partitions(pool, keep_requests)
         except Exception as error:
             log.warning("partitions were not maintained: %s", error)
-        await asyncio.sleep(_INTERVAL)
+            await asyncio.sleep(_AFTER_A_FAILURE)
+        else:
+            await asyncio.sleep(_INTERVAL)
+
+
+async def advance_partitions(
+    pool: Pool, keep_requests: timedelta, *, pause: float = 0.5
+) -> list[str]:
+    """Take step after step until none is left; returns what was done.
+
+    Each is a transaction of its own, so the locks of one are gone before the next. One that does
+    not get its locks gives up soon, for others wait behind it, and is taken again after `pause`
+    seconds. Raises TransactionAborted if that goes on.
+    """
+    done: list[str] = []
+    failures = 0
+    while True:
+        try:
+            step = await pool.run(lambda connection: connection.fetchval(_ADVANCE, keep_requests))
+        except TransactionAborted:
+            failures += 1
+            if failures == _TRIES:
+                raise
+            await asyncio.sleep(pause)
+            continue
+        if step is None:
+            return done
+        log.info("partitions: %s", step)
+        done.append(step)

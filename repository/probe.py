@@ -6,7 +6,9 @@ from collections.abc import Iterator
 import asyncpg
 
 from domain.figures import Figure, FigureKind, Reading
-from repository.migrations import current_revisions, known_revisions, newest_revisions
+from repository.migrations import window
+from repository.migrations.revisions import revisions
+from repository.migrations.session import current_revisions, oldest_build
 from repository.password import Password
 
 
@@ -22,8 +24,6 @@ class PostgresProbe:
         self._dsn = dsn
         self._password = password
         self._timeout = timeout
-        self._needed = newest_revisions()
-        self._known = known_revisions()
         self._found: frozenset[str] = frozenset()
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
 
@@ -43,15 +43,13 @@ class PostgresProbe:
             self._connection = await asyncpg.connect(
                 self._dsn,
                 password=self._password,
-                server_settings={"application_name": "featom health"},
+                # Migrations look who is there: this is how they know a build.
+                server_settings={"application_name": window.session_name(window.BUILD)},
             )
         self._found = found = await current_revisions(self._connection)
-        # A revision that this build does not know is newer: servers that run go on serving while
-        # the next build's migration has come before it.
-        if not found >= self._needed and found <= self._known:
-            have = ", ".join(sorted(found)) or "no schema"
-            need = ", ".join(sorted(self._needed))
-            raise SchemaMismatch(f"the database has {have}, `featom migrate` makes it {need}")
+        oldest = await oldest_build(self._connection)
+        if misfit := revisions().misfit(found, oldest, window.BUILD):
+            raise SchemaMismatch(misfit)
 
     def figures(self) -> Iterator[Figure]:
         """See domain.figures.FigureSource."""

@@ -57,6 +57,8 @@ class Call:
 
     trace: Mapping[str, str] | None = None
     """The trace that it is part of, as log lines name it, if it is recorded."""
+    blind: bool = False
+    """Whether it is a write of which nobody could tell whether it was applied before."""
 
     @cached_property
     def request_id(self) -> str:

@@ -1,17 +1,13 @@
 """The `featom` command."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import uvloop
 
-from repository.migrations import MigrationFailed
-from repository.migrations import migrate as migrate_database
 from repository.password import PasswordSourceUnknown
-from repository.password import password_from as password_of
-from server import security_options, type_commands
+from server import migration_commands, security_options, type_commands
 from server.embedded_postgres import EmbeddedPostgresFailed
 from server.logs import logging_to_stderr
 from server.main import serve as serve_until_stopped
@@ -176,20 +172,8 @@ def serve(
         raise typer.Exit(_fail(error)) from error
 
 
-@app.command()
-def migrate(dsn: Dsn = None, password_from: PasswordFrom = None) -> None:
-    """Bring the schema of a database to what this build needs."""
-    if dsn is None:
-        raise typer.Exit(_fail("a DSN is needed: --dsn or FEATOM_DSN"))
-    try:
-        applied = asyncio.run(migrate_database(dsn, password_of(password_from)))
-    except PasswordSourceUnknown as error:
-        raise typer.Exit(_fail(error)) from error
-    except MigrationFailed as error:
-        raise typer.Exit(_fail(f"the database was not migrated: {error}")) from error
-    typer.echo(f"applied: {', '.join(applied)}" if applied else "nothing to do")
-
-
+app.add_typer(migration_commands.app, name="migrate")
+app.command()(migration_commands.backfill)
 app.command()(type_commands.apply)
 app.command()(type_commands.diff)
 app.command()(type_commands.get_type)

@@ -20,6 +20,7 @@ from server.conversion.reads import (
 )
 from server.conversion.writes import read_deletion, read_update, read_update_batch
 from server.decoding import Decoder
+from server.retries import check_retry
 from server.stages import MessageStage
 from server.update_stream import UpdateStream
 
@@ -58,12 +59,14 @@ class FeatureStore:
 
     async def UpdateFeatures(self, call: Call) -> bytes:
         update = read_update(self._decode(pb.UpdateFeaturesRequest, call.request), call.principal)
+        check_retry(call, update)
         outcome = await self._writer.update(update, call.deadline)
         return responses.update_response(outcome)
 
     async def BatchUpdateFeatures(self, call: Call) -> bytes:
         request = self._decode(pb.BatchUpdateFeaturesRequest, call.request)
         batch = read_update_batch(request, self._limits, call.principal)
+        check_retry(call, batch)
         outcome = await self._writer.update_batch(batch, call.deadline)
         return responses.batch_update_response(outcome)
 
@@ -74,6 +77,7 @@ class FeatureStore:
     async def DeleteAggregate(self, call: Call) -> bytes:
         request = self._decode(pb.DeleteAggregateRequest, call.request)
         deletion = read_deletion(request, call.principal)
+        check_retry(call, deletion)
         outcome = await self._writer.delete(deletion, call.deadline)
         return responses.delete_response(outcome)
 

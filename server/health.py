@@ -10,10 +10,12 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
+from grpc import StatusCode
 from grpc_health.v1 import health
-from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from domain.figures import Figure, gauge
+from server.call import Context
 
 LIVENESS: Final = "liveness"
 READINESS: Final = "readiness"
@@ -31,12 +33,30 @@ class DatabaseProbe(Protocol):
         """Let go of the connection."""
 
 
+class WatchesThatEnd(health.aio.HealthServicer):
+    """The health service of grpc, whose watches would by themselves last as long as the client."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended = asyncio.Event()
+
+    async def Watch(self, request: HealthCheckRequest, context: Context) -> None:  # noqa: N802
+        watching = asyncio.ensure_future(super().Watch(request, context))
+        ended = asyncio.ensure_future(self.ended.wait())
+        try:
+            await asyncio.wait((watching, ended), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            watching.cancel()
+            ended.cancel()
+        await context.abort(StatusCode.UNAVAILABLE, "this server is stopping")
+
+
 class Health:
     """Publishes the real state of the server to grpc's own health service."""
 
     def __init__(self, services: Sequence[str], probe: DatabaseProbe, interval: float) -> None:
         """Probe every `interval` seconds. Not ready until `watch` finds the database well."""
-        self.servicer = health.aio.HealthServicer()
+        self.servicer = WatchesThatEnd()
         self._names = ("", READINESS, *services)
         self._probe = probe
         self._interval = interval
@@ -68,6 +88,11 @@ class Health:
                     self._ready = True
                     await self._publish(HealthCheckResponse.SERVING)
             await asyncio.sleep(self._interval)
+
+    def end_watches(self) -> None:
+        """Let go of who watches, or they would hold up the end of the server until its grace is
+        over; they know of the drain by now."""
+        self.servicer.ended.set()
 
     async def drain(self) -> None:
         """Publish NOT_SERVING, for good; but the loop still turns, and `liveness` says so."""

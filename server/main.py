@@ -123,6 +123,7 @@ async def serve_on(
             await asyncio.sleep(settings.drain_delay)
         finally:
             draining.set()
+            health.end_watches()
             await server.stop(settings.drain_grace)
             for watch in watches:
                 await _cancel(watch)

@@ -16,6 +16,7 @@ from grpc_status import rpc_status
 from server.call import REQUEST_ID_HEADER, Call, current_call
 from server.errors import to_status
 from server.json_lines import FIELDS
+from server.retries import pushback
 
 # A unary handler returns its answer; one of a stream writes its answers itself.
 Handler: TypeAlias = Callable[[Call], Awaitable[Any]]
@@ -70,7 +71,11 @@ def with_errors(handler: Handler) -> Handler:
             if call.code is StatusCode.INTERNAL:
                 log.exception("%s %s failed", call.request_id, call.method)
             described = rpc_status.to_status(status)
-            metadata = (*described.trailing_metadata, (REQUEST_ID_HEADER, call.request_id))
+            metadata = (
+                *described.trailing_metadata,
+                (REQUEST_ID_HEADER, call.request_id),
+                *pushback(call, error),
+            )
             await call.context.abort(call.code, status.message, metadata)
             raise  # abort does not return
 

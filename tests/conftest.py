@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from repository.migrations import migrate
 from tests.postgres import Postgres, Run, servers
+from tests.roles import migrate_for_servers
 
 
 @pytest.fixture(scope="session", params=list(servers().values()), ids=list(servers()))
@@ -20,7 +20,7 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
 async def migrated_template(postgres: Postgres) -> str:
     """The name of a database with the newest schema and no rows."""
     name = await postgres.create_database()
-    await migrate(postgres.dsn_of(name))
+    await migrate_for_servers(postgres.dsn_of(name))
     return name
 
 

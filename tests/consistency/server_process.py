@@ -16,6 +16,8 @@ from typing import Any, Final
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.roles import as_app_role
+
 ROOT: Final = Path(__file__).parents[2]
 NO_SETTINGS: Final[Mapping[str, object]] = MappingProxyType({})
 FEATOM: Final = (sys.executable, "-m", "server")
@@ -93,10 +95,12 @@ async def running_server(
 ) -> AsyncIterator[ServerProcess]:
     """Serve `dsn`, or a PostgreSQL of the server's own in `data_dir`, for as long as the block.
 
-    `settings` are those of server.settings, by name. The block begins when the server is ready.
+    On `dsn` it has the role of servers. `settings` are those of server.settings, by name. The block
+    begins when the server is ready.
     Raises NotServing.
     """
-    given = {"listen": listen, "dsn": dsn, "data_dir": data_dir} | dict(settings)
+    database = dsn and as_app_role(dsn)
+    given = {"listen": listen, "dsn": database, "data_dir": data_dir} | dict(settings)
     with tempfile.TemporaryDirectory(prefix="featom-server-") as folder:
         log = Path(folder) / "log"
         with log.open("wb") as output:

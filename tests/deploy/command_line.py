@@ -13,6 +13,8 @@ def variables(command: str) -> set[str]:
     """Every variable that `featom COMMAND --help` names."""
     group = typer.main.get_command(app)
     subcommand = getattr(group, "commands")[command]  # noqa: B009
+    if command == "migrate":  # alone it is `featom migrate up`
+        subcommand = subcommand.commands["up"]
     return {str(parameter.envvar) for parameter in subcommand.params if parameter.envvar}
 
 

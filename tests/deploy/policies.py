@@ -121,11 +121,21 @@ def the_server_has_a_database_and_never_one_of_its_own(objects: Manifests) -> It
             yield f"{name_of(workload)} has no FEATOM_DSN"
 
 
+def the_servers_connect_as_a_role_that_the_migration_grants_to(objects: Manifests) -> Iterator[str]:
+    server, migration = objects.environment(objects.server), objects.environment(objects.migration)
+    role = urlsplit(server.get("FEATOM_DSN", "")).username
+    if role == urlsplit(migration.get("FEATOM_DSN", "")).username:
+        yield f"servers and migration are both {role}, so servers could change the schema"
+    if role != migration.get("FEATOM_APP_ROLE"):
+        yield f"the servers are {role}, the migration grants to {migration.get('FEATOM_APP_ROLE')}"
+
+
 def no_secret_is_written_down(objects: Manifests) -> Iterator[str]:
     generated = {
         base64.b64decode(value).decode()
         for secret in objects.of("Secret")
-        for value in secret.get("data", {}).values()
+        for key, value in secret.get("data", {}).items()
+        if key != "username"
     }
     for found in objects:
         if found["kind"] == "Secret":

@@ -81,6 +81,11 @@ def no_dsn(objects: Manifests) -> None:
     del database_of(objects)["FEATOM_DSN"]
 
 
+def the_owners_dsn(objects: Manifests) -> None:
+    migration: dict[str, str] = objects.one("ConfigMap", "featom-migration")["data"]
+    database_of(objects)["FEATOM_DSN"] = migration["FEATOM_DSN"]
+
+
 def a_password_in_the_dsn(objects: Manifests) -> None:
     database_of(objects)["FEATOM_DSN"] = "postgresql://featom:hunter2@featom-postgres/featom"
 
@@ -186,6 +191,7 @@ BREAKS: Final[list[tuple[Callable[[Manifests], None], Policy]]] = [
     (a_longer_drain, policies.the_grace_period_holds_the_whole_drain),
     (a_misspelt_variable, policies.variables_are_those_of_the_command),
     (no_dsn, policies.the_server_has_a_database_and_never_one_of_its_own),
+    (the_owners_dsn, policies.the_servers_connect_as_a_role_that_the_migration_grants_to),
     (a_password_in_the_dsn, policies.no_secret_is_written_down),
     (a_literal_password, policies.no_secret_is_written_down),
     (the_latest_image, policies.images_have_tags_that_stay),

@@ -10,7 +10,6 @@ import grpc
 import pytest
 
 from featom.v1.feature_store_pb2 import GetAggregateRequest
-from repository.migrations import migrate
 from server.embedded_postgres import EmbeddedPostgres
 from tests.consistency.rig import own_postgres
 from tests.consistency.server_process import ServerProcess, health_of, running_server
@@ -20,6 +19,7 @@ from tests.consistency.stubs import Failure, connected, failure_of, open_channel
 from tests.consistency.vectors import key_of, set_all
 from tests.consistency.waiting import eventually
 from tests.postgres import folder_for_postgres
+from tests.roles import migrate_for_servers
 
 CLIENTS = 16
 OUTAGES = 2
@@ -58,7 +58,7 @@ class Load:
 async def test_an_outage_is_told_to_callers_and_to_kubernetes_and_leaves_nothing_behind() -> None:
     with own_postgres() as own:
         postgres = own.server
-        await migrate(postgres.dsn)
+        await migrate_for_servers(postgres.dsn)
         async with running_server(dsn=postgres.dsn) as server, loaded(server) as load:
             await load.must_go_on()
             others = server.descriptors() - (await sessions_of(postgres.dsn)).open

@@ -23,9 +23,9 @@ from featom.v1 import feature_store_pb2 as pb
 from featom.v1.aggregate_pb2 import EntityKey as KeyMessage
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue
-from repository.migrations import migrate
 from server.feature_store import SERVICE
 from tests.refusal import refusal
+from tests.roles import migrate_for_servers
 from tests.serving import ROOT, Server, serving
 
 SERVING = HealthCheckResponse.SERVING
@@ -118,7 +118,7 @@ async def test_a_server_without_its_schema_is_alive_and_becomes_ready_with_it(
         assert started.health("liveness") == SERVING
         assert {started.health(name) for name in NEEDING_THE_DATABASE} == {NOT_SERVING}
         assert "not ready: the database has no schema, `featom migrate` makes it" in started.log
-        await migrate(bare_database)
+        await migrate_for_servers(bare_database)
         started.wait_until_ready()
 
 

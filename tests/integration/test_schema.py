@@ -1,6 +1,7 @@
 """The schema: how rows are stored, and how partitions come and go."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +11,8 @@ from domain.entity_key import EntityKey
 from domain.ports import AtVersion
 from domain.update import Deletion
 from featom.v1.aggregate_pb2 import FeatureAggregate
+from repository.partitions import advance_partitions
+from repository.pool import READ_COMMITTED, Pool
 from repository.postgres import PostgresOptions
 from tests.conformance.reading import current_features, message_of
 from tests.integration.meddling import Session, repository_on, session_on
@@ -145,6 +148,60 @@ async def test_a_partition_that_is_made_late_takes_over_the_rows_of_its_time(own
     await maintain(own)
     assert await partitions_with_rows(own) == [*days("requests", 0, 1), "requests_default"]
     assert await own.fetchval("SELECT count(*) FROM requests") == 3
+
+
+async def test_rows_that_no_partition_was_ever_made_for_expire_too(own: Session) -> None:
+    await own.execute("DROP TABLE " + ", ".join(days("requests", 0, 7)))
+    for number in (-3, -2, 20):
+        await remember_request(own, number * A_DAY)
+    await maintain(own, keep_requests=A_DAY)
+    assert await own.fetchval("SELECT count(*) FROM requests") == 1
+    assert await partitions_with_rows(own) == ["requests_default"]
+
+
+async def test_changes_that_no_partition_was_ever_made_for_stay_unless_retention_is_asked_for(
+    own: Session,
+) -> None:
+    await own.execute(
+        "INSERT INTO changes VALUES"
+        " ('t', 'x', gen_random_uuid(), 1, '2001-02-03', '1', gen_random_uuid(), NULL, '')"
+    )
+    await maintain(own)
+    assert await own.fetchval("SELECT count(*) FROM changes") == 1
+    await own.execute("SELECT maintain_partitions(keep_requests => '1 day', keep_changes => '1 y')")
+    assert await own.fetchval("SELECT count(*) FROM changes") == 0
+
+
+async def test_a_step_gives_way_to_who_reads_and_is_taken_again(
+    database: str, own: Session
+) -> None:
+    """To drop a partition everybody is locked out, and would wait behind us for a long read."""
+    await own.execute("SELECT make_partition('requests', 'day', now() - interval '5 days')")
+    pool = Pool(database, READ_COMMITTED, size=1, statement_timeout=10.0)
+    await pool.open()
+    async with session_on(database) as reader:
+        transaction = reader.transaction()
+        await transaction.start()
+        await reader.fetch("SELECT FROM requests LIMIT 1")
+        steps = asyncio.create_task(advance_partitions(pool, A_DAY, pause=0.1))
+        await asyncio.sleep(0.7)
+        begun = time.monotonic()
+        await own.fetch("SELECT FROM requests LIMIT 1")
+        assert time.monotonic() - begun < 2.0
+        assert not steps.done()
+        await transaction.commit()
+        assert await steps == [f"dropped {days('requests', -5, -5)[0]}"]
+    await pool.close()
+
+
+async def test_of_two_sessions_that_maintain_partitions_one_finds_nothing_to_do(
+    database: str, own: Session
+) -> None:
+    await own.execute(f"DROP TABLE {days('requests', 7, 7)[0]}")
+    async with session_on(database) as other, own.transaction():
+        step = "SELECT advance_partitions(interval '1 day')"
+        assert await own.fetchval(step) == f"made {days('requests', 7, 7)[0]}"
+        assert await other.fetchval(step) is None
 
 
 async def test_a_request_is_known_no_longer_than_it_must(

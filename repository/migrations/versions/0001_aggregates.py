@@ -6,6 +6,7 @@ from alembic import op
 
 revision = "0001"
 down_revision = None
+branch_labels = ("expand",)
 
 # Ids are compared and listed by code point, on every server: so "C".
 AGGREGATES: Final = """

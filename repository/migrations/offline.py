@@ -1,0 +1,53 @@
+"""The SQL of migrations, for who wants to read it or to run it by hand."""
+
+import io
+from collections.abc import Collection
+
+from alembic import command
+
+from repository.migrations.grants import grants_to
+from repository.migrations.revisions import Revision, backfills, config, revisions
+from repository.migrations.session import Patience
+
+
+def sql_from(
+    found: Collection[str] = (),
+    *,
+    contract: bool = False,
+    app_role: str | None = None,
+    patience: Patience | None = None,
+) -> str:
+    """What `up` would run on a database at some revisions; without any, on a new database.
+
+    Conditions are not looked at: neither whether backfills are complete, nor who is connected.
+    """
+    patience, known = patience or Patience(), revisions()
+    parts = [
+        f"SET lock_timeout TO '{patience.lock_timeout}s';",
+        f"SET statement_timeout TO '{patience.statement_timeout}s';",
+        *(_sql_of(each) for each in known.pending_expand(found)),
+    ]
+    if contract or not found:
+        parts += [_sql_of(each) for each in known.pending_contract(found)]
+    if not found:
+        done = "INSERT INTO backfills (name, complete_time) VALUES ('{}', now());"
+        parts += [done.format(each.name) for each in backfills()]
+    if app_role is not None:
+        parts += ["BEGIN;", *(f"{each};" for each in grants_to(app_role)), "COMMIT;"]
+    return "\n\n".join(parts) + "\n"
+
+
+def _sql_of(revision: Revision) -> str:
+    made = config()
+    made.output_buffer = output = io.StringIO()
+    command.upgrade(made, f"{_before(revision)}:{revision.id}", sql=True)
+    return output.getvalue().strip()
+
+
+def _before(revision: Revision) -> str:
+    known = revisions()
+    branch = known.contract if revision in known.contract else known.expand
+    at = branch.index(revision)
+    if at:
+        return branch[at - 1].id
+    return "base" if branch is known.expand else known.expand[-1].id

@@ -1,0 +1,116 @@
+"""The one session that a migration or a backfill has: its time-outs and its lock."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+
+from repository.migrations.trying import reason_of
+from repository.migrations.window import build_of
+from repository.password import Password
+
+Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+# Any numbers will do, as long as every build uses the same ones.
+MIGRATING: Final = 7_305_411_223_041
+BACKFILLING: Final = 7_305_411_223_043
+_LOCK_PAUSE: Final = 0.2
+
+
+class MigrationFailed(Exception):
+    """The database cannot be reached, or refuses to be migrated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long to hold others up, and how long to try; seconds."""
+
+    lock_timeout: float = 1.0
+    """Everybody who comes after waits behind whoever waits for a lock, so give up and try again."""
+    statement_timeout: float = 60.0
+    """For one statement; an index that is built beside writers has no limit."""
+    in_all: float = 300.0
+    """How long a step that does not get its locks is tried again."""
+
+
+@asynccontextmanager
+async def session_on(
+    dsn: str, password: Password | None = None, patience: Patience | None = None
+) -> AsyncIterator[Session]:
+    """A session on the database; closed at the end, and with it its locks are gone.
+
+    Raises MigrationFailed with what the network or PostgreSQL says, in the block too.
+    """
+    try:
+        session = await _connect(dsn, password, patience or Patience())
+        try:
+            yield session
+        finally:
+            if not session.is_closed():
+                await session.close(timeout=5)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError) as error:
+        raise MigrationFailed(reason_of(error)) from error
+
+
+async def _connect(dsn: str, password: Password | None, patience: Patience) -> Session:
+    return await asyncpg.connect(
+        dsn,
+        password=password,
+        server_settings={
+            "application_name": "featom migrate",
+            "lock_timeout": _milliseconds(patience.lock_timeout),
+            "statement_timeout": _milliseconds(patience.statement_timeout),
+        },
+    )
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(max(1, int(seconds * 1_000)))
+
+
+async def lock(session: Session, number: int) -> None:
+    """Hold a lock until the session ends; whoever holds it now is waited for.
+
+    Polled: a session that waits for it inside PostgreSQL has a snapshot, which an index that the
+    holder builds beside writers waits for.
+    """
+    while True:
+        if await try_lock(session, number):
+            return
+        await asyncio.sleep(_LOCK_PAUSE)
+
+
+async def try_lock(session: Session, number: int) -> bool:
+    """Hold a lock until the session ends, if nobody has it."""
+    return bool(await session.fetchval("SELECT pg_try_advisory_lock($1)", number))
+
+
+async def current_revisions(session: Session) -> frozenset[str]:
+    """The revisions that the database is at; none if it was never migrated."""
+    if await session.fetchval("SELECT to_regclass('alembic_version')") is None:
+        return frozenset()
+    rows = await session.fetch("SELECT version_num FROM alembic_version")
+    return frozenset(row["version_num"] for row in rows)
+
+
+async def oldest_build(session: Session) -> int:
+    """The oldest build that may serve the database."""
+    if await session.fetchval("SELECT to_regclass('schema_window')") is None:
+        return 0
+    return int(await session.fetchval("SELECT oldest_build FROM schema_window"))
+
+
+async def connected_builds(session: Session) -> list[int]:
+    """The build of each server that is connected to the database now, oldest first.
+
+    Every server has a session for its health, whose name every role may see.
+    """
+    rows = await session.fetch(
+        "SELECT application_name FROM pg_stat_activity WHERE datname = current_database()"
+    )
+    builds = (build_of(row["application_name"] or "") for row in rows)
+    return sorted(build for build in builds if build is not None)

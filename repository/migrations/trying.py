@@ -1,0 +1,59 @@
+"""Trying again what did not get its locks."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+
+Result = TypeVar("Result")
+
+AGAIN: Final = frozenset(
+    {
+        "40001",  # serialization_failure
+        "40P01",  # deadlock_detected
+        "55P03",  # lock_not_available: over the lock time-out
+        "57014",  # query_canceled: over the statement time-out
+    }
+)
+_FIRST_PAUSE: Final = 0.2
+_LONGEST_PAUSE: Final = 5.0
+
+log = logging.getLogger(__name__)
+
+
+async def trying(what: str, attempt: Callable[[], Awaitable[Result]], seconds: float) -> Result:
+    """Run `attempt` until it gets its locks. It must leave nothing behind when it fails.
+
+    Raises its error if that means something else, or if `seconds` have passed.
+    """
+    latest = time.monotonic() + seconds
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return await attempt()
+        except (asyncpg.PostgresError, DBAPIError) as error:
+            if sqlstate_of(error) not in AGAIN or time.monotonic() + pause > latest:
+                raise
+            log.warning("%s is tried again in %.1f s: %s", what, pause, reason_of(error))
+        # Those who waited behind it have the pause for themselves.
+        await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def sqlstate_of(error: asyncpg.PostgresError | DBAPIError) -> str | None:
+    """PostgreSQL's code of an error, whichever library raised it."""
+    source = error.orig if isinstance(error, DBAPIError) else error
+    code: str | None = getattr(source, "sqlstate", None)
+    return code
+
+
+def reason_of(error: BaseException) -> str:
+    """What PostgreSQL says, without the statement and without the library's words around it."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        return str(error.orig.__cause__ or error.orig)
+    return str(error)

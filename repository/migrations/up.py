@@ -1,0 +1,144 @@
+"""Applying migrations, each in a transaction of its own."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from alembic import command
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import StaticPool
+
+from repository.migrations import window
+from repository.migrations.backfilling import backfill_on, complete_backfills, register_as_complete
+from repository.migrations.grants import grant_to
+from repository.migrations.revisions import Revision, backfills, config, revisions
+from repository.migrations.session import (
+    MIGRATING,
+    Patience,
+    Session,
+    connected_builds,
+    current_revisions,
+    lock,
+    session_on,
+)
+from repository.migrations.trying import trying
+from repository.password import Password
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Migrated:
+    """What was done, and what could not be done yet."""
+
+    applied: list[str] = field(default_factory=list)
+    """Revisions, in order."""
+    held_up: list[str] = field(default_factory=list)
+    """Why the next migration has to wait, in words."""
+
+
+async def up(
+    dsn: str,
+    password: Password | None = None,
+    *,
+    contract: bool = False,
+    app_role: str | None = None,
+    patience: Patience | None = None,
+) -> Migrated:
+    """Apply the pending migrations of `expand`; and with `contract` its own, as far as may be.
+
+    A database without a schema gets all of both. `app_role` is left with what servers need. Any
+    number of processes may do so at once: one migrates, the others wait for it.
+    Raises MigrationFailed with what the network or PostgreSQL says, or RoleRefused.
+    """
+    patience = patience or Patience()
+    async with session_on(dsn, password, patience) as session:
+        await lock(session, MIGRATING)
+        done = await _apply_pending(session, contract, patience)
+        ahead = await current_revisions(session) - revisions().ids
+        if app_role is not None and not ahead:
+            await trying("granting", lambda: grant_to(session, app_role), patience.in_all)
+        return done
+
+
+async def migrate(
+    dsn: str, password: Password | None = None, *, app_role: str | None = None
+) -> list[str]:
+    """Bring a database that nobody else uses to the newest schema: expand, backfill, contract.
+
+    Returns the revisions that were applied, in order. Raises as `up`.
+    """
+    applied = (await up(dsn, password, app_role=app_role)).applied
+    if revisions().contract or any(True for _ in backfills()):
+        async with session_on(dsn, password) as session:
+            await backfill_on(session)
+        applied += (await up(dsn, password, contract=True, app_role=app_role)).applied
+    return applied
+
+
+async def obstacles(session: Session, revision: Revision) -> list[str]:
+    """Why a migration has to wait, in words; nothing if it need not."""
+    complete = await complete_backfills(session)
+    missing = [name for name in revision.after_backfills if name not in complete]
+    older = [each for each in await connected_builds(session) if each < revision.oldest_build]
+    reasons = [f"{revision.id} needs the backfill {name} first" for name in missing]
+    if revision.oldest_build > window.BUILD:
+        reasons.append(f"{revision.id} is for build {revision.oldest_build} or later")
+    if older:
+        reasons.append(
+            f"{revision.id} takes away what servers of build {older[0]} need,"
+            f" and {len(older)} older than build {revision.oldest_build} are connected"
+        )
+    return reasons
+
+
+async def _apply_pending(session: Session, contract: bool, patience: Patience) -> Migrated:
+    found = await current_revisions(session)
+    known, done = revisions(), Migrated()
+    async with _alembic_on(session) as connection:
+        if not found:
+            for revision in (*known.expand, *known.contract):
+                await _apply(connection, revision, done, patience)
+            await register_as_complete(session, backfills())
+            return done
+        later = known.pending_contract(found) if contract else ()
+        for revision in (*known.pending_expand(found), *later):
+            done.held_up = await obstacles(session, revision)
+            if done.held_up:
+                break
+            await _apply(connection, revision, done, patience)
+    return done
+
+
+async def _apply(
+    connection: AsyncConnection, revision: Revision, done: Migrated, patience: Patience
+) -> None:
+    async def attempt() -> None:
+        try:
+            await connection.run_sync(_upgrade_to, revision.id)
+        finally:
+            await connection.rollback()
+
+    await trying(f"migration {revision.id}", attempt, patience.in_all)
+    log.info("migrated to %s", revision.id)
+    done.applied.append(revision.id)
+
+
+def _upgrade_to(connection: Connection, revision: str) -> None:
+    command.upgrade(config(connection=connection), revision)
+
+
+@asynccontextmanager
+async def _alembic_on(session: Session) -> AsyncIterator[AsyncConnection]:
+    """The session as Alembic knows it. The lock and the work share it: they are lost together."""
+
+    async def the_session() -> Session:
+        return session
+
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=the_session, poolclass=StaticPool
+    )
+    async with engine.connect() as connection:
+        yield connection

@@ -1,0 +1,301 @@
+-- The schema that all migrations make, but for the partitions of days and months.
+-- Written by `make schema`; tests/integration/test_schema_snapshot.py compares it.
+
+CREATE FUNCTION public.advance_partitions(keep_requests interval) RETURNS text
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    SELECT partition_step(keep_requests, NULL)
+$$;
+
+CREATE FUNCTION public.maintain_partitions(keep_requests interval, keep_changes interval DEFAULT NULL::interval) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    WHILE partition_step(keep_requests, keep_changes) IS NOT NULL LOOP
+    END LOOP;
+END
+$$;
+
+CREATE FUNCTION public.make_partition(parent text, unit text, starting timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    lower_bound timestamp := date_trunc(unit, starting AT TIME ZONE 'UTC');
+    upper_bound timestamp := lower_bound + ('1 ' || unit)::interval;
+    partition text := parent || '_' || to_char(lower_bound, 'YYYYMMDD');
+BEGIN
+    IF to_regclass(partition) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', partition, parent);
+    EXECUTE format('LOCK TABLE %I IN SHARE ROW EXCLUSIVE MODE', parent || '_default');
+    EXECUTE format(
+        'WITH early AS (DELETE FROM %I WHERE commit_time >= %L AND commit_time < %L RETURNING *)'
+        ' INSERT INTO %I SELECT * FROM early',
+        parent || '_default', lower_bound AT TIME ZONE 'UTC', upper_bound AT TIME ZONE 'UTC',
+        partition
+    );
+    EXECUTE format(
+        'ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+        parent, partition, lower_bound AT TIME ZONE 'UTC', upper_bound AT TIME ZONE 'UTC'
+    );
+END
+$$;
+
+CREATE FUNCTION public.partition_name(parent text, unit text, starting timestamp with time zone) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    SELECT parent || '_' || to_char(date_trunc(unit, starting AT TIME ZONE 'UTC'), 'YYYYMMDD')
+$$;
+
+CREATE FUNCTION public.partition_step(keep_requests interval, keep_changes interval) RETURNS text
+    LANGUAGE plpgsql
+    SET lock_timeout TO '500ms'
+    SET search_path TO 'public', 'pg_temp'
+    AS $_$
+DECLARE
+    missing record;
+    expired text;
+    strays bigint;
+BEGIN
+    -- One session at a time; to the others it looks as if nothing were left to do.
+    IF NOT pg_try_advisory_xact_lock(7305411223042) THEN
+        RETURN NULL;
+    END IF;
+
+    SELECT wanted.* INTO missing
+    FROM (
+        SELECT 'changes' AS parent, 'month' AS unit, now() + make_interval(months => n) AS starting
+        FROM generate_series(0, 2) AS n
+        UNION ALL
+        SELECT 'requests', 'day', now() + make_interval(days => n)
+        FROM generate_series(0, 7) AS n
+    ) AS wanted
+    WHERE to_regclass(partition_name(wanted.parent, wanted.unit, wanted.starting)) IS NULL
+    ORDER BY wanted.starting
+    LIMIT 1;
+    IF FOUND THEN
+        PERFORM make_partition(missing.parent, missing.unit, missing.starting);
+        RETURN 'made ' || partition_name(missing.parent, missing.unit, missing.starting);
+    END IF;
+
+    SELECT c.oid::regclass::text INTO expired
+    FROM pg_inherits AS i
+    JOIN pg_class AS c ON c.oid = i.inhrelid
+    WHERE
+        (
+            i.inhparent = 'requests'::regclass
+            AND c.relname ~ '^requests_[0-9]{8}$'
+            AND to_date(right(c.relname, 8), 'YYYYMMDD')::timestamp + interval '1 day'
+                < (now() - keep_requests) AT TIME ZONE 'UTC'
+        ) OR (
+            i.inhparent = 'changes'::regclass
+            AND c.relname ~ '^changes_[0-9]{8}$'
+            AND to_date(right(c.relname, 8), 'YYYYMMDD')::timestamp + interval '1 month'
+                < (now() - keep_changes) AT TIME ZONE 'UTC'
+        )
+    LIMIT 1;
+    IF FOUND THEN
+        EXECUTE format('DROP TABLE %s', expired);
+        RETURN 'dropped ' || expired;
+    END IF;
+
+    -- What no partition was ever made for does not go away with one.
+    DELETE FROM requests_default WHERE ctid = ANY (ARRAY(
+        SELECT r.ctid FROM requests_default AS r
+        WHERE r.commit_time < now() - keep_requests LIMIT 10000
+    ));
+    GET DIAGNOSTICS strays = ROW_COUNT;
+    IF strays > 0 THEN
+        RETURN format('deleted %s rows of requests_default', strays);
+    END IF;
+    DELETE FROM changes_default WHERE ctid = ANY (ARRAY(
+        SELECT c.ctid FROM changes_default AS c
+        WHERE c.commit_time < now() - keep_changes LIMIT 10000
+    ));
+    GET DIAGNOSTICS strays = ROW_COUNT;
+    IF strays > 0 THEN
+        RETURN format('deleted %s rows of changes_default', strays);
+    END IF;
+    RETURN NULL;
+END
+$_$;
+
+CREATE TABLE public.aggregates (
+    entity_type text NOT NULL COLLATE pg_catalog."C",
+    entity_id text NOT NULL COLLATE pg_catalog."C",
+    uid uuid NOT NULL,
+    version bigint NOT NULL,
+    state bytea NOT NULL,
+    create_time timestamp with time zone NOT NULL,
+    update_time timestamp with time zone NOT NULL
+)
+WITH (fillfactor='70');
+ALTER TABLE ONLY public.aggregates ALTER COLUMN state SET STORAGE EXTERNAL;
+
+CREATE TABLE public.alembic_version (
+    version_num character varying(32) NOT NULL
+);
+
+CREATE TABLE public.backfills (
+    name text NOT NULL,
+    "position" text[] DEFAULT '{}'::text[] NOT NULL,
+    rows_seen bigint DEFAULT 0 NOT NULL,
+    rows_written bigint DEFAULT 0 NOT NULL,
+    begin_time timestamp with time zone DEFAULT now() NOT NULL,
+    update_time timestamp with time zone DEFAULT now() NOT NULL,
+    complete_time timestamp with time zone
+);
+
+CREATE TABLE public.changes (
+    entity_type text NOT NULL COLLATE pg_catalog."C",
+    entity_id text NOT NULL COLLATE pg_catalog."C",
+    uid uuid NOT NULL,
+    version bigint NOT NULL,
+    commit_time timestamp with time zone NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    batch_id uuid NOT NULL,
+    request_id uuid,
+    change bytea NOT NULL,
+    state bytea
+)
+PARTITION BY RANGE (commit_time);
+
+CREATE TABLE public.changes_default (
+    entity_type text NOT NULL COLLATE pg_catalog."C",
+    entity_id text NOT NULL COLLATE pg_catalog."C",
+    uid uuid NOT NULL,
+    version bigint NOT NULL,
+    commit_time timestamp with time zone NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    batch_id uuid NOT NULL,
+    request_id uuid,
+    change bytea NOT NULL,
+    state bytea
+);
+
+CREATE TABLE public.entity_type_revisions (
+    name text NOT NULL COLLATE pg_catalog."C",
+    revision bigint NOT NULL,
+    definition bytea,
+    create_time timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.entity_types (
+    name text NOT NULL COLLATE pg_catalog."C",
+    revision bigint DEFAULT 0 NOT NULL,
+    definition bytea,
+    create_time timestamp with time zone DEFAULT now() NOT NULL,
+    update_time timestamp with time zone DEFAULT now() NOT NULL
+)
+WITH (fillfactor='70');
+
+CREATE TABLE public.requests (
+    entity_type text NOT NULL COLLATE pg_catalog."C",
+    entity_id text NOT NULL COLLATE pg_catalog."C",
+    request_id uuid NOT NULL,
+    commit_time timestamp with time zone NOT NULL,
+    fingerprint bytea NOT NULL,
+    outcome bytea
+)
+PARTITION BY RANGE (commit_time);
+
+CREATE TABLE public.requests_default (
+    entity_type text NOT NULL COLLATE pg_catalog."C",
+    entity_id text NOT NULL COLLATE pg_catalog."C",
+    request_id uuid NOT NULL,
+    commit_time timestamp with time zone NOT NULL,
+    fingerprint bytea NOT NULL,
+    outcome bytea
+);
+
+CREATE TABLE public.schema_window (
+    only_row boolean DEFAULT true NOT NULL,
+    oldest_build integer NOT NULL,
+    CONSTRAINT schema_window_oldest_build_check CHECK ((oldest_build > 0)),
+    CONSTRAINT schema_window_only_row_check CHECK (only_row)
+);
+
+CREATE TABLE public.store_epoch (
+    only_row boolean DEFAULT true NOT NULL,
+    epoch integer NOT NULL,
+    types_generation bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT store_epoch_epoch_check CHECK ((epoch > 0)),
+    CONSTRAINT store_epoch_only_row_check CHECK (only_row)
+);
+
+ALTER TABLE ONLY public.changes ATTACH PARTITION public.changes_default DEFAULT;
+
+ALTER TABLE ONLY public.requests ATTACH PARTITION public.requests_default DEFAULT;
+
+ALTER TABLE ONLY public.aggregates
+    ADD CONSTRAINT aggregates_pkey PRIMARY KEY (entity_type, entity_id);
+
+ALTER TABLE ONLY public.alembic_version
+    ADD CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num);
+
+ALTER TABLE ONLY public.backfills
+    ADD CONSTRAINT backfills_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.changes
+    ADD CONSTRAINT changes_pkey PRIMARY KEY (entity_type, entity_id, uid, version, commit_time);
+
+ALTER TABLE ONLY public.changes_default
+    ADD CONSTRAINT changes_default_pkey PRIMARY KEY (entity_type, entity_id, uid, version, commit_time);
+
+ALTER TABLE ONLY public.entity_type_revisions
+    ADD CONSTRAINT entity_type_revisions_pkey PRIMARY KEY (name, revision);
+
+ALTER TABLE ONLY public.entity_types
+    ADD CONSTRAINT entity_types_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.requests
+    ADD CONSTRAINT requests_pkey PRIMARY KEY (entity_type, entity_id, request_id, commit_time);
+
+ALTER TABLE ONLY public.requests_default
+    ADD CONSTRAINT requests_default_pkey PRIMARY KEY (entity_type, entity_id, request_id, commit_time);
+
+ALTER TABLE ONLY public.schema_window
+    ADD CONSTRAINT schema_window_pkey PRIMARY KEY (only_row);
+
+ALTER TABLE ONLY public.store_epoch
+    ADD CONSTRAINT store_epoch_pkey PRIMARY KEY (only_row);
+
+ALTER INDEX public.changes_pkey ATTACH PARTITION public.changes_default_pkey;
+
+ALTER INDEX public.requests_pkey ATTACH PARTITION public.requests_default_pkey;
+
+GRANT USAGE ON SCHEMA public TO featom_server;
+
+REVOKE ALL ON FUNCTION public.advance_partitions(keep_requests interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.advance_partitions(keep_requests interval) TO featom_server;
+
+REVOKE ALL ON FUNCTION public.maintain_partitions(keep_requests interval, keep_changes interval) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.make_partition(parent text, unit text, starting timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.partition_name(parent text, unit text, starting timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.partition_step(keep_requests interval, keep_changes interval) FROM PUBLIC;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.aggregates TO featom_server;
+
+GRANT SELECT ON TABLE public.alembic_version TO featom_server;
+
+GRANT SELECT,INSERT,DELETE ON TABLE public.changes TO featom_server;
+
+GRANT SELECT,INSERT ON TABLE public.entity_type_revisions TO featom_server;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.entity_types TO featom_server;
+
+GRANT SELECT,INSERT ON TABLE public.requests TO featom_server;
+
+GRANT SELECT ON TABLE public.schema_window TO featom_server;
+
+GRANT SELECT ON TABLE public.store_epoch TO featom_server;
+
+GRANT UPDATE(types_generation) ON TABLE public.store_epoch TO featom_server;

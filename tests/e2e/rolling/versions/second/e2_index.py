@@ -1,0 +1,12 @@
+"""An index that nobody needs, built while everybody writes."""
+
+from repository.migrations.indexes import create_index
+
+revision = "e2"
+down_revision = "e1"
+
+OPTIONAL = True
+
+
+def upgrade() -> None:
+    create_index("aggregates_by_update_time", "aggregates (entity_type, update_time)")

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from repository.migrations import migrate
 from tests.postgres import servers
+from tests.roles import migrate_for_servers
 
 
 @asynccontextmanager
@@ -13,5 +13,5 @@ async def attacked() -> AsyncIterator[str]:
     run = next(iter(servers().values()))
     with run() as postgres:
         dsn = postgres.dsn_of(await postgres.create_database())
-        await migrate(dsn)
+        await migrate_for_servers(dsn)
         yield dsn

@@ -8,7 +8,15 @@ from typing import Any
 import grpc
 import pytest
 
-from domain.errors import FeatomError, FieldViolation, InvalidValue, RuleViolated, RuleViolation
+from domain.errors import (
+    FeatomError,
+    FieldViolation,
+    InvalidValue,
+    RateExceeded,
+    RuleViolated,
+    RuleViolation,
+    Unavailable,
+)
 from server.call import Call
 from server.feature_store import SERVICE
 from server.main import STAGES
@@ -61,7 +69,7 @@ async def test_every_error_reaches_the_client_with_its_code_and_reason(
     error, code, reason = example
     refused = await refused_with(error)
     assert refused.told == (code, reason)
-    assert (refused.retry_after is not None) == (code is grpc.StatusCode.UNAVAILABLE)
+    assert (refused.retry_after is not None) == isinstance(error, Unavailable | RateExceeded)
     assert refused.trailing["x-request-id"] == "id-7"
 
 

@@ -27,7 +27,14 @@ class Flight(NamedTuple):
 
 def read_flights(limit: int | None = None) -> list[Flight]:
     """The first `limit` flights, or all of them, by event time."""
-    flights = [parse(row, number) for number, row in enumerate(_rows())]
+    flights: list[Flight] = []
+    today = ""
+    for number, row in enumerate(_rows()):
+        # The file is in the order of the days, not of the departures within one.
+        if limit is not None and len(flights) >= limit and row["day"] != today:
+            break
+        today = row["day"]
+        flights.append(parse(row, number))
     return sorted(flights)[:limit]
 
 

@@ -1,26 +1,25 @@
 """Entity types through gRPC and the commands, on two server processes over one database."""
 
 import itertools
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import grpc
 import pytest
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure
 from grpc_status import rpc_status
+from typer.testing import CliRunner
 
 from featom.v1 import entity_type_pb2 as types_pb
 from featom.v1 import entity_type_service_pb2 as service_pb
 from featom.v1 import feature_store_pb2 as pb
 from featom.v1.entity_type_service_pb2_grpc import EntityTypeServiceStub
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
+from server.cli import app
 from server.definitions import read_definitions
 from tests.postgres import Postgres
 from tests.serving import serving
@@ -263,16 +262,18 @@ def test_clients_of_two_servers_never_commit_under_a_revision_that_is_past(
     assert len(accepted) > 10
 
 
-def featom(client: Client, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "server", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "FEATOM_TARGET": client.address},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def featom(client: Client, *arguments: str) -> Ended:
+    """Run a command against the server: in this process, as starting one takes a second."""
+    result = CliRunner().invoke(app, arguments, env={"FEATOM_TARGET": client.address})
+    return Ended(result.exit_code, result.stdout, result.stderr)
 
 
 def test_the_commands(clients: list[Client], tmp_path: Path) -> None:

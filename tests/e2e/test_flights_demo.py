@@ -106,9 +106,10 @@ def test_the_event_time_is_the_scheduled_departure_and_the_row_number_in_microse
     assert parse(ROW, 7).event_time == 1_357_117_500_000_007
 
 
-def test_no_two_flights_have_the_same_event_time() -> None:
+def test_no_two_flights_have_the_same_event_time_and_the_first_ones_are_the_first() -> None:
     flights = read_flights()
     assert len(flights) == len({flight.event_time for flight in flights}) == 336_776
+    assert read_flights(5_000) == flights[:5_000]
 
 
 def _other_value(vector: Vector) -> Vector:

@@ -6,7 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import grpc
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
@@ -33,7 +33,9 @@ from server.registration import register
 from server.settings import Settings
 from server.stages import Stage, access_logged, with_errors
 from server.supervision import keep_running
-from server.tls import Tls
+
+if TYPE_CHECKING:
+    from server.tls import Tls
 
 SERVICES: Final = (SERVICE, TYPES_SERVICE)
 STAGES: Final[Sequence[Stage]] = (access_logged, with_errors)
@@ -139,9 +141,12 @@ def _decoder(settings: Settings) -> Decoder:
     return kind(settings.max_message_bytes)
 
 
-def _tls(settings: Settings) -> Tls | None:
+def _tls(settings: Settings) -> "Tls | None":
     if settings.tls_cert is None or settings.tls_key is None:
         return None
+    # What is off is not imported: cryptography takes a quarter of a second.
+    from server.tls import Tls
+
     return Tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
 
 

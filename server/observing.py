@@ -3,15 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from google.protobuf.descriptor import ServiceDescriptor
 
 from domain.figures import FigureSource
 from domain.tracing import Tracer
-from server.metrics import Metrics, serving_metrics
 from server.settings import Settings, SettingsRefused
 from server.stages import Stage
+
+if TYPE_CHECKING:
+    from server.metrics import Metrics
 
 
 class Tracing(NamedTuple):
@@ -23,13 +25,18 @@ class Tracing(NamedTuple):
 
 def metrics_of(
     settings: Settings, services: Sequence[ServiceDescriptor], sources: Sequence[FigureSource]
-) -> Metrics | None:
+) -> "Metrics | None":
     """What counts the calls of some services and tells the figures, if anybody asks for it."""
-    return Metrics(services, sources) if settings.metrics_listen is not None else None
+    if settings.metrics_listen is None:
+        return None
+    # What is off is not imported, so that a server starts sooner.
+    from server.metrics import Metrics
+
+    return Metrics(services, sources)
 
 
 def stages_around(
-    stages: Sequence[Stage], metrics: Metrics | None, tracing: Tracing | None
+    stages: Sequence[Stage], metrics: "Metrics | None", tracing: Tracing | None
 ) -> Sequence[Stage]:
     """The access log and what follows it, with what is asked for: traces, access log, metrics, …"""
     logged, *others = stages
@@ -59,11 +66,13 @@ def tracing_of(settings: Settings) -> Iterator[Tracing | None]:
 
 
 @asynccontextmanager
-async def telling(metrics: Metrics | None, address: str | None) -> AsyncIterator[None]:
+async def telling(metrics: "Metrics | None", address: str | None) -> AsyncIterator[None]:
     """Serve metrics during the block, if there are any."""
     if metrics is None or address is None:
         yield
         return
+    from server.metrics import serving_metrics
+
     with serving_metrics(metrics, address):
         lag = asyncio.create_task(metrics.event_loop.measure())
         try:

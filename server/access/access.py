@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from server.access.audit_log import AuditLog
@@ -11,10 +10,7 @@ from server.access.authentication import Authenticator, authenticated
 from server.access.authorization import Authorization
 from server.access.authorization_file import watched_grants
 from server.access.certificates import from_certificate
-from server.access.fetching import fetching
-from server.access.key_sources import KeysOfFile, KeysOfIssuer, KeySource
 from server.access.rates import Rates
-from server.access.tokens import Tokens
 from server.decoding import Decoder
 from server.settings import Settings, SettingsRefused
 from server.stages import MessageStage, Stage
@@ -73,18 +69,15 @@ def _authenticators(
     """A token before the certificate: it says on whose behalf a connection is used."""
     authenticators: list[Authenticator] = []
     if "jwt" in settings.auth_modes:
-        keys = _keys(settings)
+        # What is off is not imported: cryptography takes a quarter of a second.
+        from server.access import token_callers
+
+        tokens, keys = token_callers.known_by_token(settings)
         watches.append(keys.watch)
-        authenticators.append(Tokens(keys, settings.jwt_issuer, settings.jwt_audience))
+        authenticators.append(tokens)
     if "mtls" in settings.auth_modes:
         authenticators.append(from_certificate)
     return authenticators
-
-
-def _keys(settings: Settings) -> KeySource:
-    if settings.jwt_jwks.startswith("https://"):
-        return KeysOfIssuer(fetching(settings.jwt_jwks, settings.jwt_ca))
-    return KeysOfFile(Path(settings.jwt_jwks))
 
 
 def _audit_log(target: str) -> AuditLog:

@@ -1,7 +1,7 @@
 """The whole program is tested on the newest PostgreSQL, and on the others if they are asked for.
 
-What may differ between versions is below the program: the folders `conformance` and `integration`
-always run on each. FEATOM_TEST_POSTGRES=embedded, said and not only meant, asks for all of them here.
+What may differ between versions is below the program: `conformance` and `integration` always run
+on each. FEATOM_TEST_POSTGRES=embedded, said and not only meant, asks for all of them here.
 """
 
 import os

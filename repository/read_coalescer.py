@@ -164,7 +164,7 @@ class ReadCoalescer:
     async def _read(self, keys: Sequence[EntityKey]) -> Found:
         types, ids = zip(*keys, strict=True)
         found: Found = [None] * len(keys)
-        (record,) = await self._pool.read(READ["read_aggregates"], types, ids)
+        (record,) = await self._pool.read(READ["read_aggregates"], _lines(types), _lines(ids))
         epoch, generation, ordinals, *columns = record
         if ordinals is not None:
             uids, versions, states = columns
@@ -173,3 +173,11 @@ class ReadCoalescer:
                 found[ordinal - 1] = stored
         await self._expiry.catch_up(generation)
         return found
+
+
+def _lines(names: Sequence[str]) -> str:
+    """Raises ValueError if a name is more than a line: every one after it would be another's."""
+    lines = "\n".join(names)
+    if lines.count("\n") != len(names) - 1:
+        raise ValueError("the name of an entity has no line break")
+    return lines

@@ -2,7 +2,8 @@
 
 -- name: read_aggregates
 -- Reads the aggregates of some keys, as columns: an array of each field, side by side, and null if
--- there is no aggregate. One row is less work for the driver than one for each aggregate.
+-- there is no aggregate. One row is less work for the driver than one for each aggregate, and so is
+-- one text for each array: the keys come a line each, as no name of an entity has a line break.
 SELECT e.epoch, e.types_generation, found.ordinals, found.uids, found.versions, found.states
 FROM store_epoch AS e
 CROSS JOIN (
@@ -11,7 +12,8 @@ CROSS JOIN (
         array_agg(a.uid) AS uids,
         array_agg(a.version) AS versions,
         array_agg(a.state) AS states
-    FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k (entity_type, entity_id, ordinal)
+    FROM unnest(string_to_array($1::text, chr(10)), string_to_array($2::text, chr(10)))
+        WITH ORDINALITY AS k (entity_type, entity_id, ordinal)
     JOIN aggregates AS a
         ON a.entity_type = k.entity_type AND a.entity_id = k.entity_id
 ) AS found;

@@ -176,7 +176,10 @@ async def test_what_a_batch_is_about_is_read_by_index(
 @generic_or_not
 @pytest.mark.parametrize("keys", [1, 100])
 async def test_aggregates_are_read_by_index(filled_database: str, keys: int, generic: bool) -> None:
-    arguments = [["customer"] * keys, [f"c-{number}" for number in range(keys)]]
+    arguments = [
+        "\n".join(["customer"] * keys),
+        "\n".join(f"c-{number}" for number in range(keys)),
+    ]
     async with pool_on(filled_database, READ_COMMITTED) as pool:
         plan = await plan_of(pool, READ["read_aggregates"], arguments, generic=generic)
     assert scans_of_aggregates(plan) == {("Index Scan", "aggregates_pkey")}

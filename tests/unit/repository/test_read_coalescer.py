@@ -1,7 +1,7 @@
 """Coalesced reads: each gets its own, in its order, from a query that began after it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -34,8 +34,8 @@ class FakePool:
     def go_on(self) -> None:
         self._open.set()
 
-    async def read(self, sql: str, types: Sequence[str], ids: Sequence[str]) -> list[Columns]:
-        keys = [EntityKey(*key) for key in zip(types, ids, strict=True)]
+    async def read(self, sql: str, types: str, ids: str) -> list[Columns]:
+        keys = [EntityKey(*key) for key in zip(types.split("\n"), ids.split("\n"), strict=True)]
         self.queries.append(keys)
         await self._open.wait()
         if self.error is not None:
@@ -187,6 +187,14 @@ async def test_a_failed_query_fails_its_reads_and_not_the_next_ones() -> None:
             assert isinstance(answer, DatabaseUnavailable)
         pool.error = None
         assert await coalescer.read([entity(3)]) == [found(entity(3))]
+
+
+async def test_a_name_of_two_lines_is_refused_and_never_taken_for_two_names() -> None:
+    pool = FakePool()
+    async with coalescer_on(pool) as coalescer:
+        with pytest.raises(ValueError, match="line break"):
+            await coalescer.read([EntityKey("customer", "c-1\nc-2"), entity(3)])
+    assert pool.queries == []
 
 
 async def test_reads_that_are_too_much_together_are_answered_apart() -> None:

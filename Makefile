@@ -70,8 +70,8 @@ fuzz: $(READY) ## Send mutated messages to a server and look for crashes; MESSAG
 	$(BIN)/python -m tests.attacks.fuzz --messages $(or $(MESSAGES),100000)
 
 .PHONY: demo
-demo: $(READY) ## Replay real flights through the server; FLIGHTS=all for all 336,776
-	$(BIN)/python -m examples.flights --flights $(or $(FLIGHTS),20000)
+demo: $(READY) ## Replay real flights through the server; FLIGHTS=all for all 336,776, TOGETHER=1 for a batch each
+	$(BIN)/python -m examples.flights --flights $(or $(FLIGHTS),20000) $(if $(TOGETHER),--together)
 
 .PHONY: bench
 bench: $(READY) ## Measure, side by side, and write the tables of benchmarks/README.md; PARTS=writes for a part

@@ -25,6 +25,9 @@ def main(
         str | None,
         typer.Option(metavar="HOST:PORT", help="Use this server instead of starting one."),
     ] = None,
+    together: Annotated[
+        bool, typer.Option("--together", help="Send each flight as one BatchUpdateFeatures.")
+    ] = False,
     delete: Annotated[
         bool, typer.Option("--delete", help="Delete the demo's aggregates from the target first.")
     ] = False,
@@ -32,7 +35,7 @@ def main(
     """Replay the flights that left New York in 2013, and check every feature afterwards."""
     if delete and target is None:
         raise typer.BadParameter("--delete goes with --target: a server of our own is empty")
-    options = Options(_count(flights), clients, in_flight, target, delete)
+    options = Options(_count(flights), clients, in_flight, target, together, delete)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console(highlight=False)
     try:

@@ -14,7 +14,7 @@ import uvloop
 from examples.flights.flights import Flight
 from examples.flights.retry import answered
 from examples.flights.tally import Tally
-from examples.flights.updates import updates_of
+from examples.flights.updates import batch_of, updates_of
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 
 Send: TypeAlias = Callable[[Flight], Awaitable[None]]
@@ -52,6 +52,8 @@ class Job:
     target: str
     flights: list[Flight]
     in_flight: int
+    together: bool
+    """Send the updates of a flight as one batch."""
 
 
 def main(connection: "Connection[Any, Any]") -> None:
@@ -76,7 +78,8 @@ async def _replay(job: Job, connection: "Connection[Any, Any]") -> Tally:
         connection.recv()
         async with asyncio.TaskGroup() as tasks:
             reporter = tasks.create_task(_report(tally, connection))
-            await _replay_all(job, one_call_each(channel, tally), tally)
+            way = all_in_one if job.together else one_call_each
+            await _replay_all(job, way(channel, tally), tally)
             reporter.cancel()
     return tally
 
@@ -104,6 +107,21 @@ def one_call_each(channel: grpc.aio.Channel, tally: Tally) -> Send:
             started = time.perf_counter()
             response = await answered(update_features, update, tally.retries)
             tally.add(update.key.entity_type, time.perf_counter() - started, response)
+
+    return send
+
+
+def all_in_one(channel: grpc.aio.Channel, tally: Tally) -> Send:
+    """A Send that makes one BatchUpdateFeatures call."""
+    batch_update_features = FeatureStoreServiceStub(channel).BatchUpdateFeatures
+
+    async def send(flight: Flight) -> None:
+        batch = batch_of(flight)
+        started = time.perf_counter()
+        answer = await answered(batch_update_features, batch, tally.retries)
+        seconds = time.perf_counter() - started
+        for update, response in zip(batch.updates, answer.responses, strict=True):
+            tally.add(update.key.entity_type, seconds, response)
 
     return send
 

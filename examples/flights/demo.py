@@ -31,6 +31,8 @@ class Options:
     in_flight: int = 32
     target: str | None = None
     """A server that runs already; None to start one."""
+    together: bool = False
+    """Make the updates of a flight all together or not at all."""
     delete: bool = False
     """Delete the demo's aggregates from the target first."""
 
@@ -46,7 +48,14 @@ def run(options: Options, console: Console) -> int:
             f"each with at most {options.in_flight} calls in flight"
         )
         with progress_bar(console, len(flights)) as watch:
-            replayed = replay(target, flights, options.clients, options.in_flight, watch)
+            replayed = replay(
+                target,
+                flights,
+                options.clients,
+                options.in_flight,
+                watch,
+                together=options.together,
+            )
         console.print("reading every aggregate back")
         found = asyncio.run(read_all(target, list(truth)))
     comparison = compare(truth, found)

@@ -35,15 +35,24 @@ class Replay:
 
 
 def replay(
-    target: str, flights: Sequence[Flight], clients: int, in_flight: int, watch: Watcher
+    target: str,
+    flights: Sequence[Flight],
+    clients: int,
+    in_flight: int,
+    watch: Watcher,
+    *,
+    together: bool = False,
 ) -> Replay:
     """Deal the flights out in time order, one to each client in turn, and replay them.
+
+    `together`: the updates of a flight are one batch.
 
     Raises ReplayFailed when a client gives up.
     """
     with _processes(clients) as connections:
         for number, connection in enumerate(connections):
-            _send(connection, client.Job(target, list(flights[number::clients]), in_flight))
+            share = list(flights[number::clients])
+            _send(connection, client.Job(target, share, in_flight, together))
         for connection in connections:
             _receive(connection)
         for connection in connections:

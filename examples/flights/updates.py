@@ -7,7 +7,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from examples.flights.flights import Flight
 from featom.v1.aggregate_pb2 import EntityKey
-from featom.v1.feature_store_pb2 import FeatureUpdate, UpdateFeaturesRequest
+from featom.v1.feature_store_pb2 import (
+    BatchUpdateFeaturesRequest,
+    FeatureUpdate,
+    UpdateFeaturesRequest,
+)
 from featom.v1.value_pb2 import FeatureValue
 
 
@@ -16,13 +20,22 @@ def updates_of(flight: Flight) -> Iterator[UpdateFeaturesRequest]:
 
     Each has a request id of its own, so that sending it again never counts the flight twice.
     """
+    for update in _updates(flight):
+        update.request_id = str(uuid4())
+        yield update
+
+
+def batch_of(flight: Flight) -> BatchUpdateFeaturesRequest:
+    """The same updates, made all together or not at all."""
+    return BatchUpdateFeaturesRequest(updates=_updates(flight), request_id=str(uuid4()))
+
+
+def _updates(flight: Flight) -> Iterator[UpdateFeaturesRequest]:
     changes = _changes(flight)
     event_time = Timestamp()
     event_time.FromMicroseconds(flight.event_time)
     for key in _keys(flight):
-        yield UpdateFeaturesRequest(
-            key=key, updates=changes, event_time=event_time, request_id=str(uuid4())
-        )
+        yield UpdateFeaturesRequest(key=key, updates=changes, event_time=event_time)
 
 
 def _keys(flight: Flight) -> Iterator[EntityKey]:

@@ -187,8 +187,9 @@ def test_a_retry_without_advice_waits_longer_each_time_but_not_for_ever() -> Non
     assert max(pause(_status(), attempt=1_000) for _ in range(100)) <= 1
 
 
-def test_a_short_run_ends_without_differences(tmp_path: Path) -> None:
-    demo = _run((*DEMO, "--flights", "1000"), tmp_path)
+@pytest.mark.parametrize("way", [(), ("--together",)], ids=["one call each", "together"])
+def test_a_short_run_ends_without_differences(tmp_path: Path, way: tuple[str, ...]) -> None:
+    demo = _run((*DEMO, "--flights", "1000", *way), tmp_path)
     assert "1,000 flights" in demo.stdout
     assert ": 0 differences" in demo.stdout
     assert demo.returncode == 0, demo.stdout

@@ -6,6 +6,9 @@ import pytest
 
 from tests.postgres import Postgres, Run, servers
 from tests.roles import migrate_for_servers
+from tests.whole_program import pytest_collection_modifyitems
+
+__all__ = ["pytest_collection_modifyitems"]
 
 
 @pytest.fixture(scope="session", params=list(servers().values()), ids=list(servers()))

@@ -131,13 +131,21 @@ async def test_a_call_whose_caller_has_gone_is_counted_as_such(
             given_up = store.UpdateFeatures(addition(key))
             with pytest.raises(grpc.aio.AioRpcError) as too_late:
                 await store.UpdateFeatures(addition(key), timeout=0.2)
-            assert too_late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            # Whoever is first: the caller's clock, or the server that sees no time for another try.
+            ends = {
+                grpc.StatusCode.DEADLINE_EXCEEDED: "DeadlineExceeded",
+                grpc.StatusCode.UNAVAILABLE: "Unavailable",
+            }
+            assert too_late.value.code() in ends
             given_up.cancel()
             await asyncio.sleep(0.1)
     await blocker.close()
     method = UNARY | {"grpc_method": "UpdateFeatures"}
     assert rise.of("grpc_server_handled_total", **method, grpc_code="Canceled") == 1
-    assert rise.of("grpc_server_handled_total", **method, grpc_code="DeadlineExceeded") == 1
+    too_late_ones = (
+        rise.of("grpc_server_handled_total", **method, grpc_code=end) for end in ends.values()
+    )
+    assert sum(too_late_ones) == 1
     assert rise.of("grpc_server_handled_total", **method, grpc_code="OK") == 1
 
 

@@ -158,14 +158,14 @@ async def test_every_update_of_a_batch_is_tied_to_it_and_it_to_every_update(
             await session.execute(
                 "SELECT FROM aggregates WHERE entity_type = $1 FOR UPDATE", key.entity_type
             )
-            calls = [asyncio.ensure_future(_updated(store, key)) for _ in range(199)]
+            calls = [asyncio.ensure_future(_updated(store, key)) for _ in range(399)]
             await asyncio.sleep(0.3)
         await asyncio.gather(*calls)
-        await spans.until(UPDATE, 200)
+        await spans.until(UPDATE, 400)
     updates = {id_of(span): span for span in spans.named("update")}
     batches = {id_of(span): span for span in spans.named("commit")}
-    assert len(updates) == 200
-    assert len(batches) < 200
+    assert len(updates) == 400
+    assert len(batches) < 400
     assert max(len(linked(batch)) for batch in batches.values()) > 128
     for update_id, span in updates.items():
         assert linked(span)

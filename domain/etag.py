@@ -37,14 +37,16 @@ class Etag(NamedTuple):
 
 
 def etag_token(uid: UUID, epoch: int, version: int) -> bytes:
-    """The token, with its quotes. Made for every aggregate that is served, so it is made fast."""
-    packed = _LAYOUT.pack(uid.bytes, epoch, version)
-    encoded = binascii.b2a_base64(packed, newline=False)[:_ENCODED_LENGTH]
-    return b'"%b"' % encoded.translate(_URL_SAFE)
+    """The token, with its quotes."""
+    (token,) = etag_tokens([(uid, epoch, version)])
+    return token
 
 
 def etag_tokens(versions: Iterable[tuple[UUID, int, int]]) -> list[bytes]:
-    """The token of each (uid, epoch, version), made together because they are many."""
+    """The token of each (uid, epoch, version), made together because they are many.
+
+    Made for every aggregate that is served, so they are made fast.
+    """
     packed = b"".join([_PADDED.pack(uid.bytes, epoch, version) for uid, epoch, version in versions])
     encoded = binascii.b2a_base64(packed, newline=False).translate(_URL_SAFE)
     starts = range(0, len(encoded), _PADDED_LENGTH)

@@ -14,11 +14,11 @@ from typing import Final
 from domain.entity_key import EntityKey
 from domain.errors import Draining, Overloaded
 from domain.outcome import Outcome
-from domain.update import Command, keys_of
+from domain.update import Command
 from repository.backoff import backoff
 from repository.committing import Committer, commit, is_live
 from repository.schedule import Schedule, size_of
-from repository.submission import Submission
+from repository.submission import Submission, keys_in
 
 PATIENCE: Final = 10.0
 """Seconds that a command without a deadline may take."""
@@ -70,6 +70,8 @@ class CommitPipeline:
         self._draining = False
         self._under_way: dict[int, tuple[float, int]] = {}
         """When each batch was begun, and how many updates it has."""
+        self._look_again: asyncio.TimerHandle | None = None
+        """Wakes the lanes for what has gathered for long."""
         self._lanes = [asyncio.create_task(self._lane(), name="lane") for _ in range(lanes)]
 
     def submit(self, command: Command, deadline: float | None = None) -> "asyncio.Future[Outcome]":
@@ -116,9 +118,15 @@ class CommitPipeline:
 
     def _next_batch(self) -> list[Submission]:
         if self._gathers():
-            asyncio.get_running_loop().call_later(_LONG, self._arrival.set)
+            if self._look_again is None:
+                later = asyncio.get_running_loop().call_later
+                self._look_again = later(_LONG, self._stop_gathering)
             return []
         return self._schedule.take(self._max_batch, self._share(), is_live)
+
+    def _stop_gathering(self) -> None:
+        self._look_again = None
+        self._arrival.set()
 
     def _gathers(self) -> bool:
         """Whether what waits goes into the next batch of another lane."""
@@ -141,11 +149,11 @@ class CommitPipeline:
         self.statistics.batches += 1
         self.statistics.commands += len(batch)
         self.statistics.undecided += len(undecided)
-        keys = {key for submission in batch for key in keys_of(submission.command)}
+        keys = set(keys_in(batch))
         if not undecided:
             self._release(keys)
             return
-        held = {key for submission in undecided for key in keys_of(submission.command)}
+        held = set(keys_in(undecided))
         self._schedule.put_back(undecided)
         self._release(keys - held)
         # Their keys stay busy meanwhile, so nothing overtakes them; the lane goes on with others.

@@ -15,7 +15,7 @@ from domain.errors import (
 )
 from domain.update import keys_of
 from repository.pool import AnswerLost
-from repository.submission import Submission
+from repository.submission import Submission, keys_in
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ async def _commit_halves(committer: Committer, batch: Sequence[Submission]) -> l
     half = len(batch) // 2
     undecided = await commit(committer, batch[:half])
     # What shares a key with an undecided command must not overtake it.
-    held = {key for submission in undecided for key in keys_of(submission.command)}
+    held = set(keys_in(undecided))
     free, behind = [], []
     for submission in batch[half:]:
         keys = keys_of(submission.command)

@@ -36,7 +36,6 @@ SERIALIZABLE: Final = {
     "enable_seqscan": "off",
 }
 
-
 _OWN_BACKEND: Final = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
 
 

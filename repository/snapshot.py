@@ -87,9 +87,9 @@ def _row(number: int, key: EntityKey, record: Record, limits: Limits, policy: Po
         read = StoredRow(record["xmin"], record["version"])
         again = partial(load_aggregate, key, uid, epoch, record["state"], limits, policy)
     revision = record["type_revision"] or 0
-    row = Row(number, key, read, again(), limits, type_revision=revision, policy=policy)
-    row.again = again
-    return row
+    return Row(
+        number, key, read, again(), limits, type_revision=revision, policy=policy, again=again
+    )
 
 
 def _known(

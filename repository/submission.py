@@ -1,14 +1,16 @@
 """A command on its way through the commit pipeline."""
 
 import asyncio
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from domain.entity_key import EntityKey
 from domain.errors import FeatomError
 from domain.outcome import Outcome
-from domain.update import Command
+from domain.update import Command, keys_of
 from repository.pool import Backend
 
 
@@ -46,3 +48,9 @@ class Submission:
             self.answer.set_exception(answer)
         else:
             self.answer.set_result(answer)
+
+
+def keys_in(submissions: Iterable[Submission]) -> Iterator[EntityKey]:
+    """The aggregates that some commands are about; one comes again with each command about it."""
+    for submission in submissions:
+        yield from keys_of(submission.command)

@@ -11,7 +11,7 @@ Thomasian, "Concurrency Control for High Contention Environments" (1992).
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Final, TypeVar
 
@@ -45,15 +45,15 @@ class Turns:
             self._until = {key: until for key, until in self._until.items() if until > now}
         self._until.update(dict.fromkeys(keys, now + LASTS))
 
-    def contended(self, keys: Iterable[EntityKey]) -> list[EntityKey]:
+    def contended(self, keys: Iterable[EntityKey]) -> set[EntityKey]:
         """Those of these keys that are written in turns."""
         if not self._until:
-            return []
+            return set()
         now = self._clock()
-        return [key for key in keys if self._until.get(key, 0.0) > now]
+        return {key for key in keys if self._until.get(key, 0.0) > now}
 
     async def take(
-        self, keys: Sequence[EntityKey], work: Callable[[], Awaitable[Result]]
+        self, keys: Iterable[EntityKey], work: Callable[[], Awaitable[Result]]
     ) -> Result:
         """Do some work when it is our turn with all of these keys.
 

@@ -18,7 +18,6 @@ from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 from uuid import UUID, uuid4
 
-from domain.entity_key import EntityKey
 from domain.errors import DatabaseUnavailable, FeatomError
 from domain.limits import Limits
 from domain.outcome import Outcome
@@ -31,7 +30,7 @@ from repository.pool import AnswerLost, Backend, Connection, Pool, TransactionAb
 from repository.row import Row
 from repository.snapshot import read_snapshot
 from repository.statements import WRITE
-from repository.submission import Doubt, Submission
+from repository.submission import Doubt, Submission, keys_in
 from repository.turns import Turns
 
 Answered: TypeAlias = tuple[Submission, Outcome | FeatomError]
@@ -70,12 +69,12 @@ class WriteProtocol:
         Raises DatabaseUnavailable or AnswerLost, and what PostgreSQL says of data that it cannot
         take; what was not answered then is undecided.
         """
-        contended = self._turns.contended(_keys(submissions))
+        contended = self._turns.contended(keys_in(submissions))
         if contended:
             undecided = await self._turns.take(contended, lambda: self._attempt(submissions))
         else:
             undecided = await self._attempt(submissions)
-        self._turns.lost(_keys(undecided))
+        self._turns.lost(keys_in(undecided))
         return undecided
 
     async def _attempt(self, submissions: Sequence[Submission]) -> list[Submission]:
@@ -117,6 +116,10 @@ class WriteProtocol:
 
     async def _settle_doubts(self, submissions: Sequence[Submission]) -> list[Submission]:
         """Answer the submissions of which an earlier attempt was committed after all."""
+        in_doubt = {doubt.backend for each in submissions for doubt in each.doubts}
+        for backend in in_doubt:
+            if backend is not None:
+                await self._end(backend)
         waiting = []
         for submission in submissions:
             doubt = await self._committed_doubt(submission)
@@ -129,23 +132,16 @@ class WriteProtocol:
     async def _committed_doubt(self, submission: Submission) -> Doubt | None:
         types, ids = zip(*keys_of(submission.command), strict=True)
         for doubt in submission.doubts:
-            await self._end(doubt.backend)
             since = doubt.begun - _CLOCK_SLACK
             if await self._readers.read(WRITE["find_batch"], types, ids, doubt.batch_id, since):
                 return doubt
         return None
 
-    async def _end(self, backend: Backend | None) -> None:
+    async def _end(self, backend: Backend) -> None:
         """Make sure that a batch in doubt cannot be committed any more, if it is not yet."""
-        if backend is None:
-            return
         ended = await self._readers.read(WRITE["end_backend"], *backend, _ENDING_MS)
         if not all(gone for (gone,) in ended):
             raise DatabaseUnavailable
-
-
-def _keys(submissions: Sequence[Submission]) -> set[EntityKey]:
-    return {key for submission in submissions for key in keys_of(submission.command)}
 
 
 async def _transaction(link: Connection, rows: Sequence[Row], batch_id: UUID) -> set[int]:

@@ -54,7 +54,6 @@ class Call:
     """How it ended."""
     principal: str = ""
     """Who calls, such as `jwt:system:serviceaccount:NAMESPACE:NAME`; empty if nobody asked."""
-
     trace: Mapping[str, str] | None = None
     """The trace that it is part of, as log lines name it, if it is recorded."""
     blind: bool = False

@@ -41,7 +41,6 @@ SERVICES: Final = (SERVICE, TYPES_SERVICE)
 STAGES: Final[Sequence[Stage]] = (access_logged, with_errors)
 HEALTH_SERVICE: Final = "grpc.health.v1.Health"
 
-
 log = logging.getLogger(__name__)
 
 

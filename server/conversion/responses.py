@@ -61,7 +61,7 @@ def batch_get_response(
         if stored is None:
             parts.append(_missing_result(key))
         else:
-            state = _chosen(stored.state, names) if names else stored.state
+            state = _chosen(stored.state, names)
             parts += (_result_head(len(state) + _ETAG_SIZE), state, _ETAG, next(etags))
     return b"".join(parts)
 

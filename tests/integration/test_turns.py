@@ -90,15 +90,15 @@ def test_a_key_is_contended_for_a_while_after_a_loss() -> None:
     clock = Clock()
     turns = Turns(None, clock)  # type: ignore[arg-type]
     lost, other = EntityKey("customer", "c-1"), EntityKey("customer", "c-2")
-    assert turns.contended([lost, other]) == []
+    assert turns.contended([lost, other]) == set()
     turns.lost([lost])
-    assert turns.contended([lost, other]) == [lost]
+    assert turns.contended([lost, other]) == {lost}
     clock.now = LASTS / 2
     turns.lost([lost])
     clock.now = LASTS * 1.4
-    assert turns.contended([lost]) == [lost]
+    assert turns.contended([lost]) == {lost}
     clock.now = LASTS * 1.6
-    assert turns.contended([lost]) == []
+    assert turns.contended([lost]) == set()
 
 
 async def test_two_servers_that_write_one_entity_all_the_time_soon_stop_losing(

@@ -33,6 +33,9 @@ _ENOUGH: Final = 64
 _LONG: Final = 0.02
 """Seconds."""
 
+_STILL_TURNS: Final = 20
+"""Turns of the event loop without an arrival, after which no more is at hand."""
+
 
 @dataclass(slots=True)
 class Statistics:
@@ -68,6 +71,7 @@ class CommitPipeline:
         self._schedule = Schedule()
         self._arrival = asyncio.Event()
         self._draining = False
+        self._arrivals = 0
         self._under_way: dict[int, tuple[float, int]] = {}
         """When each batch was begun, and how many updates it has."""
         self._look_again: asyncio.TimerHandle | None = None
@@ -87,6 +91,7 @@ class CommitPipeline:
         self._schedule.put(
             Submission(command, answer, latest if deadline is None else min(deadline, latest), now)
         )
+        self._arrivals += 1
         self._arrival.set()
         return answer
 
@@ -103,6 +108,7 @@ class CommitPipeline:
 
     async def _lane(self) -> None:
         while True:
+            await self._let_in()
             batch = self._next_batch()
             if batch:
                 begun = asyncio.get_running_loop().time(), sum(map(size_of, batch))
@@ -115,6 +121,18 @@ class CommitPipeline:
             else:
                 self._arrival.clear()
                 await self._arrival.wait()
+
+    async def _let_in(self) -> None:
+        """Wait for the requests that the event loop has at hand, so that they go along.
+
+        The answer to the last batch is one event among many: on a busy server, most requests that
+        came meanwhile are not read yet, and would make a batch of their own.
+        """
+        still = 0
+        while still < _STILL_TURNS and 0 < self._schedule.updates < _ENOUGH:
+            arrivals = self._arrivals
+            await asyncio.sleep(0)
+            still = still + 1 if self._arrivals == arrivals else 0
 
     def _next_batch(self) -> list[Submission]:
         if self._gathers():

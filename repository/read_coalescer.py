@@ -19,6 +19,7 @@ from domain.tracing import Tracer
 from repository.entity_types.expiry import Expiry
 from repository.pool import AnswerTooLarge, Pool
 from repository.statements import READ
+from repository.texts import lines
 
 # What PostgreSQL can put into one value.
 _MAX_ANSWER_BYTES: Final = 2**30
@@ -164,7 +165,7 @@ class ReadCoalescer:
     async def _read(self, keys: Sequence[EntityKey]) -> Found:
         types, ids = zip(*keys, strict=True)
         found: Found = [None] * len(keys)
-        (record,) = await self._pool.read(READ["read_aggregates"], _lines(types), _lines(ids))
+        (record,) = await self._pool.read(READ["read_aggregates"], lines(types), lines(ids))
         epoch, generation, ordinals, *columns = record
         if ordinals is not None:
             uids, versions, states = columns
@@ -173,11 +174,3 @@ class ReadCoalescer:
                 found[ordinal - 1] = stored
         await self._expiry.catch_up(generation)
         return found
-
-
-def _lines(names: Sequence[str]) -> str:
-    """Raises ValueError if a name is more than a line: every one after it would be another's."""
-    lines = "\n".join(names)
-    if lines.count("\n") != len(names) - 1:
-        raise ValueError("the name of an entity has no line break")
-    return lines

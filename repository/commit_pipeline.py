@@ -15,6 +15,7 @@ from domain.entity_key import EntityKey
 from domain.errors import Draining, Overloaded
 from domain.outcome import Outcome
 from domain.update import Command
+from repository.arrivals import Arrivals
 from repository.backoff import backoff
 from repository.committing import Committer, commit, is_live
 from repository.schedule import Schedule, size_of
@@ -32,9 +33,6 @@ _LITTLE: Final = 8
 _ENOUGH: Final = 64
 _LONG: Final = 0.02
 """Seconds."""
-
-_STILL_TURNS: Final = 20
-"""Turns of the event loop without an arrival, after which no more is at hand."""
 
 
 @dataclass(slots=True)
@@ -71,7 +69,7 @@ class CommitPipeline:
         self._schedule = Schedule()
         self._arrival = asyncio.Event()
         self._draining = False
-        self._arrivals = 0
+        self._arrivals = Arrivals()
         self._under_way: dict[int, tuple[float, int]] = {}
         """When each batch was begun, and how many updates it has."""
         self._look_again: asyncio.TimerHandle | None = None
@@ -91,7 +89,7 @@ class CommitPipeline:
         self._schedule.put(
             Submission(command, answer, latest if deadline is None else min(deadline, latest), now)
         )
-        self._arrivals += 1
+        self._arrivals.note()
         self._arrival.set()
         return answer
 
@@ -108,7 +106,7 @@ class CommitPipeline:
 
     async def _lane(self) -> None:
         while True:
-            await self._let_in()
+            await self._arrivals.let_in(self._takes_more)
             batch = self._next_batch()
             if batch:
                 begun = asyncio.get_running_loop().time(), sum(map(size_of, batch))
@@ -122,17 +120,9 @@ class CommitPipeline:
                 self._arrival.clear()
                 await self._arrival.wait()
 
-    async def _let_in(self) -> None:
-        """Wait for the requests that the event loop has at hand, so that they go along.
-
-        The answer to the last batch is one event among many: on a busy server, most requests that
-        came meanwhile are not read yet, and would make a batch of their own.
-        """
-        still = 0
-        while still < _STILL_TURNS and 0 < self._schedule.updates < _ENOUGH:
-            arrivals = self._arrivals
-            await asyncio.sleep(0)
-            still = still + 1 if self._arrivals == arrivals else 0
+    def _takes_more(self) -> bool:
+        """Whether a batch of what waits would be a small one."""
+        return 0 < self._schedule.updates < _ENOUGH
 
     def _next_batch(self) -> list[Submission]:
         if self._gathers():

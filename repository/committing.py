@@ -13,7 +13,6 @@ from domain.errors import (
     FeatomError,
     Overloaded,
 )
-from domain.update import keys_of
 from repository.pool import AnswerLost
 from repository.submission import Submission, keys_in
 
@@ -64,7 +63,7 @@ async def _isolate(
     if len(batch) > 1:
         return await _commit_halves(committer, batch)
     for submission in batch:
-        log.error("%s cannot be committed", keys_of(submission.command), exc_info=error)
+        log.error("%s cannot be committed", submission.keys, exc_info=error)
         submission.settle(error if isinstance(error, FeatomError) else Corrupted(str(error)))
     return []
 
@@ -77,7 +76,7 @@ async def _commit_halves(committer: Committer, batch: Sequence[Submission]) -> l
     held = set(keys_in(undecided))
     free, behind = [], []
     for submission in batch[half:]:
-        keys = keys_of(submission.command)
+        keys = submission.keys
         if held.isdisjoint(keys):
             free.append(submission)
         else:
@@ -93,7 +92,7 @@ def _keeps_failing(batch: Sequence[Submission], undecided: Sequence[Submission])
     return (
         len(undecided) == len(batch)
         and min((submission.attempts for submission in undecided), default=0) >= SPLIT_AFTER
-        and len({keys_of(submission.command) for submission in undecided}) > 1
+        and len({submission.keys for submission in undecided}) > 1
     )
 
 

@@ -9,7 +9,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 
 from domain.entity_key import EntityKey
-from domain.update import UpdateBatch, keys_of
+from domain.update import UpdateBatch
 from repository.submission import Submission
 
 
@@ -39,7 +39,7 @@ class Schedule:
         """Let a command wait behind those that came before it."""
         self._waiting += 1
         self.updates += size_of(submission)
-        for key in keys_of(submission.command):
+        for key in submission.keys:
             line = self._lines.get(key)
             if line is None:
                 line = self._lines[key] = deque()
@@ -61,7 +61,7 @@ class Schedule:
         while self._ready and size < share:
             key = next(iter(self._ready))
             while size < limit and (submission := self._first(key)) is not None:
-                keys = keys_of(submission.command)
+                keys = submission.keys
                 self._remove(submission, keys)
                 if is_live(submission):
                     batch.append(submission)
@@ -81,7 +81,7 @@ class Schedule:
         for submission in reversed(submissions):
             self._waiting += 1
             self.updates += size_of(submission)
-            for key in keys_of(submission.command):
+            for key in submission.keys:
                 self._lines.setdefault(key, deque()).appendleft(submission)
 
     def release(self, keys: Iterable[EntityKey]) -> None:
@@ -97,7 +97,7 @@ class Schedule:
         if not line:
             return None
         submission = line[0]
-        for other in keys_of(submission.command):
+        for other in submission.keys:
             if other in self._busy or self._lines[other][0] is not submission:
                 return None
         return submission

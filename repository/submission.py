@@ -39,6 +39,11 @@ class Submission:
     """On the same clock."""
     attempts: int = 0
     doubts: list[Doubt] = field(default_factory=list)
+    keys: tuple[EntityKey, ...] = field(init=False)
+    """What the command is about."""
+
+    def __post_init__(self) -> None:
+        self.keys = keys_of(self.command)
 
     def settle(self, answer: Outcome | FeatomError) -> None:
         """Answer the caller, if it is still there."""
@@ -53,4 +58,4 @@ class Submission:
 def keys_in(submissions: Iterable[Submission]) -> Iterator[EntityKey]:
     """The aggregates that some commands are about; one comes again with each command about it."""
     for submission in submissions:
-        yield from keys_of(submission.command)
+        yield from submission.keys

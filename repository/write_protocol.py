@@ -21,7 +21,6 @@ from uuid import UUID, uuid4
 from domain.errors import DatabaseUnavailable, FeatomError
 from domain.limits import Limits
 from domain.outcome import Outcome
-from domain.update import keys_of
 from repository.codec.instants import from_datetime
 from repository.columns import write_arguments
 from repository.entity_types.catalogue import Catalogue
@@ -114,10 +113,12 @@ class WriteProtocol:
                     submission.doubts.append(Doubt(batch_id, begun, lost.backend, answer))
             raise
 
-    async def _settle_doubts(self, submissions: Sequence[Submission]) -> list[Submission]:
+    async def _settle_doubts(self, submissions: Sequence[Submission]) -> Sequence[Submission]:
         """Answer the submissions of which an earlier attempt was committed after all."""
-        in_doubt = {doubt.backend for each in submissions for doubt in each.doubts}
-        for backend in in_doubt:
+        doubted = {doubt.backend for each in submissions for doubt in each.doubts}
+        if not doubted:
+            return submissions
+        for backend in doubted:
             if backend is not None:
                 await self._end(backend)
         waiting = []
@@ -130,7 +131,7 @@ class WriteProtocol:
         return waiting
 
     async def _committed_doubt(self, submission: Submission) -> Doubt | None:
-        types, ids = zip(*keys_of(submission.command), strict=True)
+        types, ids = zip(*submission.keys, strict=True)
         for doubt in submission.doubts:
             since = doubt.begun - _CLOCK_SLACK
             if await self._readers.read(WRITE["find_batch"], types, ids, doubt.batch_id, since):

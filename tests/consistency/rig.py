@@ -12,9 +12,10 @@ from tests.consistency.faults.fleet import Fleet, fleet
 from tests.consistency.faults.proxy import Proxy, proxied
 from tests.consistency.history import read_history
 from tests.consistency.recorder import Recorder
-from tests.consistency.server_process import FEATOM, NO_SETTINGS
+from tests.consistency.server_process import NO_SETTINGS
 from tests.consistency.settling import settle
 from tests.postgres import Postgres, folder_for_postgres
+from tests.program import FEATOM
 from tests.roles import migrate_for_servers
 
 

@@ -15,10 +15,11 @@ import asyncpg
 from featom.v1.aggregate_pb2 import FeatureAggregate
 from repository.migrations import Pace, backfill, up
 from tests.consistency.rig import new_database, own_postgres
-from tests.consistency.server_process import FEATOM, ServerProcess, running_server
+from tests.consistency.server_process import ServerProcess, running_server
 from tests.e2e.rolling.knowing import knowing
 from tests.e2e.rolling.load import COUNT, Load, balanced, loaded, one_more
 from tests.e2e.rolling.product import FIRST, FOURTH, SECOND, THIRD
+from tests.program import FEATOM
 from tests.roles import APP_ROLE
 
 BUILDS: Final = (FIRST, SECOND, THIRD, FOURTH)

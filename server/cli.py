@@ -129,10 +129,12 @@ def serve(
         ),
     ] = DEFAULTS.probe_interval,
     drain_delay: Annotated[
-        float,
+        float | None,
         typer.Option(
             envvar="FEATOM_DRAIN_DELAY",
-            help="Seconds between NOT_SERVING and the end, for load balancers to see it.",
+            show_default=False,
+            help="Seconds between NOT_SERVING and the end, for load balancers and clients to see"
+            " it; unset: 3 beyond loopback, 0 on it.",
         ),
     ] = DEFAULTS.drain_delay,
     drain_grace: Annotated[

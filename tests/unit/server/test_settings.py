@@ -49,6 +49,22 @@ def test_a_negative_delay_is_refused_and_none_is_not() -> None:
 
 
 @pytest.mark.parametrize(
+    ("settings", "seconds"),
+    [
+        ({"listen": "127.0.0.1:50051"}, 0),
+        ({"listen": "[::1]:50051"}, 0),
+        ({"listen": "0.0.0.0:50051", "allow_insecure": True}, 3),
+        ({"listen": "0.0.0.0:50051", "allow_insecure": True, "drain_delay": 0}, 0),
+        ({"listen": "127.0.0.1:50051", "drain_delay": 7}, 7),
+    ],
+)
+def test_beyond_loopback_a_server_that_stops_gives_others_the_time_to_notice(
+    settings: dict[str, Any], seconds: float
+) -> None:
+    assert Settings(**settings).seconds_to_be_noticed == seconds
+
+
+@pytest.mark.parametrize(
     "listen",
     ["", "50051", ":50051", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "a:²"],
 )

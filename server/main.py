@@ -116,7 +116,6 @@ async def serve_on(
         garbage.settle()
         watched = (
             health.watch,
-            garbage.keep_small,
             *access.watches,
             *((tls.files.watch,) if tls else ()),
         )

@@ -34,7 +34,7 @@ def _method_handler(
             answer: bytes = await surrounded(Call(name, context, request=request))
         except BaseException as error:
             del request, context
-            raise without_frames(error)
+            raise without_frames(error) from None
         return answer
 
     async def serve_stream(requests: AsyncIterator[bytes], context: Context) -> None:
@@ -42,7 +42,7 @@ def _method_handler(
             await surrounded(Call(name, context, stream=requests, write=context.write))
         except BaseException as error:
             del requests, context
-            raise without_frames(error)
+            raise without_frames(error) from None
 
     # Without serializers grpc hands the bytes through.
     if method.client_streaming:

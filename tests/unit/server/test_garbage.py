@@ -45,8 +45,8 @@ async def channel() -> AsyncIterator[grpc.aio.Channel]:
 
 
 async def get(channel: grpc.aio.Channel, data: bytes) -> grpc.StatusCode:
-    call: Any = channel.unary_unary(f"{STORE}GetAggregate")(data, timeout=5)
-    code: grpc.StatusCode = await call.code()
+    method: Any = channel.unary_unary(f"{STORE}GetAggregate")
+    code: grpc.StatusCode = await method(data, timeout=5).code()
     return code
 
 
@@ -54,7 +54,8 @@ async def begun_stream(channel: grpc.aio.Channel) -> Any:
     """A stream of which the first update is answered."""
     key = EntityKey(entity_type="t", entity_id="e")
     update = pb.UpdateFeaturesRequest(key=key, updates=[pb.FeatureUpdate(name="f", remove=True)])
-    call: Any = channel.stream_stream(f"{STORE}StreamUpdateFeatures")(timeout=5)
+    method: Any = channel.stream_stream(f"{STORE}StreamUpdateFeatures")
+    call = method(timeout=5)
     await call.write(pb.StreamUpdateFeaturesRequest(update=update).SerializeToString())
     assert await call.read()
     return call

@@ -6,7 +6,7 @@ all modules ever imported with the full collections that follow.
 
 To look at everything takes 3 ms while little waits, and 280 ms while 8,192 updates do. So nothing
 looks on a timer, and whatever strangers can make the server do again and again must leave no cycle
-that outlives a look: tests/unit/server/test_garbage.py.
+that outlives a look (docs/adr/0055): tests/unit/server/test_garbage.py.
 """
 
 import gc

@@ -25,6 +25,9 @@ PATIENCE: Final = 10.0
 """Seconds that a command without a deadline may take."""
 
 _MIN_SHARE: Final = 32
+_MAX_SHARE: Final = 128
+"""Updates of different keys that make a batch. Larger ones cost more an update: they read so much of
+an index that other lanes write into it meanwhile, and then SERIALIZABLE aborts one of the two."""
 
 # A batch costs about as much as twenty updates in it, so while a small one is under way, what waits
 # had better gather for the next: unless there is little to do, and a lane may as well do it; or
@@ -148,7 +151,7 @@ class CommitPipeline:
     def _share(self) -> int:
         """How much of what waits is one lane's: all lanes shall have something to do at a time."""
         fair = len(self._schedule) // len(self._lanes)
-        return min(self._max_batch, max(_MIN_SHARE, fair))
+        return min(self._max_batch, _MAX_SHARE, max(_MIN_SHARE, fair))
 
     async def _commit(self, batch: Sequence[Submission]) -> None:
         for submission in batch:

@@ -52,6 +52,16 @@ async def test_a_batch_has_no_more_than_its_share() -> None:
     assert [len(batch) for batch in committer.batches] == [10, 10, 5]
 
 
+async def test_a_hot_key_may_have_more_in_a_batch_than_many_keys_together() -> None:
+    committer = FakeCommitter()
+    async with pipeline_to(committer) as pipeline:
+        await asyncio.gather(*(pipeline.submit(numbered(number)) for number in range(300)))
+        await asyncio.gather(
+            *(pipeline.submit(numbered(number, entity(number))) for number in range(300))
+        )
+    assert [len(batch) for batch in committer.batches] == [256, 44, 128, 128, 44]
+
+
 async def test_requests_that_are_at_hand_go_along() -> None:
     """Each is read a few turns of the event loop after the one before it."""
     committer = FakeCommitter()

@@ -6,12 +6,14 @@ a key that was lost is written in turns for a while: before its batches read, th
 lock, and those who wait for one get it in the order in which they came.
 
 A turn is a courtesy and no safety: xmin and version are checked all the same, and who has waited
-too long goes without. Optimistic first and locked when it failed, after Franaszek, Robinson and
-Thomasian, "Concurrency Control for High Contention Environments" (1992).
+too long, or cannot get one, goes without. Optimistic first and locked when it failed, after
+Franaszek, Robinson and Thomasian, "Concurrency Control for High Contention Environments" (1992).
 """
 
+import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final, TypeVar
 
@@ -22,6 +24,8 @@ from repository.pool import Connection, Pool
 from repository.statements import WRITE
 
 Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
 
 LASTS: Final = 10.0
 """Seconds after a loss in which a key is written in turns."""
@@ -55,20 +59,38 @@ class Turns:
     async def take(
         self, keys: Iterable[EntityKey], work: Callable[[], Awaitable[Result]]
     ) -> Result:
-        """Do some work when it is our turn with all of these keys.
-
-        Raises what the work raises; and AnswerLost, DatabaseUnavailable or TransactionAborted.
-        """
+        """Do some work when it is our turn with all of these keys. Raises what the work raises."""
         # In one order everywhere, so that nobody waits in a circle.
         locks = sorted(map(_lock_id, keys))
+        begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        ended = asyncio.Event()
+        # In a task of its own: a turn may run out of time, and the work must not be cut short then.
+        # Half way through a commit, nobody would note that it is in doubt.
+        turn = asyncio.create_task(self._hold(locks, begun, ended), name="turn")
+        await begun
+        try:
+            return await work()
+        finally:
+            ended.set()
+            await turn
 
-        async def in_turn(link: Connection) -> Result:
+    async def _hold(
+        self, locks: Sequence[int], begun: "asyncio.Future[None]", ended: asyncio.Event
+    ) -> None:
+        async def hold(link: Connection) -> None:
             async with link.transaction():
                 with suppress(asyncpg.LockNotAvailableError):
                     await link.fetch(WRITE["take_turn"], locks, f"{_MAX_WAIT_MS}ms")
-                return await work()
+                begun.set_result(None)
+                await ended.wait()
 
-        return await self._pool.run(in_turn)
+        try:
+            await self._pool.run(hold)
+        except Exception as error:
+            log.info("a turn was lost: %s", error)
+        finally:
+            if not begun.done():
+                begun.set_result(None)
 
 
 def _lock_id(key: EntityKey) -> int:

@@ -38,8 +38,10 @@ class MeddledPool(Pool):
 
 
 @asynccontextmanager
-async def pool_on(dsn: str, isolation: dict[str, str], size: int = 1) -> AsyncIterator[Pool]:
-    pool = Pool(dsn, isolation, size=size, statement_timeout=10.0)
+async def pool_on(
+    dsn: str, isolation: dict[str, str], size: int = 1, statement_timeout: float = 10.0
+) -> AsyncIterator[Pool]:
+    pool = Pool(dsn, isolation, size=size, statement_timeout=statement_timeout)
     await pool.open()
     try:
         yield pool

@@ -68,6 +68,28 @@ async def test_whose_turn_does_not_come_goes_without(
         await holder
 
 
+async def test_a_turn_that_runs_out_of_time_does_not_cut_the_work_short(
+    shared_database: str, key: EntityKey
+) -> None:
+    """Or a commit would be given up half way, and the updates applied again."""
+
+    async def work() -> str:
+        await asyncio.sleep(1.5)
+        return "done"
+
+    # PostgreSQL ends the turn after 0.1 s, and a second later the pool gives up.
+    async with pool_on(shared_database, READ_COMMITTED, statement_timeout=0.1) as pool:
+        assert await Turns(pool, Clock()).take([key], work) == "done"
+
+
+async def test_without_a_database_there_are_no_turns_and_the_work_is_done(key: EntityKey) -> None:
+    async def work() -> str:
+        return "done"
+
+    async with pool_on("postgresql://featom@127.0.0.1:1/featom", READ_COMMITTED) as pool:
+        assert await Turns(pool, Clock()).take([key], work) == "done"
+
+
 @pytest.mark.parametrize("keys", [["a", "b"], ["b", "a"]])
 async def test_turns_with_several_keys_never_end_in_a_circle(
     shared_database: str, key: EntityKey, keys: list[str]

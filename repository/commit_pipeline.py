@@ -27,7 +27,7 @@ PATIENCE: Final = 10.0
 _MIN_SHARE: Final = 32
 _MAX_SHARE: Final = 128
 """Updates of different keys that make a batch. Larger ones cost more an update: they read so much
-of an index that other lanes write into it meanwhile, and then SERIALIZABLE aborts one of the two."""
+of an index that another lane writes into it meanwhile, and then SERIALIZABLE aborts one of them."""
 
 # A batch costs about as much as twenty updates in it, so while a small one is under way, what waits
 # had better gather for the next: unless there is little to do, and a lane may as well do it; or

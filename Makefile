@@ -100,9 +100,15 @@ image: ## Build the image; BUILD_ARGS="--build-arg NAME=VALUE …" for other bas
 	docker build --file deploy/docker/Dockerfile --tag $(IMAGE) \
 		--build-arg REVISION=$$(git rev-parse HEAD) $(BUILD_ARGS) .
 
+# Tests that know the server by its ports alone; a file of this machine is none that it sees.
+IMAGE_TESTS := $(addprefix tests/e2e/test_,counters.py entity_types.py health_port.py stale_etags.py torn_vectors.py \
+	whole_updates.py) tests/e2e/observability $(wildcard tests/integration/test_contract_*.py) -k 'not password_file'
+
 .PHONY: image-check
-image-check: $(READY) ## Run the image as Kubernetes would, beside POSTGRES_IMAGE
+image-check: $(READY) ## Run the image as Kubernetes would, beside POSTGRES_IMAGE, and the tests against it
 	$(BIN)/python deploy/docker/check_image.py $(IMAGE) $(POSTGRES_IMAGE)
+	FEATOM_TEST_IMAGE=$(IMAGE) FEATOM_TEST_POSTGRES=container FEATOM_TEST_POSTGRES_IMAGE=$(POSTGRES_IMAGE) \
+		$(BIN)/pytest $(IMAGE_TESTS)
 
 CHECKOV := $(VENV)-checkov
 
@@ -118,22 +124,26 @@ deploy-check: $(READY) $(CHECKOV)/.ready ## Check image and manifests; needs no 
 	$(BIN)/python -m deploy.kubernetes.render build/manifests
 	$(CHECKOV)/bin/checkov --config-file deploy/checkov.yaml
 
-PROMTOOL := build/promtool/usr/bin/promtool
+PROMTOOL := build/prometheus/usr/bin/promtool
 
 # Of Debian's package, without installing that: it would start a Prometheus.
 $(PROMTOOL):
-	@mkdir -p build/promtool
-	cd build/promtool && { apt-get download prometheus \
+	@mkdir -p build/prometheus
+	cd build/prometheus && { apt-get download prometheus \
 		|| { apt-get update && apt-get download prometheus; }; } && dpkg-deb --extract prometheus_*.deb .
 
 .PHONY: promtool
-promtool: $(PROMTOOL) ## Get promtool, with which the alerts are tested, from Debian's packages
+promtool: $(PROMTOOL) ## Get promtool, with which the alerts are tested, and Prometheus, from Debian's packages
 
 .PHONY: alerts-check
 alerts-check: $(READY) $(PROMTOOL) ## Check that every alert comes where it should, and its runbook
 	$(PROMTOOL) check rules deploy/observability/alerts.yaml
 	$(PROMTOOL) test rules deploy/observability/alerts_test.yaml
 	$(BIN)/pytest tests/deploy/test_observability.py
+
+.PHONY: dashboard-check
+dashboard-check: $(READY) $(PROMTOOL) ## Put each question of the dashboard to a Prometheus that scrapes servers under load
+	$(BIN)/python -m tests.deploy.live_dashboard
 
 .PHONY: alerts
 alerts: $(READY) ## Write the dashboard and the operator's rules anew

@@ -48,4 +48,9 @@ class PasswordFile:
         self._path = path
 
     async def __call__(self) -> str:
-        return (await asyncio.to_thread(self._path.read_text)).removesuffix("\n")
+        text = await asyncio.to_thread(self._path.read_bytes)
+        try:
+            return text.decode().removesuffix("\n")
+        except UnicodeDecodeError:
+            # Without the error's own words: they tell of what the file holds.
+            raise OSError(f"{self._path} is not a text") from None

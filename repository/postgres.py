@@ -48,6 +48,17 @@ class PostgresOptions:
     password: Password | None = None
     """None: the DSN's, or what libpq's variables say."""
 
+    @property
+    def reading_connections(self) -> int:
+        """A lane reads and writes one after the other, and may hold a turn meanwhile; list pages
+        and the past are read beside the readers."""
+        return 2 * self.lanes + self.readers + 4
+
+    @property
+    def connections(self) -> int:
+        """The most that a repository opens; each lane writes on one."""
+        return self.reading_connections + self.lanes
+
 
 class PostgresRepository:
     """Implements AggregateWriter and AggregateReader of domain.ports; `entity_types` are those of
@@ -58,12 +69,10 @@ class PostgresRepository:
         """Connects to nothing yet; `open` must be called in the event loop that will use it."""
         options = options or PostgresOptions()
         self._options = options
-        # A lane reads and writes one after the other, and may hold a turn meanwhile; list pages and
-        # the past are read beside the readers.
         self._reading = Pool(
             dsn,
             READ_COMMITTED,
-            size=2 * options.lanes + options.readers + 4,
+            size=options.reading_connections,
             statement_timeout=options.statement_timeout,
             password=options.password,
             tracer=options.tracer,

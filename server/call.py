@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 from uuid import uuid4
 
 import grpc
+from google.protobuf.message import Message
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -43,7 +44,9 @@ class Call:
     """The full name, such as /featom.v1.FeatureStoreService/GetAggregate."""
     context: Context
     request: bytes = b""
-    """The message of a unary call."""
+    """The message of a unary call, as it came."""
+    message: Message | None = None
+    """The same, once somebody has parsed it and others will ask for it."""
     stream: AsyncIterator[bytes] = _NO_MESSAGES
     """The messages of a stream."""
     write: Callable[[bytes], Awaitable[None]] = _write_nowhere

@@ -8,6 +8,7 @@ import uvloop
 
 from repository.password import PasswordSourceUnknown
 from server import migration_commands, security_options, type_commands
+from server.database_options import Dsn, PasswordFrom
 from server.embedded_postgres import EmbeddedPostgresFailed
 from server.logs import logging_to_stderr
 from server.main import serve as serve_until_stopped
@@ -22,25 +23,6 @@ app = typer.Typer(
 
 DEFAULTS = Settings()
 REFUSALS = (SettingsRefused, EmbeddedPostgresFailed, PasswordSourceUnknown)
-
-Dsn = Annotated[
-    str | None,
-    typer.Option(
-        envvar="FEATOM_DSN",
-        show_default=False,
-        help="PostgreSQL 15 or later, as postgresql://user@host/database.",
-    ),
-]
-
-PasswordFrom = Annotated[
-    str | None,
-    typer.Option(
-        envvar="FEATOM_PASSWORD_FROM",
-        show_default=False,
-        help="With a DSN: file:PATH, or entra for a token of Azure workload identity;"
-        " asked for at each connection, so that it may change.",
-    ),
-]
 
 
 @app.command()
@@ -129,10 +111,12 @@ def serve(
         ),
     ] = DEFAULTS.probe_interval,
     drain_delay: Annotated[
-        float,
+        float | None,
         typer.Option(
             envvar="FEATOM_DRAIN_DELAY",
-            help="Seconds between NOT_SERVING and the end, for load balancers to see it.",
+            show_default=False,
+            help="Seconds between NOT_SERVING and the end, for load balancers and clients to see"
+            " it; unset: 3 beyond loopback, 0 on it.",
         ),
     ] = DEFAULTS.drain_delay,
     drain_grace: Annotated[

@@ -5,6 +5,7 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from domain.errors import FieldViolation, InvalidValue, MessageTooLarge
+from server.call import current_call
 
 Request = TypeVar("Request", bound=Message)
 
@@ -31,9 +32,10 @@ class Decoder:
 
 
 class RememberingDecoder(Decoder):
-    """Parses the same bytes once, if it is asked again before it is asked for others.
+    """Parses a request once for all who look at it: the stages before the handler, the handler, and
+    the audit log when the call has ended.
 
-    The stages around a handler look at a request just before the handler does.
+    Of a stream the last message is remembered: stages look at it just before the handler.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -41,6 +43,16 @@ class RememberingDecoder(Decoder):
         self._last: tuple[bytes, Message] | None = None
 
     def __call__(self, message: type[Request], data: bytes) -> Request:
+        call = current_call.get()
+        if call is None or call.request is not data:
+            return self._of_stream(message, data)
+        if isinstance(call.message, message):
+            return call.message
+        decoded = super().__call__(message, data)
+        call.message = decoded
+        return decoded
+
+    def _of_stream(self, message: type[Request], data: bytes) -> Request:
         if self._last is not None:
             known, parsed = self._last
             if known is data and isinstance(parsed, message):

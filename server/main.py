@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -65,8 +65,10 @@ async def _database(settings: Settings) -> AsyncIterator[str]:
         for revision in await migrate(postgres.dsn):
             log.info("migrated to %s", revision)
         supervisor = asyncio.create_task(keep_running(postgres))
-        yield postgres.dsn
-        await _cancel(supervisor)
+        try:
+            yield postgres.dsn
+        finally:
+            await _cancel(supervisor)
     finally:
         await asyncio.to_thread(postgres.stop)
 
@@ -99,19 +101,21 @@ async def serve_on(
     # The contract is no secret; but only callers who are known need it.
     register(server, REFLECTION_SERVICE, reflection, (*around, *access.callers))
     tls = _tls(settings)
-    port = listen(server, settings.listen, tls.credentials() if tls else None)
-    await repository.open()
-    await health.start()
-    # The health port is the last to close, so that probes see the whole drain.
-    async with (
-        serving_health(health.servicer, settings.health_listen),
-        telling(metrics, settings.metrics_listen),
-    ):
+    async with AsyncExitStack() as closing:
+        closing.callback(access.close)
+        port = listen(server, settings.listen, tls.credentials() if tls else None)
+        await health.start()
+        # The health port is the last to close, so that probes see the whole drain.
+        health_port = serving_health(health.servicer, settings.health_listen)
+        await closing.enter_async_context(health_port)
+        closing.push_async_callback(probe.close)
+        await repository.open()
+        closing.push_async_callback(repository.close)
+        await closing.enter_async_context(telling(metrics, settings.metrics_listen))
         await server.start()
         garbage.settle()
         watched = (
             health.watch,
-            garbage.keep_small,
             *access.watches,
             *((tls.files.watch,) if tls else ()),
         )
@@ -121,17 +125,14 @@ async def serve_on(
             await stop.wait()
             log.info("draining")
             await health.drain()
-            await asyncio.sleep(settings.drain_delay)
+            await asyncio.sleep(settings.seconds_to_be_noticed)
         finally:
             draining.set()
             health.end_watches()
             await server.stop(settings.drain_grace)
             for watch in watches:
                 await _cancel(watch)
-            await repository.close()
-            await probe.close()
-            access.close()
-            log.info("stopped")
+    log.info("stopped")
 
 
 def _decoder(settings: Settings) -> Decoder:

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from repository import migrations
 from repository.migrations import BackfillHeldUp, MigrationFailed, Pace, Patience, Progress
 from repository.password import PasswordSourceUnknown, password_from
+from server.database_options import Dsn, PasswordFrom
 from server.logs import logging_to_stderr
 
 Result = TypeVar("Result")
@@ -23,22 +24,6 @@ EXIT_CODES: Final = (
     " 4 if this build cannot serve the database."
 )
 
-Dsn = Annotated[
-    str | None,
-    typer.Option(
-        envvar="FEATOM_DSN",
-        show_default=False,
-        help="PostgreSQL 15 or later, as the owner of the schema: postgresql://owner@host/database.",
-    ),
-]
-PasswordFrom = Annotated[
-    str | None,
-    typer.Option(
-        envvar="FEATOM_PASSWORD_FROM",
-        show_default=False,
-        help="file:PATH, or entra for a token of Azure workload identity.",
-    ),
-]
 AppRole = Annotated[
     str | None,
     typer.Option(

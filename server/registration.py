@@ -8,6 +8,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from server.call import Call, Context
 from server.stages import Handler, Stage, surround
+from server.tracebacks import without_frames
 
 
 def register(
@@ -29,11 +30,19 @@ def _method_handler(
     surrounded = surround(handler, stages)
 
     async def serve_unary(request: bytes, context: Context) -> bytes:
-        answer: bytes = await surrounded(Call(name, context, request=request))
+        try:
+            answer: bytes = await surrounded(Call(name, context, request=request))
+        except BaseException as error:
+            del request, context
+            raise without_frames(error) from None
         return answer
 
     async def serve_stream(requests: AsyncIterator[bytes], context: Context) -> None:
-        await surrounded(Call(name, context, stream=requests, write=context.write))
+        try:
+            await surrounded(Call(name, context, stream=requests, write=context.write))
+        except BaseException as error:
+            del requests, context
+            raise without_frames(error) from None
 
     # Without serializers grpc hands the bytes through.
     if method.client_streaming:

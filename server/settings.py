@@ -39,7 +39,8 @@ class Settings:
     statement_timeout: float = 10.0
     request_id_hours: float = 24.0
     probe_interval: float = 0.5
-    drain_delay: float = 0.0
+    drain_delay: float | None = None
+    """None: long enough to be noticed, if others than this machine may be there to notice."""
     drain_grace: float = 20.0
     max_connection_age: float = 120.0
     tls_cert: Path | None = None
@@ -68,6 +69,13 @@ class Settings:
         """The ways to prove who one is; none: nobody is asked."""
         return frozenset(mode.strip() for mode in self.auth.split(",")) - {"none"}
 
+    @property
+    def seconds_to_be_noticed(self) -> float:
+        """How long a server that stops still serves, so that nobody sends it calls any more."""
+        if self.drain_delay is not None:
+            return self.drain_delay
+        return 0.0 if _is_loopback(_host(self.listen) or "") else _NOTICED_WITHIN
+
     def __post_init__(self) -> None:
         """Raises SettingsRefused, naming everything that is wrong."""
         problems = [
@@ -75,7 +83,7 @@ class Settings:
             for name in _POSITIVE
             if not 0 < getattr(self, name) < math.inf
         ]
-        if not 0 <= self.drain_delay < math.inf:
+        if self.drain_delay is not None and not 0 <= self.drain_delay < math.inf:
             problems.append(f"drain_delay must be 0 or more, not {self.drain_delay}")
         if self.log_level.upper() not in _LOG_LEVELS:
             problems.append(f"log_level must be one of {', '.join(_LOG_LEVELS)}")
@@ -100,6 +108,9 @@ class Settings:
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 _LOG_FORMATS = ("text", "json")
+
+_NOTICED_WITHIN = 3.0
+"""Seconds in which load balancers and clients that watch the health of servers see it change."""
 
 _POSITIVE = (
     "lanes",

@@ -17,7 +17,7 @@ from server.conversion.responses import stream_error, stream_response
 from server.conversion.writes import read_update
 from server.decoding import Decoder
 from server.errors import to_status
-from server.stages import MessageStage, surround
+from server.stages import MessageHandler, MessageStage, surround
 
 WINDOW: Final = 256
 """Updates of one stream that may be read and not yet answered."""
@@ -42,7 +42,7 @@ class UpdateStream:
         self._decode = decode
         self._draining = draining
         self._deadline = call.deadline
-        self._submit = surround(self._write, stages)
+        self._stages = stages
         self._room = asyncio.Semaphore(WINDOW)
         self._answers: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._undecided: set[asyncio.Future[Outcome]] = set()
@@ -68,10 +68,12 @@ class UpdateStream:
         await self._raise_why_reading_ended(reader)
 
     async def _read(self) -> None:
+        # Not kept: it knows us, and what knows itself is not freed before Python looks for it.
+        submit = surround(self._write, self._stages)
         try:
             async for data in self._call.stream:
                 await self._room.acquire()
-                self._begin(self._decode(pb.StreamUpdateFeaturesRequest, data))
+                self._begin(submit, self._decode(pb.StreamUpdateFeaturesRequest, data))
         finally:
             self._reading = False
             self._end_if_complete()
@@ -80,9 +82,9 @@ class UpdateStream:
         await self._draining.wait()
         reader.cancel()
 
-    def _begin(self, request: pb.StreamUpdateFeaturesRequest) -> None:
+    def _begin(self, submit: MessageHandler, request: pb.StreamUpdateFeaturesRequest) -> None:
         try:
-            future = self._submit(self._call, request)
+            future = submit(self._call, request)
         except FeatomError as error:
             self._answers.put_nowait(self._failure(request.sequence, error))
         else:

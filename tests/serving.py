@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Final
 import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
+from tests.program import FEATOM, started
 from tests.roles import as_app_role
 
 ROOT: Final = Path(__file__).parents[1]
@@ -120,7 +120,7 @@ def serving(
     environment |= {f"FEATOM_{name.upper()}": str(value) for name, value in settings.items()}
     with tempfile.NamedTemporaryFile(prefix="featom-", suffix=".log") as log_file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "server", "serve"],
+            [*started(FEATOM, environment), "serve"],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,

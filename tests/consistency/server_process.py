@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -16,11 +15,11 @@ from typing import Any, Final
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.program import FEATOM, started
 from tests.roles import as_app_role
 
 ROOT: Final = Path(__file__).parents[2]
 NO_SETTINGS: Final[Mapping[str, object]] = MappingProxyType({})
-FEATOM: Final = (sys.executable, "-m", "server")
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 60.0
 SERVING_ON: Final = " serving on "
@@ -100,15 +99,17 @@ async def running_server(
     Raises NotServing.
     """
     database = dsn and as_app_role(dsn)
-    given = {"listen": listen, "dsn": database, "data_dir": data_dir} | dict(settings)
+    environment = _environment(
+        {"listen": listen, "dsn": database, "data_dir": data_dir} | dict(settings)
+    )
     with tempfile.TemporaryDirectory(prefix="featom-server-") as folder:
         log = Path(folder) / "log"
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
-                *command,
+                *started(command, environment),
                 "serve",
                 cwd=ROOT,
-                env=_environment(given),
+                env=environment,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

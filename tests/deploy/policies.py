@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
+from repository.postgres import PostgresOptions
 from server.access.authorization_file import read_grants
 from server.health import LIVENESS, READINESS
-from server.settings import Settings
 from server.watched_files import ContentRefused
 from tests.deploy.command_line import settings_from, variables
 from tests.deploy.manifests import (
@@ -22,6 +22,7 @@ from tests.deploy.manifests import (
 
 Policy: TypeAlias = Callable[[Manifests], Iterator[str]]
 
+NAMESPACE: Final = "featom"
 # repository/pool.py gives each of the two pools five seconds to close.
 CLOSING: Final = 10
 # Which Secrets others make: the operator of CloudNativePG for the cluster of this name, and
@@ -29,8 +30,17 @@ CLOSING: Final = 10
 SECRETS_OF_OPERATORS: Final = frozenset({"featom-postgres-app", "featom-postgres-ca", "featom-tls"})
 # Those of postgres:18, unless the Cluster says something else.
 DEFAULT_MAX_CONNECTIONS: Final = 100
+CONNECTIONS_OF_THE_PROBE: Final = 1
 # The migration, an operator's own, and whoever looks after the database.
 CONNECTIONS_OF_OTHERS: Final = 10
+
+
+def everything_is_in_the_namespace_of_the_servers(objects: Manifests) -> Iterator[str]:
+    for found in objects:
+        if found["kind"] == "Namespace":
+            continue
+        if (namespace := found["metadata"].get("namespace")) != NAMESPACE:
+            yield f"{found['kind']} {name_of(found)} is in the namespace {namespace}"
 
 
 def services_have_selectors_of_their_own(objects: Manifests) -> Iterator[str]:
@@ -99,12 +109,12 @@ def ports_are_those_of_the_settings(objects: Manifests) -> Iterator[str]:
 def the_grace_period_holds_the_whole_drain(objects: Manifests) -> Iterator[str]:
     settings = settings_from(objects.environment(objects.server))
     pause = container_of(objects.server)["lifecycle"]["preStop"]["sleep"]["seconds"]
-    needed = pause + settings.drain_delay + settings.drain_grace + CLOSING
+    needed = pause + settings.seconds_to_be_noticed + settings.drain_grace + CLOSING
     given = pod_of(objects.server)["terminationGracePeriodSeconds"]
     if given < needed:
         yield f"a drain takes up to {needed} s and is cut off after {given} s"
     # Nothing is drained before the endpoints are out of the way.
-    if pause < 1 or settings.drain_delay <= 0:
+    if pause < 1 or settings.seconds_to_be_noticed <= 0:
         yield "the drain begins before load balancers can know of it"
 
 
@@ -174,6 +184,7 @@ def the_migration_is_the_images_and_can_be_applied_again(objects: Manifests) -> 
 
 def what_is_referred_to_is_there(objects: Manifests) -> Iterator[str]:
     secrets = {name_of(each) for each in objects.of("Secret")} | SECRETS_OF_OPERATORS
+    config_maps = {name_of(each) for each in objects.of("ConfigMap")}
     accounts = {name_of(each) for each in objects.of("ServiceAccount")}
     for workload in objects.workloads:
         pod = pod_of(workload)
@@ -185,6 +196,8 @@ def what_is_referred_to_is_there(objects: Manifests) -> Iterator[str]:
         for volume in pod.get("volumes", []):
             if "secret" in volume and volume["secret"]["secretName"] not in secrets:
                 yield f"{name_of(workload)} takes a Secret that nobody makes"
+            if "configMap" in volume and volume["configMap"]["name"] not in config_maps:
+                yield f"{name_of(workload)} mounts a ConfigMap that there is not"
         if pod["serviceAccountName"] not in accounts:
             yield f"{name_of(workload)} has no service account"
 
@@ -317,15 +330,11 @@ def the_database_allows_the_connections_of_all_servers(objects: Manifests) -> It
     settings = settings_from(objects.environment(objects.server))
     scalers = objects.of("HorizontalPodAutoscaler")
     servers = scalers[0]["spec"]["maxReplicas"] if scalers else objects.server["spec"]["replicas"]
-    needed = servers * connections_of(settings) + CONNECTIONS_OF_OTHERS
+    each = PostgresOptions(lanes=settings.lanes, readers=settings.readers).connections
+    needed = servers * (each + CONNECTIONS_OF_THE_PROBE) + CONNECTIONS_OF_OTHERS
     allowed = DEFAULT_MAX_CONNECTIONS
     for cluster in objects.of("Cluster"):
         allowed = int(cluster["spec"]["postgresql"]["parameters"]["max_connections"])
     outside = ".azure.com" in objects.environment(objects.server)["FEATOM_DSN"]
     if needed > allowed and not outside:
         yield f"{servers} servers need {needed} connections, the database allows {allowed}"
-
-
-def connections_of(settings: Settings) -> int:
-    """As repository/postgres.py sizes its pools, and one of the probe."""
-    return (settings.lanes + settings.readers + 4) + settings.lanes + 1

@@ -14,37 +14,42 @@ from tests.deploy.observability import FOLDER, ROOT, RUNBOOKS, alerts, expressio
 from tests.deploy.promql import matchers_in, metrics_in
 
 NAMES = sorted({rule["alert"] for rule in alerts()})
+PROMTOOL = ROOT / "build/prometheus/usr/bin/promtool"
 SECTIONS = ("## What it means", "## What callers see", "## Look", "## Do", "## Afterwards")
 
 
-def promtool() -> str:
-    """Debian's, installed or put into build/ by `make promtool`."""
-    own = ROOT / "build/promtool/usr/bin/promtool"
-    found = str(own) if own.exists() else shutil.which("promtool")
-    if found is None:
-        pytest.skip("there is no promtool: `make promtool` gets it from Debian's packages")
-    return found
+@pytest.fixture(scope="module")
+def promtool() -> Path:
+    """Debian's: that of this machine, or the project's own, fetched if it is not there yet."""
+    if (installed := shutil.which("promtool")) is not None:
+        return Path(installed)
+    if not PROMTOOL.exists():
+        command = ("make", "promtool")
+        made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if made.returncode != 0:
+            pytest.fail(f"no promtool in PATH, and `make promtool` cannot get it:\n{made.stderr}")
+    return PROMTOOL
 
 
-def run_promtool(*arguments: str | Path) -> str:
-    command = (promtool(), *arguments)
+def said(*command: str | Path) -> str:
+    """What a command complains of."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
-def test_promtool_takes_the_alerts_and_sees_each_come() -> None:
-    assert run_promtool("check", "rules", FOLDER / "alerts.yaml") == ""
-    assert run_promtool("test", "rules", FOLDER / "alerts_test.yaml") == ""
+def test_promtool_takes_the_alerts_and_sees_each_come(promtool: Path) -> None:
+    assert said(promtool, "check", "rules", FOLDER / "alerts.yaml") == ""
+    assert said(promtool, "test", "rules", FOLDER / "alerts_test.yaml") == ""
 
 
-def test_promtool_sees_an_alert_that_does_not_come(tmp_path: Path) -> None:
+def test_promtool_sees_an_alert_that_does_not_come(promtool: Path, tmp_path: Path) -> None:
     text = (FOLDER / "alerts.yaml").read_text()
     (tmp_path / "alerts.yaml").write_text(text.replace('verdict="away"', 'verdict="gone"'))
     shutil.copy(FOLDER / "alerts_test.yaml", tmp_path)
-    assert "FeatomDatabaseAway" in run_promtool("test", "rules", tmp_path / "alerts_test.yaml")
+    assert "FeatomDatabaseAway" in said(promtool, "test", "rules", tmp_path / "alerts_test.yaml")
 
 
-def test_promtool_can_read_every_expression(tmp_path: Path) -> None:
+def test_promtool_can_read_every_expression(promtool: Path, tmp_path: Path) -> None:
     rules = [
         {"record": f"expression_{number}", "expr": expression.replace("$__rate_interval", "5m")}
         for number, (who, expression) in enumerate(expressions())
@@ -54,7 +59,7 @@ def test_promtool_can_read_every_expression(tmp_path: Path) -> None:
     (tmp_path / "all.yaml").write_text(
         yaml.safe_dump({"groups": [{"name": "all", "rules": rules}]})
     )
-    assert run_promtool("check", "rules", tmp_path / "all.yaml") == ""
+    assert said(promtool, "check", "rules", tmp_path / "all.yaml") == ""
 
 
 def test_each_alert_is_tested_to_come_and_not_to_come() -> None:

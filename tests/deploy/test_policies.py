@@ -14,7 +14,7 @@ from tests.deploy.policies import Policy
 POLICIES: Final[dict[str, Policy]] = {
     name: policy
     for name, policy in inspect.getmembers(policies, inspect.isfunction)
-    if policy.__module__ == policies.__name__ and name != "connections_of"
+    if policy.__module__ == policies.__name__
 }
 
 
@@ -39,6 +39,14 @@ def database_of(objects: Manifests) -> dict[str, str]:
 def service(objects: Manifests, name: str) -> dict[str, Any]:
     spec: dict[str, Any] = objects.one("Service", name)["spec"]
     return spec
+
+
+def a_config_map_in_another_namespace(objects: Manifests) -> None:
+    del objects.one("ConfigMap", "featom-database")["metadata"]["namespace"]
+
+
+def a_config_map_that_there_is_not(objects: Manifests) -> None:
+    pod_of(objects.server)["volumes"].append({"name": "x", "configMap": {"name": "x"}})
 
 
 def same_selectors(objects: Manifests) -> None:
@@ -178,6 +186,10 @@ def more_servers_than_connections(objects: Manifests) -> None:
 
 
 BREAKS: Final[list[tuple[Callable[[Manifests], None], Policy]]] = [
+    (
+        a_config_map_in_another_namespace,
+        policies.everything_is_in_the_namespace_of_the_servers,
+    ),
     (same_selectors, policies.services_have_selectors_of_their_own),
     (
         selects_the_migration_too,
@@ -198,6 +210,7 @@ BREAKS: Final[list[tuple[Callable[[Manifests], None], Policy]]] = [
     (a_registry_with_a_port_and_no_tag, policies.images_have_tags_that_stay),
     (another_build, policies.the_migration_is_the_images_and_can_be_applied_again),
     (a_secret_that_nobody_makes, policies.what_is_referred_to_is_there),
+    (a_config_map_that_there_is_not, policies.what_is_referred_to_is_there),
     (a_password_file_elsewhere, policies.files_of_passwords_are_mounted),
     (a_certificate_that_is_not_mounted, policies.files_of_the_server_are_mounted),
     (

@@ -11,14 +11,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import asyncpg
+import pytest
 
 from featom.v1.aggregate_pb2 import FeatureAggregate
 from repository.migrations import Pace, backfill, up
 from tests.consistency.rig import new_database, own_postgres
-from tests.consistency.server_process import FEATOM, ServerProcess, running_server
+from tests.consistency.server_process import ServerProcess, running_server
 from tests.e2e.rolling.knowing import knowing
 from tests.e2e.rolling.load import COUNT, Load, balanced, loaded, one_more
 from tests.e2e.rolling.product import FIRST, FOURTH, SECOND, THIRD
+from tests.postgres import binaries_by_version
+from tests.program import FEATOM
 from tests.roles import APP_ROLE
 
 BUILDS: Final = (FIRST, SECOND, THIRD, FOURTH)
@@ -128,8 +131,9 @@ async def contract(dsn: str) -> None:
     assert (await up(dsn, contract=True)).applied == ["c1"]
 
 
-async def test_a_column_moves_under_load_and_no_request_fails() -> None:
-    with own_postgres() as postgres:
+@pytest.mark.parametrize("version", binaries_by_version())
+async def test_a_column_moves_under_load_and_no_request_fails(version: str) -> None:
+    with own_postgres(binaries_by_version()[version]) as postgres:
         async with new_database(postgres) as dsn:
             async with rolling(dsn) as (rollout, load):
                 await rollout.to(SECOND, expand)

@@ -2,8 +2,9 @@
 
 import sys
 
-from tests.consistency.server_process import FEATOM, running_servers
+from tests.consistency.server_process import running_servers
 from tests.consistency.torn_vectors import Count, count_torn_vectors
+from tests.program import FEATOM
 
 BROKEN = (sys.executable, "-m", "tests.consistency.broken_server")
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import pytest
 
 from domain.entity_key import EntityKey
@@ -192,6 +193,26 @@ async def test_a_step_gives_way_to_who_reads_and_is_taken_again(
         await transaction.commit()
         assert await steps == [f"dropped {days('requests', -5, -5)[0]}"]
     await pool.close()
+
+
+async def test_retention_of_changes_gives_way_to_a_dump_and_holds_no_writer_up(
+    database: str, own: Session
+) -> None:
+    await own.execute("SELECT make_partition('changes', 'month', '2001-02-03')")
+    retention = "SELECT maintain_partitions(keep_requests => '1 day', keep_changes => '1 y')"
+    async with session_on(database) as dump, session_on(database) as writer:
+        async with dump.transaction():
+            await dump.execute("LOCK TABLE changes IN ACCESS SHARE MODE")
+            dropping = asyncio.create_task(own.execute(retention))
+            await asyncio.sleep(0.1)
+            begun = time.monotonic()
+            async with writer.transaction():
+                await writer.execute("LOCK TABLE changes IN ROW EXCLUSIVE MODE")
+            assert 0.1 < time.monotonic() - begun < 2.0  # it did wait behind, and not for the dump
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await dropping
+        await own.execute(retention)
+    assert "changes_20010201" not in await partitions(own, "changes")
 
 
 async def test_of_two_sessions_that_maintain_partitions_one_finds_nothing_to_do(

@@ -8,12 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.consistency.server_process import (
-    FEATOM,
-    NO_SETTINGS,
-    ServerProcess,
-    running_server,
-)
+from tests.consistency.server_process import NO_SETTINGS, ServerProcess, running_server
+from tests.program import FEATOM
 
 UNEXPECTED: Final = re.compile(r"^.* (ERROR|CRITICAL) (?!grpc\._cython).*$", re.MULTILINE)
 """grpc itself calls it an error when a client has hung up before its answer came."""

@@ -31,6 +31,19 @@ async def test_a_missing_file_counts_as_a_database_that_is_away(tmp_path: Path) 
         await password()
 
 
+async def test_a_file_that_is_no_text_counts_as_a_missing_one_and_is_not_told(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "password"
+    file.write_bytes(b"secret\xff")
+    password = password_from(f"file:{file}")
+    assert password is not None
+    with pytest.raises(OSError, match="is not a text") as refused:
+        await password()
+    assert "secret" not in repr(refused.value)
+    assert refused.value.__cause__ is None
+
+
 def test_a_pod_with_workload_identity_has_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in AZURE:
         monkeypatch.setenv(f"AZURE_{name}", "x")

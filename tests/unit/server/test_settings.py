@@ -1,7 +1,8 @@
 """Settings refuse what cannot be served, and say all that is wrong."""
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import typer
@@ -9,7 +10,9 @@ from typer.testing import CliRunner
 
 from server.cli import app
 from server.settings import Settings, SettingsRefused
+from tests.deploy.command_line import variables
 
+README: Final = Path(__file__).parents[3] / "README.md"
 NUMBERS = (
     "lanes",
     "readers",
@@ -46,6 +49,22 @@ def test_a_number_that_is_none_is_refused(name: str) -> None:
 def test_a_negative_delay_is_refused_and_none_is_not() -> None:
     assert "drain_delay" in refusal(drain_delay=-0.1)
     Settings(drain_delay=0.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "seconds"),
+    [
+        ({"listen": "127.0.0.1:50051"}, 0),
+        ({"listen": "[::1]:50051"}, 0),
+        ({"listen": "0.0.0.0:50051", "allow_insecure": True}, 3),
+        ({"listen": "0.0.0.0:50051", "allow_insecure": True, "drain_delay": 0}, 0),
+        ({"listen": "127.0.0.1:50051", "drain_delay": 7}, 7),
+    ],
+)
+def test_beyond_loopback_a_server_that_stops_gives_others_the_time_to_notice(
+    settings: dict[str, Any], seconds: float
+) -> None:
+    assert Settings(**settings).seconds_to_be_noticed == seconds
 
 
 @pytest.mark.parametrize(
@@ -178,3 +197,10 @@ def test_beyond_loopback_tokens_do_for_callers_and_tls_for_the_rest() -> None:
 def test_the_largest_message_must_fit_into_what_may_wait() -> None:
     told = refusal(max_message_bytes=10, max_waiting_bytes=9)
     assert told == "max_waiting_bytes must not be less than max_message_bytes"
+
+
+def test_the_readme_has_a_row_for_every_setting() -> None:
+    section = README.read_text().partition("\n## Settings\n")[2].partition("\n## ")[0]
+    # One table: a blank line would end it.
+    (table,) = re.findall(r"(?:^\|.*\n)+", section, re.MULTILINE)
+    assert set(re.findall(r"`(FEATOM_\w+)`", table)) == variables("serve")

@@ -1,5 +1,8 @@
 """What is granted is allowed, and nothing else."""
 
+import time
+import tracemalloc
+
 import pytest
 
 from server.access.grants import Grant, Grants
@@ -71,3 +74,17 @@ def test_grants_add_up_and_all_that_is_refused_is_named() -> None:
 def test_every_type_is_allowed_by_a_glob_for_each_of_them_alone(glob: str, expected: bool) -> None:
     grants = Grants([Grant(["**"], {READ: [glob]})])
     assert (not grants.refused("cn:alice", [Need(READ, EVERY_TYPE)])) is expected
+
+
+def test_of_long_names_neither_time_nor_memory_is_taken() -> None:
+    grants = Grants([Grant(["**"], {READ: ["a*b*c*d*e*f"]})])
+    begun = time.monotonic()
+    tracemalloc.start()
+    for number in range(10):
+        name = f"{number}" + "abcde" * 100_000
+        assert grants.refused("cn:alice", [Need(READ, name)])
+        assert grants.refused("cn:alice", [Need(READ, name[1:])])
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 1_000_000
+    assert time.monotonic() - begun < 2

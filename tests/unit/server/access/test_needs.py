@@ -6,6 +6,7 @@ import pytest
 from google.protobuf.message import Message
 
 from domain.entity_key import EntityKey
+from domain.errors import LimitExceeded
 from featom.v1 import entity_type_service_pb2 as types_pb
 from featom.v1 import feature_store_pb2 as pb
 from featom.v1.aggregate_pb2 import EntityKey as Key
@@ -16,6 +17,7 @@ from server.entity_types import SERVICE as TYPES_SERVICE
 from server.feature_store import SERVICE
 
 READ, WRITE, ADMIN = Permission.READ, Permission.WRITE, Permission.ADMIN
+STORE = "/featom.v1.FeatureStoreService/"
 CARD, SHOP = Key(entity_type="card", entity_id="1"), Key(entity_type="shop", entity_id="2")
 METHODS = {
     f"/{service.full_name}/{method.name}": method
@@ -116,3 +118,27 @@ def test_what_is_changed_is_named_key_by_key() -> None:
     mutated = RPCS[rpc_of("BatchUpdateFeatures")].mutated
     assert mutated is not None
     assert mutated(batch) == [EntityKey("card", "1"), EntityKey("shop", "2")]
+
+
+@pytest.mark.parametrize(
+    ("name", "request_"),
+    [
+        (
+            f"{STORE}BatchUpdateFeatures",
+            pb.BatchUpdateFeaturesRequest(updates=[pb.UpdateFeaturesRequest()] * 1_001),
+        ),
+        (f"{STORE}BatchGetAggregates", pb.BatchGetAggregatesRequest(keys=[CARD] * 1_001)),
+    ],
+)
+def test_of_more_than_a_request_may_hold_nobody_looks_at_each(name: str, request_: Message) -> None:
+    with pytest.raises(LimitExceeded):
+        RPCS[name].needs(request_)
+    mutated = RPCS[name].mutated
+    assert mutated is None or len(mutated(request_)) == 1_000
+
+
+def test_of_names_that_cannot_be_the_audit_log_is_told_the_beginning() -> None:
+    key = Key(entity_type="x" * 1_000_000, entity_id="y" * 1_000_000)
+    mutated = RPCS[f"{STORE}UpdateFeatures"].mutated
+    assert mutated is not None
+    assert mutated(pb.UpdateFeaturesRequest(key=key)) == [EntityKey("x" * 64, "y" * 257)]

@@ -159,6 +159,34 @@ async def test_a_batch_is_refused_as_a_whole(
     assert list(await fresh_repository.read([KEY, other])) == [None, None]
 
 
+async def test_a_batch_names_what_is_broken_or_late_in_any_of_its_updates(
+    fresh_repository: Repository, types: EntityTypes, write: Write
+) -> None:
+    refusing = FeatureSpec(kind=ValueKind.INT64, late_policy=LatePolicy.REJECT)
+    await apply(types, replace(ORDERED, features={"low": refusing, "high": refusing}))
+    other = EntityKey("customer", "c-2")
+    for key in (KEY, other):
+        await fresh_repository.update(update(key, at=20, low=1, high=2))
+    late = update(at=10, low=0, high=3)
+    with pytest.raises(LateValue) as refused:
+        await fresh_repository.update_batch(UpdateBatch(updates=(late, replace(late, key=other))))
+    assert refused.value.features == (
+        "updates[0].low",
+        "updates[0].high",
+        "updates[1].low",
+        "updates[1].high",
+    )
+    broken = UpdateBatch(updates=(late, update(other, at=30, low=9)))
+    with pytest.raises(RuleViolated) as broken_and_late:
+        await fresh_repository.update_batch(broken)
+    assert named(broken_and_late.value) == {
+        ("LATE_VALUE", "updates[0].low"),
+        ("LATE_VALUE", "updates[0].high"),
+        ("RULE", "updates[1].in_order"),
+    }
+    assert [(await read(fresh_repository, key)).version for key in (KEY, other)] == [1, 1]
+
+
 async def test_a_new_definition_counts_from_the_next_update(
     types: EntityTypes, write: Write
 ) -> None:

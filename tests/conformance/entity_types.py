@@ -21,7 +21,7 @@ from domain.errors import (
 from domain.feature_spec import FeatureSpec, LatePolicy
 from domain.instant import SECOND
 from domain.limits import Limits
-from domain.operations import Increment, Operation, Remove, SetValue
+from domain.operations import Append, Increment, Operation, Remove, SetValue
 from domain.outcome import UpdateOutcome
 from domain.ports import AtVersion
 from domain.update import Deletion, FeatureUpdate, Update, UpdateBatch
@@ -65,7 +65,7 @@ def update(key: EntityKey = KEY, at: int | None = None, **values: Any) -> Update
 
 
 def operation(value: object) -> Operation:
-    if isinstance(value, (SetValue, Increment, Remove)):
+    if isinstance(value, (SetValue, Increment, Append, Remove)):
         return value
     kinds = {int: ValueKind.INT64, float: ValueKind.DOUBLE, str: ValueKind.STRING}
     return SetValue(FeatureValue(kinds[type(value)], value))
@@ -330,6 +330,19 @@ async def test_a_late_value_is_kept_applied_or_refused(
         await write(at=10, count=1)
     expected = 1 if policy is LatePolicy.APPLY else 2
     assert (await read(fresh_repository)).features["count"].value.int64_value == expected
+
+
+async def test_an_element_that_comes_too_late_to_be_appended_is_judged_as_one(
+    fresh_repository: Repository, types: EntityTypes, write: Write
+) -> None:
+    few = FeatureSpec(kind=ValueKind.INT64_LIST, maximum=number(9))
+    await apply(types, EntityType(name="customer", features={"few": few}))
+    await write(at=20, few=Append(number(1), 0))
+    await write(at=10, few=Append(number(9), 0))
+    assert list((await read(fresh_repository)).features["few"].value.int64_list.values) == [1]
+    with pytest.raises(RuleViolated) as refused:
+        await write(at=10, few=Append(number(10), 0))
+    assert named(refused.value) == {("RANGE", "few")}
 
 
 async def test_an_entity_begun_anew_is_checked_too(

@@ -1,4 +1,4 @@
-"""docs/errors.md says of every error what is really sent with it: code, reason, details, metadata."""
+"""docs/errors.md says of every error what is really sent: code, reason, details, metadata."""
 
 import re
 from pathlib import Path

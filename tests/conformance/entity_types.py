@@ -286,6 +286,27 @@ async def test_a_missing_feature_gets_its_default_in_the_same_version(
     assert (aggregate.version, aggregate.features["count"].value.int64_value) == (3, 5)
 
 
+async def test_a_required_feature_is_not_removed(
+    fresh_repository: Repository, types: EntityTypes, write: Write
+) -> None:
+    name = FeatureSpec(kind=ValueKind.STRING, required=True)
+    await apply(types, EntityType(name="customer", features={"name": name}))
+    await write(name="Ada")
+    with pytest.raises(RuleViolated) as refused:
+        await write(name=Remove())
+    assert named(refused.value) == {("REQUIRED", "name")}
+    assert (await read(fresh_repository)).version == 1
+
+
+async def test_an_operation_on_a_missing_feature_begins_with_its_default(
+    fresh_repository: Repository, types: EntityTypes, write: Write
+) -> None:
+    count = FeatureSpec(kind=ValueKind.INT64, default_value=number(5))
+    await apply(types, EntityType(name="customer", features={"count": count}))
+    await write(count=Increment(number(2)))
+    assert (await read(fresh_repository)).features["count"].value.int64_value == 7
+
+
 async def test_an_expired_feature_is_left_out_and_named(
     fresh_repository: Repository, types: EntityTypes, write: Write
 ) -> None:

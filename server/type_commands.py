@@ -1,5 +1,6 @@
 """The commands about entity types: clients of a server, like any other."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,8 @@ Files = Annotated[
 ]
 DEFAULT_TARGET: Final = "127.0.0.1:50051"
 
+# A definition and what it changes may be more than the 4 MiB that clients take.
+_OPTIONS: Final = (("grpc.max_receive_message_length", -1),)
 _FAILED: Final = 2
 _FOUND: Final = 1
 _SHOWN: Final = 20
@@ -42,8 +45,9 @@ def apply(
     mode = (
         pb.INCOMPATIBLE_CHANGE_ACCEPT_EXISTING if accept_existing else pb.INCOMPATIBLE_CHANGE_REFUSE
     )
+    definitions = _definitions(file)
     with _service(target) as service:
-        for definition in _definitions(file):
+        for definition in definitions:
             request = pb.ApplyEntityTypeRequest(entity_type=definition, incompatible_change=mode)
             _show_differences(service.ApplyEntityType(request), applied=True)
 
@@ -51,8 +55,9 @@ def apply(
 def diff(file: Files, target: Target = DEFAULT_TARGET) -> None:
     """Show what `featom apply` would change; the exit code is 1 if it is anything."""
     changes = False
+    definitions = _definitions(file)
     with _service(target) as service:
-        for definition in _definitions(file):
+        for definition in definitions:
             request = pb.ApplyEntityTypeRequest(entity_type=definition, validate_only=True)
             answer = service.ApplyEntityType(request)
             _show_differences(answer, applied=False)
@@ -82,7 +87,7 @@ def check(
     ] = None,
 ) -> None:
     """Check every stored aggregate of a type; the exit code is 1 if one breaks something."""
-    definition = next((each for each in _definitions([file] if file else [])), None)
+    definition = _definition(file, name) if file else None
     checked = violating = 0
     with _service(target) as service, Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task(f"checking {name}", total=None)
@@ -120,12 +125,11 @@ def _pages(
 @contextmanager
 def _service(target: str) -> Iterator[EntityTypeServiceStub]:
     """A client, whose errors end the command."""
-    with grpc.insecure_channel(target) as channel:
+    with grpc.insecure_channel(target, _OPTIONS) as channel:
         try:
             yield EntityTypeServiceStub(channel)
         except grpc.RpcError as error:
-            typer.echo(f"featom: {_described(error)}", err=True)
-            raise typer.Exit(_FAILED) from error
+            raise _failed(_described(error)) from error
 
 
 def _described(error: grpc.RpcError) -> str:
@@ -150,13 +154,28 @@ def _violations(message: BadRequest | PreconditionFailure) -> Iterator[str]:
             yield f"{broken.subject}: {broken.description}"
 
 
-def _definitions(files: list[Path]) -> Iterator[types_pb.EntityType]:
+def _definitions(files: list[Path]) -> list[types_pb.EntityType]:
+    """All of them: if one cannot be read, or stands there twice, nothing is asked for."""
     try:
-        for file in files:
-            yield from read_definitions(file)
+        found = [definition for file in files for definition in read_definitions(file)]
     except (DefinitionRefused, OSError) as error:
-        typer.echo(f"featom: {error}", err=True)
-        raise typer.Exit(_FAILED) from error
+        raise _failed(error) from error
+    names = Counter(definition.name for definition in found)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise _failed(f"{', '.join(twice)}: defined more than once")
+    return found
+
+
+def _definition(file: Path, name: str) -> types_pb.EntityType:
+    for definition in _definitions([file]):
+        if definition.name == name:
+            return definition
+    raise _failed(f"{file}: there is no entity type {name} in it")
+
+
+def _failed(problem: object) -> typer.Exit:
+    typer.echo(f"featom: {problem}", err=True)
+    return typer.Exit(_FAILED)
 
 
 def _show_differences(answer: pb.ApplyEntityTypeResponse, *, applied: bool) -> None:

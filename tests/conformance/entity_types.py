@@ -3,6 +3,7 @@
 A module that takes all of this over and has a fixture `fresh_repository` runs it.
 """
 
+import math
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -14,6 +15,7 @@ from domain.errors import (
     EntityTypeInUse,
     EntityTypeNotFound,
     IncompatibleChange,
+    InvalidValue,
     LateValue,
     RuleViolated,
     StaleEtag,
@@ -232,6 +234,23 @@ async def test_applying_the_same_again_makes_no_revision(types: EntityTypes) -> 
     assert (again.entity_type.revision, again.differences) == (1, ())
 
 
+async def test_a_check_ends_its_page_where_much_is_broken_and_goes_on_behind_it(
+    fresh_repository: Repository, types: EntityTypes
+) -> None:
+    names = [f"f{n:03}" for n in range(900)]
+    for each in range(4):
+        key = EntityKey("customer", f"c-{each}")
+        await fresh_repository.update(update(key, **dict.fromkeys(names, 1)))
+    none = EntityType(
+        name="customer", features={name: replace(COUNT, maximum=number(0)) for name in names}
+    )
+    first = await types.check(none, "", 100)
+    assert (first.checked, first.last_id) == (3, "c-2")
+    rest = await types.check(none, first.last_id, 100)
+    assert (rest.checked, rest.last_id) == (1, "")
+    assert (await apply(types, none, dry=True)).violating == 4
+
+
 async def test_a_stale_revision_is_refused(types: EntityTypes) -> None:
     await apply(types, ORDERED)
     with pytest.raises(StaleEtag):
@@ -364,6 +383,45 @@ async def test_an_element_that_comes_too_late_to_be_appended_is_judged_as_one(
     with pytest.raises(RuleViolated) as refused:
         await write(at=10, few=Append(number(10), 0))
     assert named(refused.value) == {("RANGE", "few")}
+
+
+async def test_what_is_late_is_named_with_what_is_broken(
+    fresh_repository: Repository, types: EntityTypes, write: Write
+) -> None:
+    refusing = FeatureSpec(kind=ValueKind.INT64, late_policy=LatePolicy.REJECT)
+    await apply(types, replace(ORDERED, features={"low": COUNT, "high": COUNT, "at": refusing}))
+    await write(at=20, low=1, high=2)
+    await fresh_repository.update(replace(update(at=None), updates=(at_time(20),)))
+    both = replace(update(low=3), updates=(*update(low=3).updates, at_time(10)))
+    with pytest.raises(RuleViolated) as refused:
+        await fresh_repository.update(both)
+    assert named(refused.value) == {("RULE", "in_order"), ("LATE_VALUE", "at")}
+
+
+def at_time(event_time: int) -> FeatureUpdate:
+    return FeatureUpdate("at", SetValue(number(event_time)), event_time)
+
+
+async def test_a_value_of_another_kind_than_declared_is_not_valid(
+    fresh_repository: Repository, types: EntityTypes, write: Write
+) -> None:
+    await apply(types, ORDERED)
+    with pytest.raises(InvalidValue) as refused:
+        await write(low=1.5, high="x", other=1)
+    assert [field for field, _ in refused.value.violations] == ["updates[0].set", "updates[1].set"]
+    assert list(await fresh_repository.read([KEY])) == [None]
+
+
+async def test_a_number_that_is_not_finite_is_taken_where_it_is_allowed(
+    fresh_repository: Repository, types: EntityTypes, write: Write
+) -> None:
+    finite = FeatureSpec(kind=ValueKind.DOUBLE)
+    features = {"finite": finite, "any": replace(finite, allow_non_finite=True)}
+    await apply(types, EntityType(name="customer", features=features))
+    with pytest.raises(InvalidValue, match=r"updates\[1\]\.set: must be finite"):
+        await write(any=math.nan, finite=math.nan)
+    await write(any=math.inf, finite=1.0)
+    assert (await read(fresh_repository)).features["any"].value.double_value == math.inf
 
 
 async def test_an_entity_begun_anew_is_checked_too(

@@ -114,6 +114,7 @@ SENSELESS = [
     (K.STRING, {"allowed_values": ["a"], "default_value": "b"}, "default_value"),
     (K.INT64, {"ttl": 1, "default_value": 2}, "default_value"),
     (K.DOUBLE, {"default_value": math.nan}, "default_value"),
+    (K.DOUBLE, {"default_value": math.nan, "allow_non_finite": True}, "default_value"),
     (K.INT64, {"allowed_values": [1, 1]}, "allowed_values"),
     (K.INT64, {"minimum": 1, "allowed_values": [0, 1]}, "allowed_values[0]"),
     (K.STRING_LIST, {"max_length": -1}, "max_length"),

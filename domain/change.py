@@ -1,7 +1,7 @@
 """What one committed update did to one aggregate."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from domain.entity_key import EntityKey
@@ -9,8 +9,7 @@ from domain.feature import Feature
 from domain.instant import Instant
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(NamedTuple):
     """One step in the history of an aggregate."""
 
     key: EntityKey
@@ -20,9 +19,9 @@ class Change:
     commit_time: Instant
     features: Mapping[str, Feature]
     """The features that changed, as they stand after the change."""
-    removed: Sequence[str] = ()
     late_features: Mapping[str, Feature]
     """Values that came after newer ones and did not replace them."""
+    removed: Sequence[str] = ()
     deleted: bool = False
     request_id: UUID | None = None
     actor: str = ""

@@ -12,12 +12,12 @@ from repository.codec.values import encode_feature
 
 def dump_change(change: Change, features: Mapping[str, Feature]) -> bytes:
     """The stored form of a change; `features` are those of the aggregate just after it."""
-    message = aggregate_pb2.AggregateChange(uid=str(change.uid), version=change.version)
-    message.key.entity_type, message.key.entity_id = change.key
-    encode_instant(change.commit_time, message.commit_time)
-    # What is encoded in the state already is copied from there, at a fraction of the cost.
     assert isinstance(features, StoredFeatures)
-    encoded, changed = features.message.features, message.features
+    # What is encoded in the state already is copied from there, at a fraction of the cost.
+    state = features.message
+    message = aggregate_pb2.AggregateChange(key=state.key, uid=state.uid, version=change.version)
+    encode_instant(change.commit_time, message.commit_time)
+    encoded, changed = state.features, message.features
     for name in change.features:
         changed[name].CopyFrom(encoded[name])
     for name, feature in change.late_features.items():

@@ -16,8 +16,9 @@ def encode_update_outcome(outcome: UpdateOutcome, into: pb.UpdateFeaturesRespons
     into.version = outcome.version
     into.stale_features.extend(outcome.stale_features)
     into.replayed = outcome.replayed
-    if outcome.etag is not None:
-        into.etag = str(outcome.etag)
+    etag = outcome.etag
+    if etag is not None:
+        into.etag = str(etag)
         encode_instant(outcome.update_time, into.update_time)
 
 

@@ -18,7 +18,8 @@ from repository.codec.entity_type import (
     decode_spec,
     encode_entity_type,
 )
-from server.applying import Applied, Checked
+from server.applying import Applied
+from server.checking import Checked
 from server.conversion.violations import Violations
 
 MAX_DESCRIPTION = 500

@@ -2,20 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
 
-import grpc
 import typer
-from google.rpc.error_details_pb2 import BadRequest, PreconditionFailure
-from grpc_status import rpc_status
 from rich.console import Console
 from rich.progress import Progress
 
 from featom.v1 import entity_type_pb2 as types_pb
 from featom.v1 import entity_type_service_pb2 as pb
 from featom.v1.entity_type_service_pb2_grpc import EntityTypeServiceStub
+from server.command_client import asking, failed
 from server.definitions import DefinitionRefused, read_definitions, write_definition
 
 Target = Annotated[
@@ -27,9 +24,6 @@ Files = Annotated[
 ]
 DEFAULT_TARGET: Final = "127.0.0.1:50051"
 
-# A definition and what it changes may be more than the 4 MiB that clients take.
-_OPTIONS: Final = (("grpc.max_receive_message_length", -1),)
-_FAILED: Final = 2
 _FOUND: Final = 1
 _SHOWN: Final = 20
 
@@ -46,7 +40,7 @@ def apply(
         pb.INCOMPATIBLE_CHANGE_ACCEPT_EXISTING if accept_existing else pb.INCOMPATIBLE_CHANGE_REFUSE
     )
     definitions = _definitions(file)
-    with _service(target) as service:
+    with asking(target) as service:
         for definition in definitions:
             request = pb.ApplyEntityTypeRequest(entity_type=definition, incompatible_change=mode)
             _show_differences(service.ApplyEntityType(request), applied=True)
@@ -56,7 +50,7 @@ def diff(file: Files, target: Target = DEFAULT_TARGET) -> None:
     """Show what `featom apply` would change; the exit code is 1 if it is anything."""
     changes = False
     definitions = _definitions(file)
-    with _service(target) as service:
+    with asking(target) as service:
         for definition in definitions:
             request = pb.ApplyEntityTypeRequest(entity_type=definition, validate_only=True)
             answer = service.ApplyEntityType(request)
@@ -72,7 +66,7 @@ def get_type(
     revision: Annotated[int, typer.Option(help="0: the current one.")] = 0,
 ) -> None:
     """Write an entity type to standard output, as a file that can be applied."""
-    with _service(target) as service:
+    with asking(target) as service:
         answer = service.GetEntityType(pb.GetEntityTypeRequest(name=name, revision=revision))
     typer.echo(f"# revision {answer.entity_type.revision}")
     typer.echo(write_definition(answer.entity_type), nl=False)
@@ -89,7 +83,7 @@ def check(
     """Check every stored aggregate of a type; the exit code is 1 if one breaks something."""
     definition = _definition(file, name) if file else None
     checked = violating = 0
-    with _service(target) as service, Progress(console=Console(stderr=True)) as progress:
+    with asking(target) as service, Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task(f"checking {name}", total=None)
         for page in _pages(service, name, definition):
             if page.aggregates:
@@ -122,47 +116,15 @@ def _pages(
             return
 
 
-@contextmanager
-def _service(target: str) -> Iterator[EntityTypeServiceStub]:
-    """A client, whose errors end the command."""
-    with grpc.insecure_channel(target, _OPTIONS) as channel:
-        try:
-            yield EntityTypeServiceStub(channel)
-        except grpc.RpcError as error:
-            raise _failed(_described(error)) from error
-
-
-def _described(error: grpc.RpcError) -> str:
-    listed: list[str] = []
-    status = rpc_status.from_call(error)  # type: ignore[arg-type]
-    for detail in status.details if status else ():
-        for message in (BadRequest(), PreconditionFailure()):
-            if detail.Unpack(message):
-                listed += _violations(message)
-    said = error.details() or ""
-    # The message lists them too, in one line and cut where it is too long.
-    headline = said.partition(":")[0] if listed else said
-    return "\n  ".join([f"{error.code().name}: {headline}", *listed])
-
-
-def _violations(message: BadRequest | PreconditionFailure) -> Iterator[str]:
-    if isinstance(message, BadRequest):
-        for violation in message.field_violations:
-            yield f"{violation.field}: {violation.description}".replace("\n", "\n    ")
-    else:
-        for broken in message.violations:
-            yield f"{broken.subject}: {broken.description}"
-
-
 def _definitions(files: list[Path]) -> list[types_pb.EntityType]:
     """All of them: if one cannot be read, or stands there twice, nothing is asked for."""
     try:
         found = [definition for file in files for definition in read_definitions(file)]
     except (DefinitionRefused, OSError) as error:
-        raise _failed(error) from error
+        raise failed(error) from error
     names = Counter(definition.name for definition in found)
     if twice := [name for name, count in names.items() if count > 1]:
-        raise _failed(f"{', '.join(twice)}: defined more than once")
+        raise failed(f"{', '.join(twice)}: defined more than once")
     return found
 
 
@@ -170,12 +132,7 @@ def _definition(file: Path, name: str) -> types_pb.EntityType:
     for definition in _definitions([file]):
         if definition.name == name:
             return definition
-    raise _failed(f"{file}: there is no entity type {name} in it")
-
-
-def _failed(problem: object) -> typer.Exit:
-    typer.echo(f"featom: {problem}", err=True)
-    return typer.Exit(_FAILED)
+    raise failed(f"{file}: there is no entity type {name} in it")
 
 
 def _show_differences(answer: pb.ApplyEntityTypeResponse, *, applied: bool) -> None:

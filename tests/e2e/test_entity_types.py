@@ -324,6 +324,25 @@ def test_of_files_of_which_one_is_bad_nothing_is_applied(
     assert featom(clients[0], "get-type", "x", "--target", "127.0.0.1:1").returncode == 2
 
 
+def test_a_command_says_all_that_is_wrong_with_a_definition_or_how_much_it_is(
+    clients: list[Client], tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.yaml"
+    features = "".join(f"  f{n}: {{type: bool, pattern: x}}\n" for n in range(200))
+    bad.write_text(
+        f"name: bad\nfeatures:\n{features}rules: [{{name: r, expression: a, message: b}}]"
+    )
+    for command in ("apply", "diff", "check"):
+        arguments = ["bad"] if command == "check" else []
+        refused = featom(clients[0], command, *arguments, "-f", str(bad))
+        assert refused.returncode == 2
+        lines = refused.stderr.splitlines()
+        # Behind the progress bar of a check.
+        lines = lines[next(n for n, line in enumerate(lines) if "INVALID_ARGUMENT" in line) :]
+        assert lines[1].strip().startswith("entity_type.features[f0].pattern: makes no sense")
+        assert lines[-1].strip() == f"… and {201 - (len(lines) - 2)} more"
+
+
 def test_of_changes_with_one_etag_exactly_one_is_made(clients: list[Client]) -> None:
     etag = clients[0].apply(bounded(9, 0)).entity_type.etag
     ended: list[str] = []

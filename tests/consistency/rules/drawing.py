@@ -3,11 +3,12 @@
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from random import Random
 from types import MappingProxyType
 from typing import Any, Final
 
-from tests.consistency.rules.judge import value_breaks
+from tests.consistency.rules.judge import is_finite, value_breaks
 from tests.consistency.rules.plain_type import Item, PlainSpec, PlainType, PlainUpdate, Value
 from tests.consistency.rules.rule_templates import COUNTS, draw_rule
 
@@ -39,7 +40,14 @@ USUAL_KINDS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """The features, and the kind that each has if nobody decides otherwise."""
 
-_ORDERED: Final = ("int64_value", "double_value", "timestamp_value", "int64_list", "double_list")
+_ORDERED: Final = (
+    "int64_value",
+    "double_value",
+    "timestamp_value",
+    "int64_list",
+    "double_list",
+    "float_vector",
+)
 _SIZED: Final = ("string_value", "bytes_value", "int64_list", "string_list", "float_vector")
 _FLOATING: Final = ("double_value", "double_list", "float_vector")
 
@@ -86,6 +94,7 @@ def _draw_spec(chance: Random, kind: str) -> PlainSpec:
     def sometimes(how_often: float, draw: Callable[[], Any], otherwise: Any = None) -> Any:
         return draw() if chance.random() < how_often else otherwise
 
+    element = kind.replace("_list", "_value")
     fields: dict[str, Any] = {"kind": kind}
     if kind in _FLOATING:
         fields["non_finite"] = chance.random() < 0.4
@@ -93,13 +102,14 @@ def _draw_spec(chance: Random, kind: str) -> PlainSpec:
         low, high = _bounds(chance, kind)
         fields["minimum"] = sometimes(0.3, lambda: low)
         fields["maximum"] = sometimes(0.3, lambda: high)
-    elif kind == "string_value":
-        fields["allowed"] = sometimes(0.3, lambda: tuple(chance.sample(_TEXTS, 5)), ())
+    if element in _FEW:
+        few = _FEW[element]
+        fields["allowed"] = sometimes(0.15, lambda: tuple(chance.sample(few, len(few) - 1)), ())
     if kind in ("string_value", "string_list"):
         fields["pattern"] = sometimes(
             0.2, lambda: chance.choice(["[a-c]*", "a.*|b?", ".{0,2}"]), ""
         )
-    if kind in _SIZED and not fields.get("allowed"):
+    if kind in _SIZED:
         fields["max_length"] = sometimes(0.3, lambda: chance.randint(2, 4), 0)
     if kind == "float_vector":
         fields["dimension"] = sometimes(0.3, lambda: 2, 0)
@@ -110,30 +120,38 @@ def _draw_spec(chance: Random, kind: str) -> PlainSpec:
     else:
         fields["default"] = sometimes(0.2, lambda: _default(chance, kind))
     spec = PlainSpec(**fields)
-    return spec if _makes_sense(spec) else PlainSpec(kind=kind)
+    return spec if _makes_sense(spec) else replace(spec, allowed=(), default=None)
+
+
+_FEW: Final[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
+    {
+        "bool_value": (True, False),
+        "int64_value": tuple(range(8)),
+        "string_value": _TEXTS,
+        "bytes_value": (b"", b"a", b"\x00\xff"),
+        "timestamp_value": (_EARLY, _EARLY + 5, _EARLY + 9),
+    }
+)
+"""What allowed values are drawn from."""
 
 
 def _bounds(chance: Random, kind: str) -> tuple[Any, Any]:
     if kind == "timestamp_value":
         return _EARLY, _EARLY + 5
     low, high = chance.randint(0, 1), chance.randint(4, 6)
-    return (float(low), float(high)) if kind.startswith("double") else (low, high)
+    return (float(low), float(high)) if kind.startswith(("double", "float")) else (low, high)
 
 
 def _default(chance: Random, kind: str) -> Any:
-    values = [_content(chance, kind) for _ in range(4)]
-    finite = [
-        each
-        for each in values
-        if all(x == x and x not in (math.inf, -math.inf) for x in _each(each))
-    ]
-    return finite[0] if finite else None
+    content = _content(chance, kind)
+    return content if is_finite(Value(kind, content)) else None
 
 
 def _makes_sense(spec: PlainSpec) -> bool:
     """Whether default and allowed values keep the other constraints."""
     alone = PlainType(name="alone", specs={"f": spec})
-    values = [*spec.allowed, *(() if spec.default is None else (spec.default,))]
+    values = [(each,) if spec.kind.endswith("_list") else each for each in spec.allowed]
+    values += [] if spec.default is None else [spec.default]
     return not any(
         True for each in values for _ in value_breaks(alone, "f", Value(spec.kind, each))
     )
@@ -166,10 +184,6 @@ def _recent(chance: Random) -> int:
 def _element(chance: Random, kind: str) -> Value:
     element = kind.replace("_list", "_value")
     return Value(element, _content(chance, element))
-
-
-def _each(content: Any) -> tuple[Any, ...]:
-    return content if isinstance(content, tuple) else (content,)
 
 
 def _content(chance: Random, kind: str) -> Any:

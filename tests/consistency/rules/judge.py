@@ -87,9 +87,7 @@ class Step:
 
     def _is_storable(self, item: Item) -> bool:
         spec = self._specs.get(item.name)
-        if item.value is None or item.value.kind not in FLOATING or (spec and spec.non_finite):
-            return True
-        return all(map(math.isfinite, _elements(item.value)))
+        return item.value is None or bool(spec and spec.non_finite) or is_finite(item.value)
 
     def _take(self, item: Item) -> None:
         spec, current = self._specs.get(item.name), self.before.get(item.name)
@@ -183,6 +181,10 @@ def stored_breaks(
     return frozenset(found) - given
 
 
+def is_finite(value: Value) -> bool:
+    return value.kind not in FLOATING or all(map(math.isfinite, _elements(value)))
+
+
 def is_expired(spec: PlainSpec, stored: Stored, now: int) -> bool:
     return spec.ttl > 0 and stored.event_time + spec.ttl <= now
 
@@ -207,7 +209,7 @@ def value_breaks(declared: PlainType, name: str, value: Value) -> Iterator[tuple
         yield "TYPE", name
         return
     each = _elements(value)
-    if value.kind in FLOATING and not spec.non_finite and not all(map(math.isfinite, each)):
+    if not (spec.non_finite or is_finite(value)):
         yield "NON_FINITE", name
     low = -math.inf if spec.minimum is None else spec.minimum
     high = math.inf if spec.maximum is None else spec.maximum

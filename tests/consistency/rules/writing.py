@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import grpc
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 Entity: TypeAlias = tuple[str, str]
 
-_PATIENCE = 20.0
+_PATIENCE: Final = 20.0
+"""Seconds that a call may take."""
 
 
 @dataclass

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from tests.consistency.rules.plain_type import (
     Features,
     Item,
+    Moment,
     PlainRule,
     PlainSpec,
     PlainType,
@@ -235,7 +236,9 @@ def _seen(declared: PlainType, features: Features, now: int) -> dict[str, Any]:
     """What rules see of features: not what has expired."""
     specs = declared.specs
     return {
-        name: stored.value.content
+        name: Moment(stored.value.content)
+        if stored.value.kind == "timestamp_value"
+        else stored.value.content
         for name, stored in features.items()
         if name not in specs or not is_expired(specs[name], stored, now)
     }

@@ -12,6 +12,10 @@ class Value(NamedTuple):
     content: Any
 
 
+class Moment(int):
+    """The content of a timestamp as rules see it, which is no number to them."""
+
+
 class Stored(NamedTuple):
     """A feature of an aggregate."""
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, Final, TypeAlias
 
-from tests.consistency.rules.plain_type import PlainRule, View
+from tests.consistency.rules.plain_type import Moment, PlainRule, View
 
 # 2020-01-01, before every commit.
 _LONG_AGO: Final = 1_577_836_800 * 10**9
@@ -84,13 +84,13 @@ def _rising(chance: Random) -> Drawn:
 def _each_element(chance: Random) -> Drawn:
     most = chance.randint(4, 8)
     expression = f"!has(features.l0) || features.l0.all(x, x <= {most})"
-    return expression, {"l0"}, lambda view: all(x <= most for x in view.features.get("l0", ()))
+    return expression, {"l0"}, lambda view: all(x <= most for x in _listed(view, ()))
 
 
 def _some_element(chance: Random) -> Drawn:
     least = chance.randint(0, 3)
     expression = f"features.l0.exists(x, x > {least})"
-    return expression, {"l0"}, lambda view: any(x > least for x in view.features["l0"])
+    return expression, {"l0"}, lambda view: any(x > least for x in _listed(view))
 
 
 def _size_of_all(chance: Random) -> Drawn:
@@ -121,9 +121,10 @@ def _of_one_entity(chance: Random) -> Drawn:
 
 def _of_time(chance: Random) -> Drawn:
     def holds(view: View) -> bool:
-        return view.now > _LONG_AGO and (
-            "t0" not in view.features or view.features["t0"] < view.now
-        )
+        if "t0" not in view.features:
+            return view.now > _LONG_AGO
+        time = view.features["t0"]
+        return isinstance(time, Moment) and _LONG_AGO < view.now and time < view.now
 
     past = 'now > timestamp("2020-01-01T00:00:00Z")'
     return f"{past} && (!has(features.t0) || features.t0 < now)", {"t0"}, holds
@@ -154,6 +155,14 @@ def _either(chance: Random) -> Drawn:
         return view.features.get("b0") is True or bool(view.features["n0"] > 0)
 
     return "features.n0 > 0 || features.b0", {"n0", "b0"}, holds
+
+
+def _listed(view: View, *missing: tuple[int, ...]) -> tuple[int, ...]:
+    """The list `l0`, or what stands for it where it is missing."""
+    content = view.features.get("l0", *missing) if missing else view.features["l0"]
+    if not isinstance(content, tuple):
+        raise TypeError
+    return content
 
 
 def _alike(one: Any, other: Any) -> bool:

@@ -124,7 +124,7 @@ def _of_time(chance: Random) -> Drawn:
         if "t0" not in view.features:
             return view.now > _LONG_AGO
         time = view.features["t0"]
-        return isinstance(time, Moment) and _LONG_AGO < view.now and time < view.now
+        return isinstance(time, Moment) and view.now > max(time, _LONG_AGO)
 
     past = 'now > timestamp("2020-01-01T00:00:00Z")'
     return f"{past} && (!has(features.t0) || features.t0 < now)", {"t0"}, holds

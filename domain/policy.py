@@ -8,7 +8,7 @@ from domain.entity_type import AdditionalFeatures, EntityType
 from domain.errors import RuleViolation
 from domain.feature import Feature
 from domain.feature_spec import FeatureSpec
-from domain.instant import Instant
+from domain.instant import EARLIEST, Instant
 from domain.plan import Plan
 from domain.rules import CompiledRules, NoRules, RuleCompiler
 from domain.transition import Transition
@@ -73,11 +73,16 @@ class Policy:
     def state_violations(
         self, entity_id: str, features: Mapping[str, Feature], now: Instant
     ) -> list[RuleViolation]:
-        """Everything that a stored aggregate breaks as it stands, its missing defaults aside."""
-        transition = Transition(entity_id, features, now, {}, (), self.expiring)
+        """Everything that a stored aggregate breaks once it has got the defaults that it lacks."""
+        given = {
+            name: Feature(value, EARLIEST, 0)
+            for name, value in self.defaults.items()
+            if name not in features
+        }
+        transition = Transition(entity_id, features, now, given, (), self.expiring)
         return [
             *self._constraint_violations(features),
-            *self._missing(features, self.defaults, ()),
+            *self._missing(features, given, ()),
             *self._rules.broken(transition, recheck=True),
         ]
 

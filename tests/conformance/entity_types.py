@@ -220,6 +220,26 @@ async def test_a_change_accepted_all_the_same_is_checked_on_the_next_write(
     await write(high=2, other=1)
 
 
+async def test_stored_aggregates_are_judged_with_the_defaults_that_they_lack(
+    types: EntityTypes, write: Write
+) -> None:
+    await write(name="Ada")
+    defaults = {
+        name: replace(COUNT, default_value=number(n)) for n, name in enumerate(ORDERED.features)
+    }
+    assert (await apply(types, replace(ORDERED, features=defaults))).violating == 0
+    await write(name="Bob")
+
+
+async def test_a_default_that_breaks_a_rule_counts_against_what_lacks_it(
+    types: EntityTypes, write: Write
+) -> None:
+    await write(high=0)
+    low = replace(COUNT, default_value=number(1))
+    with pytest.raises(IncompatibleChange):
+        await apply(types, replace(ORDERED, features={"low": low, "high": COUNT}))
+
+
 async def test_a_rehearsal_counts_and_changes_nothing(
     fresh_repository: Repository, types: EntityTypes, write: Write
 ) -> None:

@@ -174,12 +174,14 @@ def breaks(
 def stored_breaks(
     declared: PlainType, features: Features, entity_id: str, now: int
 ) -> frozenset[tuple[str, str]]:
-    """Everything that stored features break as they stand, their missing defaults aside."""
-    found = breaks(declared, features, features, frozenset(), entity_id, now)
+    """Everything that stored features break, once they have been given their defaults."""
     given = {
-        ("REQUIRED", name) for name, spec in declared.specs.items() if spec.default is not None
+        name: Stored(Value(spec.kind, spec.default), EARLIEST)
+        for name, spec in declared.specs.items()
+        if spec.default is not None and name not in features
     }
-    return frozenset(found) - given
+    after = {**features, **given}
+    return frozenset(breaks(declared, features, after, frozenset(given), entity_id, now))
 
 
 def is_finite(value: Value) -> bool:

@@ -18,6 +18,8 @@ from repository.rules.values import facts_of
 MAX_MACRO_COST: Final = 5_000_000
 """Elements that macros go through, times the size of what they read for each."""
 
+MAX_REGEXES_COST: Final = 100_000
+"""Elements that macros go through, times the weight of the regular expressions."""
 MAX_SUM_COST: Final = 5_000_000
 """Bytes of all values that an expression reads, times how often it reads."""
 MAX_SEARCH_COST: Final = 1_000_000_000
@@ -34,6 +36,8 @@ class CompiledRule(NamedTuple):
     rule: Rule
     program: cel.Expression
     reading: Reading
+    regexes_weight: int
+    """What its regular expressions cost each time: about so many microseconds."""
 
 
 class CelRules:
@@ -101,7 +105,7 @@ def _depends_on(reading: Reading, expiring: Collection[str]) -> frozenset[str] |
 def _problem(rule: CompiledRule, transition: Transition) -> str | None:
     """Why a rule does not hold: what to add to its message. None: it holds."""
     facts = facts_of(transition, rule.reading)
-    if _takes_too_long(facts, rule.reading):
+    if _takes_too_long(facts, rule):
         return " (it would take too long to evaluate for values of this size)"
     try:
         value = rule.program.eval(data=facts)
@@ -118,12 +122,16 @@ def _reason(error: str) -> str:
     return f" (it cannot be evaluated: {error[:_MAX_REASON]})"
 
 
-def _takes_too_long(facts: Mapping[str, Any], reading: Reading) -> bool:
-    if reading.has_macros and _macro_cost(facts, reading) > MAX_MACRO_COST:
-        return True
-    if not (reading.has_sums or reading.has_searches):
+def _takes_too_long(facts: Mapping[str, Any], rule: CompiledRule) -> bool:
+    reading = rule.reading
+    if not (reading.has_macros or reading.has_sums or reading.has_searches):
         return False
     values = _values(facts)
+    if reading.has_macros:
+        if _macro_cost(facts, reading) > MAX_MACRO_COST:
+            return True
+        if _elements(values) * rule.regexes_weight > MAX_REGEXES_COST:
+            return True
     size = sum(map(_weight, values))
     if reading.has_sums and reading.reads * size > MAX_SUM_COST:
         return True

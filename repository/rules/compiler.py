@@ -22,6 +22,8 @@ from repository.rules.values import SAMPLE_TIME, sample_of
 MAX_EXPRESSION: Final = 1_000
 MAX_REGEXES_WEIGHT: Final = 20_000
 """Of all rules of an entity type."""
+_ASKING: Final = 10
+"""What a regular expression weighs beside itself."""
 _TOO_HEAVY: Final = (
     "takes too long: of a class such as \\p{L} repeat only + or *, and bound the length elsewhere"
 )
@@ -78,7 +80,9 @@ class CelCompiler:
 
     def _compile(self, rule: Rule) -> CompiledRule:
         program = self._rules.compile(rule.expression)
-        return CompiledRule(rule, program, read_expression(rule.expression))
+        weight = self._regexes_weight(rule.expression)
+        reading = read_expression(rule.expression)
+        return CompiledRule(rule, program, reading, MAX_WEIGHT if weight is None else weight)
 
     def _joined(self, rules: Sequence[CompiledRule]) -> CompiledRule | None:
         if len(rules) == 1:
@@ -131,7 +135,7 @@ class CelCompiler:
                 text = self._rules.compile(literal).eval(data={}).value()
             except RuntimeError:
                 continue  # no text: the compiler of the whole says so
-            total += regex_weight(str(text))
+            total += _ASKING + regex_weight(str(text))
         return total
 
 

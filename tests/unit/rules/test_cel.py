@@ -234,6 +234,7 @@ def test_a_reserved_name_is_read_by_index(name: str) -> None:
             " && ".join(["!features.s.contains(features.s2)"] * 20),
             {"s": "a" * 450_000, "s2": "a" * 225_000 + "b"},
         ),
+        (r"features.l.all(x, features.s.matches(r'\pL+'))", {"l": (1,) * 5_000, "s": "abc"}),
         (
             "features.l.all(x, !features.s.contains(features.s2))",
             {"l": (1,) * 200, "s": "a" * 10_000, "s2": "a" * 4_000 + "b"},
@@ -247,6 +248,8 @@ def test_values_cannot_make_a_rule_slow(expression: str, values: Mapping[str, An
 
 
 def test_a_macro_over_a_list_of_common_size_is_evaluated() -> None:
+    words = "features.l.all(x, string(x).matches('^[0-9]{1,4}$'))"
+    assert broken(words, {}, {"l": tuple(range(2_000))}) == []
     assert MAX_MACRO_COST > 2_000 * 8
     assert broken("features.l.all(x, x >= features.a)", {"a": 0}, {"l": tuple(range(2_000))}) == []
 

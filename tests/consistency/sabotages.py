@@ -21,7 +21,7 @@ from repository.statements import READ, WRITE
 from repository.write_protocol import WriteProtocol
 
 LATER: Final = 0.015
-"""Seconds between an acknowledgement that is too early and its commit."""
+"""Seconds between what is too early and what it should have waited for."""
 
 
 def no_version_check() -> None:
@@ -94,8 +94,15 @@ def etag_of_xmin_only() -> None:
 
 
 def no_revision_check() -> None:
-    """Write what was checked against a revision, whether or not it is still the current one."""
+    """Write what was checked against a revision, a moment later, whether or not it is current."""
     _break(WRITE, "write_batch", "AND t.revision = r.revision\n    FOR SHARE OF t", "")
+    write = WriteProtocol._write
+
+    async def write_later(self: WriteProtocol, *arguments: Any) -> set[int]:
+        await asyncio.sleep(LATER)
+        return await write(self, *arguments)
+
+    _replace(WriteProtocol, "_write", write_later)
 
 
 def one_violation_dropped() -> None:

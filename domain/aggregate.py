@@ -16,7 +16,6 @@ from domain.errors import (
     LateValue,
     LimitExceeded,
     RuleViolated,
-    RuleViolation,
     StaleEtag,
 )
 from domain.etag import Etag
@@ -172,11 +171,7 @@ class FeatureAggregate:
             plan.complete(policy.defaults)
         violations = policy.violations(self.key.entity_id, self._features, plan, recheck=recheck)
         if violations:
-            violations += [
-                RuleViolation("LATE_VALUE", name, "is late, and late values are refused")
-                for name in plan.refused
-            ]
-            raise RuleViolated(violations)
+            raise RuleViolated([*violations, *LateValue(plan.refused).violations])
         if plan.refused:
             raise LateValue(plan.refused)
 

@@ -6,36 +6,50 @@ from domain.errors import (
     FeatomError,
     FieldViolation,
     InvalidValue,
+    LateValue,
     RuleViolated,
     RuleViolation,
+    StaleEtag,
 )
 
 
 def batch_error(errors: Mapping[int, FeatomError]) -> FeatomError:
     """One error for those of some updates, by their place in the batch; there is at least one.
 
-    Violations of the same sort are gathered over all updates, what is invalid before what breaks a
-    rule. Of other errors the first one stands for all.
+    As with a single update, what is invalid comes first, then an etag that is not current, then
+    what is broken and what is late. Of each sort everything is named, whichever update it is in,
+    but of etags and of limits the first.
     """
-    invalid = [
-        FieldViolation(f"updates[{index}].{violation.field}", violation.description)
-        for index, error in errors.items()
-        if isinstance(error, InvalidValue)
-        for violation in error.violations
-    ]
-    if invalid:
+    if invalid := _invalid(errors):
         return InvalidValue(invalid)
-    index, first = next(iter(errors.items()))
-    if isinstance(first, RuleViolated):
-        return RuleViolated(
-            [
-                RuleViolation(
-                    violation.type, f"updates[{place}].{violation.subject}", violation.description
-                )
-                for place, error in errors.items()
-                if isinstance(error, RuleViolated)
-                for violation in error.violations
-            ]
-        )
-    first.place = f"updates[{index}]"
-    return first
+    for place, error in errors.items():
+        if isinstance(error, StaleEtag):
+            return _placed(place, error)
+    if broken := _broken(errors):
+        if any(isinstance(error, RuleViolated) for error in errors.values()):
+            return RuleViolated(broken)
+        return LateValue([violation.subject for violation in broken])
+    return _placed(*next(iter(errors.items())))
+
+
+def _invalid(errors: Mapping[int, FeatomError]) -> list[FieldViolation]:
+    return [
+        FieldViolation(f"updates[{place}].{field}", description)
+        for place, error in errors.items()
+        if isinstance(error, InvalidValue)
+        for field, description in error.violations
+    ]
+
+
+def _broken(errors: Mapping[int, FeatomError]) -> list[RuleViolation]:
+    return [
+        RuleViolation(sort, f"updates[{place}].{subject}", description)
+        for place, error in errors.items()
+        if isinstance(error, RuleViolated | LateValue)
+        for sort, subject, description in error.violations
+    ]
+
+
+def _placed(place: int, error: FeatomError) -> FeatomError:
+    error.place = f"updates[{place}]"
+    return error

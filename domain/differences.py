@@ -41,7 +41,8 @@ def _feature_differences(old: EntityType, new: EntityType) -> Iterator[Differenc
         if before is None and after is not None:
             # Under ALLOW aggregates may have a feature of that name already, of any kind.
             closed = old.additional_features is AdditionalFeatures.REJECT
-            yield Difference(path, "", _spec_text(after), closed and not after.required)
+            optional = not after.required and after.default_value is None
+            yield Difference(path, "", _spec_text(after), closed and optional)
         elif after is None and before is not None:
             open_now = new.additional_features is AdditionalFeatures.ALLOW
             yield Difference(path, _spec_text(before), "", open_now)
@@ -95,7 +96,7 @@ def _longer_or_none(old: int, new: int) -> bool:
 _WIDENS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "kind": _never,
     "required": lambda old, new: not new,
-    "default_value": _always,
+    "default_value": _never,
     "minimum": _lower_or_none,
     "maximum": _higher_or_none,
     "allowed_values": lambda old, new: not new or (bool(old) and set(old) <= set(new)),
@@ -107,7 +108,10 @@ _WIDENS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "ttl": _never,
     "description": _always,
 }
-"""Whether a new constraint takes all that the old one took. A ttl decides what rules see."""
+"""Whether a new constraint takes all that the old one took.
+
+A ttl decides what rules see, and a default what they see of an aggregate that lacks it.
+"""
 
 
 def _field_text(name: str, value: Any) -> str:

@@ -16,6 +16,7 @@ from domain.update import feature_name_problem
 
 RULE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 MAX_RULES: Final = 100
+MAX_PATTERNS_WEIGHT: Final = 100_000
 
 
 def entity_type_violations(
@@ -27,6 +28,13 @@ def entity_type_violations(
         violations.append(FieldViolation("name", problem))
     if len(definition.features) > limits.features:
         violations.append(FieldViolation("features", f"must not be more than {limits.features:,}"))
+    patterns = [spec.pattern for spec in definition.features.values()]
+    if sum(map(compiler.pattern_weight, patterns)) > MAX_PATTERNS_WEIGHT:
+        # None of them is looked at closer: that would take long too.
+        return [
+            *violations,
+            FieldViolation("features", "have patterns that take too long together"),
+        ]
     for name, spec in definition.features.items():
         if problem := feature_name_problem(name):
             violations.append(FieldViolation(f"features[{name}]", problem))

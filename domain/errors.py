@@ -46,7 +46,7 @@ class RuleViolation(NamedTuple):
     """One rule that an update would break."""
 
     type: str
-    """What sort of rule: RULE, RANGE, REQUIRED, ALLOWED_VALUES, PATTERN, …"""
+    """What sort of rule: RULE, RANGE, REQUIRED, ALLOWED_VALUES, PATTERN, LATE_VALUE, …"""
     subject: str
     """The feature or the rule, by name."""
     description: str
@@ -133,6 +133,12 @@ class LateValue(FeatomError):
     def __init__(self, features: Sequence[str]) -> None:
         super().__init__(f"Too late, and late values are refused: {', '.join(features)}.")
         self.features = tuple(features)
+
+    @property
+    def violations(self) -> tuple[RuleViolation, ...]:
+        """The same as violations, to stand beside others."""
+        description = "is late, and late values are refused"
+        return tuple(RuleViolation("LATE_VALUE", name, description) for name in self.features)
 
 
 class StaleEtag(FeatomError):

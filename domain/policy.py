@@ -7,10 +7,12 @@ from domain.constraints import ConstraintCheck
 from domain.entity_type import AdditionalFeatures, EntityType
 from domain.errors import RuleViolation
 from domain.feature import Feature
-from domain.instant import Instant
+from domain.feature_spec import FeatureSpec
+from domain.instant import EARLIEST, Instant
 from domain.plan import Plan
 from domain.rules import CompiledRules, NoRules, RuleCompiler
 from domain.transition import Transition
+from domain.values import LIST_KINDS, FeatureValue
 
 _NO_RULES: Final = NoRules()
 
@@ -55,7 +57,7 @@ class Policy:
         """
         found = self._constraint_violations(plan.changed)
         if plan.late:
-            found += self._constraint_violations(plan.late)
+            found += self._constraint_violations(_whole(plan.late, self.specs))
         if not plan.advances:
             return found
         if recheck:
@@ -71,11 +73,16 @@ class Policy:
     def state_violations(
         self, entity_id: str, features: Mapping[str, Feature], now: Instant
     ) -> list[RuleViolation]:
-        """Everything that a stored aggregate breaks as it stands, its missing defaults aside."""
-        transition = Transition(entity_id, features, now, {}, (), self.expiring)
+        """Everything that a stored aggregate breaks once it has got the defaults that it lacks."""
+        given = {
+            name: Feature(value, EARLIEST, 0)
+            for name, value in self.defaults.items()
+            if name not in features
+        }
+        transition = Transition(entity_id, features, now, given, (), self.expiring)
         return [
             *self._constraint_violations(features),
-            *self._missing(features, self.defaults, ()),
+            *self._missing(features, given, ()),
             *self._rules.broken(transition, recheck=True),
         ]
 
@@ -99,6 +106,17 @@ class Policy:
             for name in self._required
             if name in removed or (name not in added and name not in before)
         ]
+
+
+def _whole(late: Mapping[str, Feature], specs: Mapping[str, FeatureSpec]) -> Mapping[str, Feature]:
+    """Late values as values of their features: an element that came to be appended is a list."""
+    judged = dict(late)
+    for name, feature in late.items():
+        spec, value = specs.get(name), feature.value
+        if spec is not None and value is not None and spec.kind is LIST_KINDS.get(value.kind):
+            whole = FeatureValue(spec.kind, (value.content,))
+            judged[name] = feature._replace(value=whole)
+    return judged
 
 
 def _untouched(before: Mapping[str, Feature], plan: Plan) -> dict[str, Feature]:

@@ -32,8 +32,14 @@ class RuleCompiler(Protocol):
         Must find every rule that cannot be compiled or that could take too long.
         """
 
+    def pattern_weight(self, pattern: str) -> int:
+        """What a pattern costs each time, however short the text: about so many microseconds.
+
+        Must take linear time, whatever the pattern is.
+        """
+
     def pattern_problem(self, pattern: str) -> str | None:
-        """What is wrong with a pattern, or None."""
+        """What is wrong with a pattern, or None. Must find every one that takes long."""
 
     def compile_rules(self, rules: Sequence[Rule], expiring: Collection[str]) -> CompiledRules:
         """Compile rules without problems; the values of `expiring` features change with time."""

@@ -67,18 +67,23 @@ def _contradictions(spec: FeatureSpec) -> Iterator[tuple[str, str]]:
         yield "minimum", "is above the maximum"
     if spec.dimension and spec.max_length and spec.dimension > spec.max_length:
         yield "dimension", "is above max_length"
+    check = ConstraintCheck("", spec)
     for index, allowed in enumerate(spec.allowed_values):
-        if allowed.kind is spec.element_kind and _breaks(spec, _as_kind(spec, allowed)):
+        if allowed.kind is spec.element_kind and check.violations(_as_kind(spec, allowed)):
             yield f"allowed_values[{index}]", "breaks the other constraints of this feature"
     if spec.default_value is not None:
-        yield from _default_violations(spec, spec.default_value)
+        yield from _default_violations(spec, spec.default_value, check)
 
 
-def _default_violations(spec: FeatureSpec, default: FeatureValue) -> Iterator[tuple[str, str]]:
+def _default_violations(
+    spec: FeatureSpec, default: FeatureValue, check: ConstraintCheck
+) -> Iterator[tuple[str, str]]:
+    """`check` is that of the specification, the pattern aside."""
     if problem := _value_problem(default, spec.kind):
         yield "default_value", problem
-    elif broken := _breaks(spec, default):
-        yield "default_value", broken
+    else:
+        broken = check.violations(default)
+        yield from (("default_value", violation.description) for violation in broken[:1])
     if spec.ttl:
         yield "default_value", "makes no sense with a ttl: a default does not expire"
 
@@ -94,10 +99,3 @@ def _as_kind(spec: FeatureSpec, element: FeatureValue) -> FeatureValue:
     if spec.kind is element.kind:
         return element
     return FeatureValue(LIST_KINDS.get(element.kind, spec.kind), (element.content,))
-
-
-def _breaks(spec: FeatureSpec, value: FeatureValue) -> str | None:
-    """What a value breaks, the pattern aside."""
-    for violation in ConstraintCheck("", spec).violations(value):
-        return violation.description
-    return None

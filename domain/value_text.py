@@ -1,6 +1,7 @@
 """Values and durations in words, for messages that people read."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 from domain.instant import MICROSECOND, SECOND
@@ -27,4 +28,4 @@ def duration_text(nanoseconds: int) -> str:
     for unit, seconds in _UNITS:
         if nanoseconds % (seconds * SECOND) == 0:
             return f"{nanoseconds // (seconds * SECOND)}{unit}"
-    return f"{nanoseconds / SECOND:g}s"
+    return f"{Decimal(nanoseconds).scaleb(-9).normalize():f}s"

@@ -1,6 +1,5 @@
 """Applying entity types: what is wrong with one, what it changes, what it would break."""
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -20,11 +19,9 @@ from domain.errors import (
 from domain.limits import Limits
 from domain.policy import Policy
 from domain.rules import RuleCompiler
+from server.checking import AggregateCheck, Checked
 
-_PAGE: Final = 200
-_PAUSE_EVERY: Final = 20
 _TRIES: Final = 10
-_REPORT_EVERY: Final = 20_000
 
 log = logging.getLogger(__name__)
 
@@ -35,15 +32,6 @@ class Applied(NamedTuple):
     entity_type: EntityType
     differences: Sequence[Difference]
     violating: int
-
-
-class Checked(NamedTuple):
-    """What a check of one page found."""
-
-    checked: int
-    violating: Sequence[tuple[str, Sequence[RuleViolation]]]
-    last_id: str
-    """Empty if this was the last page."""
 
 
 class EntityTypes:
@@ -91,18 +79,7 @@ class EntityTypes:
 
     async def check(self, definition: EntityType, after: str, limit: int) -> Checked:
         """Check one page of aggregates, those with ids after `after`, against a definition."""
-        return await self._check(Policy(definition, self._compiler), after, limit)
-
-    async def _check(self, policy: Policy, after: str, limit: int) -> Checked:
-        now = await self._store.now()
-        page = await self._store.scan(policy.definition.name, after, limit)
-        violating = []
-        for number, (entity_id, features) in enumerate(page):
-            if violations := policy.state_violations(entity_id, features, now):
-                violating.append((entity_id, violations))
-            if number % _PAUSE_EVERY == 0:
-                await asyncio.sleep(0)  # other calls have their turn
-        return Checked(len(page), violating, page[-1].entity_id if len(page) == limit else "")
+        return await self._aggregates(definition).page(after, limit)
 
     def violations(self, definition: EntityType) -> list[FieldViolation]:
         """Everything that is wrong with a definition; the fields are paths from it."""
@@ -119,7 +96,7 @@ class EntityTypes:
         """Apply, or None if another change came in between."""
         incompatible = [each for each in found if not each.compatible]
         since = await self._store.now()
-        violating = await self._count_violating(definition) if incompatible else 0
+        violating = await self._aggregates(definition).count() if incompatible else 0
         if validate_only:
             return Applied(definition, found, violating)
         if violating and not accept_existing:
@@ -133,21 +110,8 @@ class EntityTypes:
         log.info("entity type %s is at revision %d", made.name, made.revision)
         return Applied(made, found, violating)
 
-    async def _count_violating(self, definition: EntityType) -> int:
-        policy = Policy(definition, self._compiler)
-        checked = violating = 0
-        after = ""
-        while True:
-            page = await self._check(policy, after, _PAGE)
-            checked += page.checked
-            violating += len(page.violating)
-            if checked % _REPORT_EVERY < page.checked and checked >= _REPORT_EVERY:
-                log.info(
-                    "%s: %d aggregates checked, %d violating", definition.name, checked, violating
-                )
-            if not page.last_id:
-                return violating
-            after = page.last_id
+    def _aggregates(self, definition: EntityType) -> AggregateCheck:
+        return AggregateCheck(self._store, Policy(definition, self._compiler))
 
 
 class _Guard:

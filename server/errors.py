@@ -118,7 +118,10 @@ def _metadata(error: Exception) -> dict[str, str]:
         case IncompatibleChange():
             return {"violating_aggregates": str(error.violating)}
         case LateValue():
-            return {"features": _shortened(",".join(error.features), _MAX_NAMES_BYTES)}
+            return {
+                "features": _shortened(",".join(error.features), _MAX_NAMES_BYTES),
+                "violations": str(len(error.violations)),
+            }
         case PermissionDenied() if error.refused:
             return {"refused": _shortened(",".join(error.refused), _MAX_NAMES_BYTES)}
         case _:
@@ -133,7 +136,7 @@ def _details(error: Exception) -> list[Message]:
                 for field, description in error.violations
             )
             return [BadRequest(field_violations=_fitting(fields))]
-        case RuleViolated() | IncompatibleChange():
+        case RuleViolated() | LateValue() | IncompatibleChange():
             rules = (
                 PreconditionFailure.Violation(
                     type=rule_type, subject=subject, description=_described(description)

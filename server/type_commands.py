@@ -1,20 +1,18 @@
 """The commands about entity types: clients of a server, like any other."""
 
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
 
-import grpc
 import typer
-from google.rpc.error_details_pb2 import BadRequest, PreconditionFailure
-from grpc_status import rpc_status
 from rich.console import Console
 from rich.progress import Progress
 
 from featom.v1 import entity_type_pb2 as types_pb
 from featom.v1 import entity_type_service_pb2 as pb
 from featom.v1.entity_type_service_pb2_grpc import EntityTypeServiceStub
+from server.command_client import asking, failed
 from server.definitions import DefinitionRefused, read_definitions, write_definition
 
 Target = Annotated[
@@ -26,7 +24,6 @@ Files = Annotated[
 ]
 DEFAULT_TARGET: Final = "127.0.0.1:50051"
 
-_FAILED: Final = 2
 _FOUND: Final = 1
 _SHOWN: Final = 20
 
@@ -42,8 +39,9 @@ def apply(
     mode = (
         pb.INCOMPATIBLE_CHANGE_ACCEPT_EXISTING if accept_existing else pb.INCOMPATIBLE_CHANGE_REFUSE
     )
-    with _service(target) as service:
-        for definition in _definitions(file):
+    definitions = _definitions(file)
+    with asking(target) as service:
+        for definition in definitions:
             request = pb.ApplyEntityTypeRequest(entity_type=definition, incompatible_change=mode)
             _show_differences(service.ApplyEntityType(request), applied=True)
 
@@ -51,8 +49,9 @@ def apply(
 def diff(file: Files, target: Target = DEFAULT_TARGET) -> None:
     """Show what `featom apply` would change; the exit code is 1 if it is anything."""
     changes = False
-    with _service(target) as service:
-        for definition in _definitions(file):
+    definitions = _definitions(file)
+    with asking(target) as service:
+        for definition in definitions:
             request = pb.ApplyEntityTypeRequest(entity_type=definition, validate_only=True)
             answer = service.ApplyEntityType(request)
             _show_differences(answer, applied=False)
@@ -67,7 +66,7 @@ def get_type(
     revision: Annotated[int, typer.Option(help="0: the current one.")] = 0,
 ) -> None:
     """Write an entity type to standard output, as a file that can be applied."""
-    with _service(target) as service:
+    with asking(target) as service:
         answer = service.GetEntityType(pb.GetEntityTypeRequest(name=name, revision=revision))
     typer.echo(f"# revision {answer.entity_type.revision}")
     typer.echo(write_definition(answer.entity_type), nl=False)
@@ -82,9 +81,9 @@ def check(
     ] = None,
 ) -> None:
     """Check every stored aggregate of a type; the exit code is 1 if one breaks something."""
-    definition = next((each for each in _definitions([file] if file else [])), None)
+    definition = _definition(file, name) if file else None
     checked = violating = 0
-    with _service(target) as service, Progress(console=Console(stderr=True)) as progress:
+    with asking(target) as service, Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task(f"checking {name}", total=None)
         for page in _pages(service, name, definition):
             if page.aggregates:
@@ -117,46 +116,23 @@ def _pages(
             return
 
 
-@contextmanager
-def _service(target: str) -> Iterator[EntityTypeServiceStub]:
-    """A client, whose errors end the command."""
-    with grpc.insecure_channel(target) as channel:
-        try:
-            yield EntityTypeServiceStub(channel)
-        except grpc.RpcError as error:
-            typer.echo(f"featom: {_described(error)}", err=True)
-            raise typer.Exit(_FAILED) from error
-
-
-def _described(error: grpc.RpcError) -> str:
-    listed: list[str] = []
-    status = rpc_status.from_call(error)  # type: ignore[arg-type]
-    for detail in status.details if status else ():
-        for message in (BadRequest(), PreconditionFailure()):
-            if detail.Unpack(message):
-                listed += _violations(message)
-    said = error.details() or ""
-    # The message lists them too, in one line and cut where it is too long.
-    headline = said.partition(":")[0] if listed else said
-    return "\n  ".join([f"{error.code().name}: {headline}", *listed])
-
-
-def _violations(message: BadRequest | PreconditionFailure) -> Iterator[str]:
-    if isinstance(message, BadRequest):
-        for violation in message.field_violations:
-            yield f"{violation.field}: {violation.description}".replace("\n", "\n    ")
-    else:
-        for broken in message.violations:
-            yield f"{broken.subject}: {broken.description}"
-
-
-def _definitions(files: list[Path]) -> Iterator[types_pb.EntityType]:
+def _definitions(files: list[Path]) -> list[types_pb.EntityType]:
+    """All of them: if one cannot be read, or stands there twice, nothing is asked for."""
     try:
-        for file in files:
-            yield from read_definitions(file)
+        found = [definition for file in files for definition in read_definitions(file)]
     except (DefinitionRefused, OSError) as error:
-        typer.echo(f"featom: {error}", err=True)
-        raise typer.Exit(_FAILED) from error
+        raise failed(error) from error
+    names = Counter(definition.name for definition in found)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise failed(f"{', '.join(twice)}: defined more than once")
+    return found
+
+
+def _definition(file: Path, name: str) -> types_pb.EntityType:
+    for definition in _definitions([file]):
+        if definition.name == name:
+            return definition
+    raise failed(f"{file}: there is no entity type {name} in it")
 
 
 def _show_differences(answer: pb.ApplyEntityTypeResponse, *, applied: bool) -> None:

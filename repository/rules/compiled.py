@@ -4,7 +4,7 @@ The rules that an update may break are first asked as one expression, since most
 evaluation is the way into the runtime. Only when that is not true each is asked by itself.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from cel_expr_python import cel
@@ -18,6 +18,13 @@ from repository.rules.values import facts_of
 MAX_MACRO_COST: Final = 5_000_000
 """Elements that macros go through, times the size of what they read for each."""
 
+MAX_REGEXES_COST: Final = 100_000
+"""Elements that macros go through, times the weight of the regular expressions."""
+MAX_SUM_COST: Final = 5_000_000
+"""Bytes of all values that an expression reads, times how often it reads."""
+MAX_SEARCH_COST: Final = 1_000_000_000
+"""The same, times the bytes again."""
+
 _MAX_REASON: Final = 300
 _MAX_JOINED: Final = 256
 """Sets of rules that are kept as one expression."""
@@ -29,6 +36,8 @@ class CompiledRule(NamedTuple):
     rule: Rule
     program: cel.Expression
     reading: Reading
+    regexes_weight: int
+    """What its regular expressions cost each time: about so many microseconds."""
 
 
 class CelRules:
@@ -96,7 +105,7 @@ def _depends_on(reading: Reading, expiring: Collection[str]) -> frozenset[str] |
 def _problem(rule: CompiledRule, transition: Transition) -> str | None:
     """Why a rule does not hold: what to add to its message. None: it holds."""
     facts = facts_of(transition, rule.reading)
-    if rule.reading.has_macros and _macro_cost(facts, rule.reading) > MAX_MACRO_COST:
+    if _takes_too_long(facts, rule):
         return " (it would take too long to evaluate for values of this size)"
     try:
         value = rule.program.eval(data=facts)
@@ -113,13 +122,39 @@ def _reason(error: str) -> str:
     return f" (it cannot be evaluated: {error[:_MAX_REASON]})"
 
 
+def _takes_too_long(facts: Mapping[str, Any], rule: CompiledRule) -> bool:
+    reading = rule.reading
+    if not (reading.has_macros or reading.has_sums or reading.has_searches):
+        return False
+    values = _values(facts)
+    if reading.has_macros:
+        if _macro_cost(facts, reading) > MAX_MACRO_COST:
+            return True
+        if _elements(values) * rule.regexes_weight > MAX_REGEXES_COST:
+            return True
+    size = sum(map(_weight, values))
+    if reading.has_sums and reading.reads * size > MAX_SUM_COST:
+        return True
+    times = _elements(values) if reading.has_macros else 1
+    return reading.has_searches and times * reading.reads * size * size > MAX_SEARCH_COST
+
+
+def _values(facts: Mapping[str, Any]) -> list[Any]:
+    maps = (facts.get("features", {}), facts.get("previous", {}))
+    return [value for each in maps for value in each.values()]
+
+
 def _macro_cost(facts: Mapping[str, Any], reading: Reading) -> int:
     maps = [facts.get("features", {}), facts.get("previous", {})]
     values = [(name, value) for each in maps for name, value in each.items()]
-    elements = sum(len(value) if isinstance(value, list) else 1 for _, value in values)
+    elements = _elements(value for _, value in values)
     inner = reading.in_macros
     weight = sum(_weight(value) for name, value in values if inner is None or name in inner)
     return elements * weight
+
+
+def _elements(values: Iterable[Any]) -> int:
+    return sum(len(value) if isinstance(value, list) else 1 for value in values)
 
 
 def _weight(value: Any) -> int:

@@ -15,10 +15,18 @@ from cel_expr_python import cel
 from domain.constraints import TextPattern
 from domain.entity_type import AdditionalFeatures, EntityType, Rule
 from repository.rules.compiled import CelRules, CompiledRule
-from repository.rules.reading import macro_problem, read_expression
+from repository.rules.reading import macro_problem, read_expression, regex_literals
+from repository.rules.regexes import MAX_WEIGHT, regex_weight
 from repository.rules.values import SAMPLE_TIME, sample_of
 
 MAX_EXPRESSION: Final = 1_000
+MAX_REGEXES_WEIGHT: Final = 20_000
+"""Of all rules of an entity type."""
+_ASKING: Final = 10
+"""What a regular expression weighs beside itself."""
+_TOO_HEAVY: Final = (
+    "takes too long: of a class such as \\p{L} repeat only + or *, and bound the length elsewhere"
+)
 
 _VARIABLES: Final = {
     "features": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
@@ -43,11 +51,22 @@ class CelCompiler:
     def rule_problems(
         self, rules: Sequence[Rule], declared: EntityType
     ) -> Iterator[tuple[int, str]]:
+        weight = 0
         for index, rule in enumerate(rules):
             if problem := self._rule_problem(rule, declared):
                 yield index, problem
+                continue
+            weight += self._regexes_weight(rule.expression) or 0
+            if weight > MAX_REGEXES_WEIGHT:
+                yield index, "with those before it, its regular expressions take too long"
+                return
+
+    def pattern_weight(self, pattern: str) -> int:
+        return regex_weight(pattern)
 
     def pattern_problem(self, pattern: str) -> str | None:
+        if regex_weight(pattern) > MAX_WEIGHT:
+            return _TOO_HEAVY
         result = self._match(pattern).eval(data={"text": ""}).value()
         if isinstance(result, bool):
             return None
@@ -61,7 +80,9 @@ class CelCompiler:
 
     def _compile(self, rule: Rule) -> CompiledRule:
         program = self._rules.compile(rule.expression)
-        return CompiledRule(rule, program, read_expression(rule.expression))
+        weight = self._regexes_weight(rule.expression)
+        reading = read_expression(rule.expression)
+        return CompiledRule(rule, program, reading, MAX_WEIGHT if weight is None else weight)
 
     def _joined(self, rules: Sequence[CompiledRule]) -> CompiledRule | None:
         if len(rules) == 1:
@@ -87,7 +108,7 @@ class CelCompiler:
             return "must not be empty"
         if len(expression) > MAX_EXPRESSION:
             return f"must not be longer than {MAX_EXPRESSION:,} characters, is {len(expression):,}"
-        if problem := macro_problem(expression):
+        if problem := macro_problem(expression) or self._regex_problem(expression):
             return problem
         try:
             compiled = self._compile(rule)
@@ -97,6 +118,25 @@ class CelCompiler:
         if returned not in ("BOOL", "DYN"):
             return f"must be true or false, is {returned.lower()}"
         return _undeclared(compiled, declared) or _type_problem(compiled, declared)
+
+    def _regex_problem(self, expression: str) -> str | None:
+        weight = self._regexes_weight(expression)
+        if weight is None:
+            return "matches takes a text that is written out, so that what it costs is known"
+        return _TOO_HEAVY if weight > MAX_WEIGHT else None
+
+    def _regexes_weight(self, expression: str) -> int | None:
+        """Of all regular expressions in an expression; None if they are not all written out."""
+        total = 0
+        for literal in regex_literals(expression):
+            if literal is None:
+                return None
+            try:
+                text = self._rules.compile(literal).eval(data={}).value()
+            except RuntimeError:
+                continue  # no text: the compiler of the whole says so
+            total += _ASKING + regex_weight(str(text))
+        return total
 
 
 class CelPattern:

@@ -41,7 +41,13 @@ class Reading(NamedTuple):
     """Of both, what is read for each element again."""
     variables: frozenset[str]
     """Which of the variables it names at all."""
+    reads: int
+    """How often it names features or previous."""
     has_macros: bool
+    has_sums: bool
+    """Whether it adds anything up: texts and lists are copied each time."""
+    has_searches: bool
+    """Whether it looks for one value in another, which may take the product of their sizes."""
 
 
 def read_expression(expression: str) -> Reading:
@@ -56,8 +62,16 @@ def read_expression(expression: str) -> Reading:
         previous=_some_or_any(_names(tokens, "previous", 0, whole)),
         in_macros=_some_or_any(inner),
         variables=frozenset(token.text for token in tokens if token.sort == "name"),
+        reads=sum(token in (("name", "features"), ("name", "previous")) for token in tokens),
         has_macros=bool(bodies),
+        has_sums=("sign", "+") in tokens,
+        has_searches=any(argument is None for argument in _arguments(tokens, "contains")),
     )
+
+
+def regex_literals(expression: str) -> list[str | None]:
+    """The regular expressions that it matches with, as they stand there; None: worked out."""
+    return _arguments(list(_tokens(expression)), "matches")
 
 
 def macro_problem(expression: str) -> str | None:
@@ -108,6 +122,18 @@ def _macro_bodies(tokens: Sequence[Token]) -> list[tuple[int, int]]:
         for index in range(len(tokens))
         if _macro_at(tokens, index, MACROS | REFUSED_MACROS)
     ]
+
+
+def _arguments(tokens: Sequence[Token], function: str) -> list[str | None]:
+    """The last argument of each call of a function, where it is a literal text."""
+    arguments: list[str | None] = []
+    for index in range(len(tokens) - 1):
+        if tokens[index] == ("name", function) and tokens[index + 1] == ("sign", "("):
+            end = _closing(tokens, index + 2)
+            before, last = tokens[end - 2], tokens[end - 1]
+            alone = last.sort == "string" and before.text in ("(", ",")
+            arguments.append(last.text if alone else None)
+    return arguments
 
 
 def _macro_at(tokens: Sequence[Token], index: int, names: frozenset[str]) -> str | None:

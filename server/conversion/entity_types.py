@@ -18,9 +18,14 @@ from repository.codec.entity_type import (
     decode_spec,
     encode_entity_type,
 )
-from server.applying import Applied, Checked
+from server.applying import Applied
+from server.checking import Checked
 from server.conversion.violations import Violations
 
+MAX_DESCRIPTION = 500
+_ROOM = 500_000
+"""Characters of the texts of all differences: with the definition they must fit into an answer."""
+_MIN_TEXT = 100
 MAX_TTL_SECONDS = 100 * 366 * 86_400
 
 
@@ -88,9 +93,16 @@ def apply_response(applied: Applied) -> bytes:
     response = service_pb.ApplyEntityTypeResponse(
         entity_type=with_etag(applied.entity_type), violating_aggregates=applied.violating
     )
+    room = max(_MIN_TEXT, _ROOM // (2 * len(applied.differences) or 1))
     for path, before, after, compatible in applied.differences:
-        response.differences.add(path=path, before=before, after=after, compatible=compatible)
+        response.differences.add(
+            path=path, before=_cut(before, room), after=_cut(after, room), compatible=compatible
+        )
     return response.SerializeToString()
+
+
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= room else text[: room - 1] + "…"
 
 
 def check_response(checked: Checked, aggregates: int, token: str) -> bytes:
@@ -100,7 +112,9 @@ def check_response(checked: Checked, aggregates: int, token: str) -> bytes:
     for entity_id, violations in checked.violating:
         entry = response.violating.add(entity_id=entity_id)
         for sort, subject, description in violations:
-            entry.violations.add(type=sort, subject=subject, description=description)
+            entry.violations.add(
+                type=sort, subject=subject, description=_cut(description, MAX_DESCRIPTION)
+            )
     return response.SerializeToString()
 
 

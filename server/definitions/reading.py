@@ -1,18 +1,22 @@
-"""Entity types from YAML files, all problems of a file at once."""
+"""Entity types from YAML documents."""
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from decimal import Decimal
 from typing import Any, Final
 
-import yaml
-
+from domain.instant import SECOND
 from featom.v1 import entity_type_pb2 as pb
-from server.definitions.values import TYPES, element_type, to_value
-from server.strict_yaml import StrictLoader
+from server.definitions.values import TYPES, element_type, shown, to_value
 
-_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_UNITS: Final = {
+    "ms": 10**6,
+    "s": SECOND,
+    "m": 60 * SECOND,
+    "h": 3_600 * SECOND,
+    "d": 86_400 * SECOND,
+}
+_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)")
 _PLAIN: Final = {
     "required": bool,
     "max_length": int,
@@ -24,46 +28,40 @@ _PLAIN: Final = {
 _RULE: Final = {"name", "expression", "message"}
 
 
-class DefinitionRefused(Exception):
-    """A file is not a definition; the message says where and why, for people."""
-
-
-def read_definitions(path: Path) -> list[pb.EntityType]:
-    """Read a file, or every *.yaml file of a folder. Raises DefinitionRefused or OSError."""
-    if path.is_dir():
-        return [each for file in sorted(path.glob("*.yaml")) for each in read_definitions(file)]
-    try:
-        documents = list(yaml.load_all(path.read_text(), StrictLoader))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DefinitionRefused(f"{path}: {error}") from error
-    read = [_Reader().read(document) for document in documents if document is not None]
-    problems = [problem for reader in read for problem in reader.problems]
-    if problems or not read:
-        listed = "\n  ".join(problems or ["there is no entity type in it"])
-        raise DefinitionRefused(f"{path}:\n  {listed}")
-    return [reader.message for reader in read]
-
-
-class _Reader:
+class DocumentReader:
     """One document on its way to a message."""
 
     def __init__(self) -> None:
         self.message = pb.EntityType()
         self.problems: list[str] = []
 
-    def read(self, document: Any) -> "_Reader":
+    def read(self, document: Any) -> "DocumentReader":
         fields = self._mapping(document, "")
-        self.message.name = self._take(fields, "name", str, "") or ""
-        if not self.message.name:
+        if name := self._take(fields, "name", str, ""):
+            self._set(self.message, "name", name, "")
+        else:
             self.problems.append("name: must be set")
         choice = self._take(fields, "additional_features", str, "")
         if choice is not None:
             self._choose(self.message, "additional_features", pb.AdditionalFeatures, choice, "")
-        for name, spec in self._mapping(fields.pop("features", None) or {}, "features").items():
-            self._read_spec(self.message.features[str(name)], spec, f"features.{name}")
-        self._read_rules(fields.pop("rules", None) or [])
+        features = fields.pop("features", None)
+        for name, spec in self._mapping({} if features is None else features, "features").items():
+            self._read_feature(name, spec)
+        rules = fields.pop("rules", None)
+        self._read_rules([] if rules is None else rules)
         self._refuse(fields, "")
         return self
+
+    def _read_feature(self, name: Any, document: Any) -> None:
+        path = f"features.{name}"
+        # YAML takes a bare `on`, `no` or `1` for something else than a text.
+        if isinstance(name, str):
+            try:
+                self._read_spec(self.message.features[name], document, path)
+            except UnicodeEncodeError:
+                self.problems.append(f"{path}: is no text")
+        else:
+            self.problems.append(f"{path}: must be a text; put the name into quotes")
 
     def _read_spec(self, into: pb.FeatureSpec, document: Any, path: str) -> None:
         fields = self._mapping(document, path)
@@ -75,7 +73,7 @@ class _Reader:
         for field, sort in _PLAIN.items():
             content = self._take(fields, field, sort, path)
             if content is not None:
-                setattr(into, field, content)
+                self._set(into, field, content, path)
         self._read_values(into, fields, type_name, path)
         if (policy := self._take(fields, "late_policy", str, path)) is not None:
             self._choose(into, "late_policy", pb.LatePolicy, policy, path)
@@ -112,10 +110,9 @@ class _Reader:
         if found is None:
             self.problems.append(f"{path}: must be a duration such as 90s, 15m, 24h or 7d")
             return
-        milliseconds = round(float(found[1]) * _UNITS[found[2]] * 1_000)
         try:
-            into.ttl.FromMilliseconds(milliseconds)
-        except ValueError:
+            into.ttl.FromNanoseconds(round(Decimal(found[1]) * _UNITS[found[2]]))
+        except (ValueError, ArithmeticError):
             self.problems.append(f"{path}: is too long")
 
     def _read_rules(self, document: Any) -> None:
@@ -128,8 +125,14 @@ class _Reader:
             rule = self.message.rules.add()
             for field in sorted(_RULE):
                 content = self._take(fields, field, str, path)
-                setattr(rule, field, (content or "").strip())
+                self._set(rule, field, (content or "").strip(), path)
             self._refuse(fields, path)
+
+    def _set(self, into: Any, field: str, content: Any, path: str) -> None:
+        try:
+            setattr(into, field, content)
+        except ValueError:  # an int that is too large, or half of a surrogate pair
+            self.problems.append(f"{_under(path, field)}: cannot be {shown(content)}")
 
     def _choose(self, into: Any, field: str, enum: Any, choice: str, path: str) -> None:
         prefix = {"late_policy": "LATE_POLICY_"}.get(field, "ADDITIONAL_FEATURES_")
@@ -144,7 +147,7 @@ class _Reader:
         content = fields.pop(field, None)
         if content is None or type(content) is sort:
             return content
-        self.problems.append(f"{_under(path, field)}: must be {sort.__name__}, is {content!r}")
+        self.problems.append(f"{_under(path, field)}: must be {sort.__name__}, is {shown(content)}")
         return None
 
     def _mapping(self, document: Any, path: str) -> dict[Any, Any]:

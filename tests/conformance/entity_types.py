@@ -3,6 +3,7 @@
 A module that takes all of this over and has a fixture `fresh_repository` runs it.
 """
 
+import math
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -14,6 +15,7 @@ from domain.errors import (
     EntityTypeInUse,
     EntityTypeNotFound,
     IncompatibleChange,
+    InvalidValue,
     LateValue,
     RuleViolated,
     StaleEtag,
@@ -21,7 +23,7 @@ from domain.errors import (
 from domain.feature_spec import FeatureSpec, LatePolicy
 from domain.instant import SECOND
 from domain.limits import Limits
-from domain.operations import Increment, Operation, Remove, SetValue
+from domain.operations import Append, Increment, Operation, Remove, SetValue
 from domain.outcome import UpdateOutcome
 from domain.ports import AtVersion
 from domain.update import Deletion, FeatureUpdate, Update, UpdateBatch
@@ -65,7 +67,7 @@ def update(key: EntityKey = KEY, at: int | None = None, **values: Any) -> Update
 
 
 def operation(value: object) -> Operation:
-    if isinstance(value, (SetValue, Increment, Remove)):
+    if isinstance(value, (SetValue, Increment, Append, Remove)):
         return value
     kinds = {int: ValueKind.INT64, float: ValueKind.DOUBLE, str: ValueKind.STRING}
     return SetValue(FeatureValue(kinds[type(value)], value))
@@ -159,6 +161,34 @@ async def test_a_batch_is_refused_as_a_whole(
     assert list(await fresh_repository.read([KEY, other])) == [None, None]
 
 
+async def test_a_batch_names_what_is_broken_or_late_in_any_of_its_updates(
+    fresh_repository: Repository, types: EntityTypes, write: Write
+) -> None:
+    refusing = FeatureSpec(kind=ValueKind.INT64, late_policy=LatePolicy.REJECT)
+    await apply(types, replace(ORDERED, features={"low": refusing, "high": refusing}))
+    other = EntityKey("customer", "c-2")
+    for key in (KEY, other):
+        await fresh_repository.update(update(key, at=20, low=1, high=2))
+    late = update(at=10, low=0, high=3)
+    with pytest.raises(LateValue) as refused:
+        await fresh_repository.update_batch(UpdateBatch(updates=(late, replace(late, key=other))))
+    assert refused.value.features == (
+        "updates[0].low",
+        "updates[0].high",
+        "updates[1].low",
+        "updates[1].high",
+    )
+    broken = UpdateBatch(updates=(late, update(other, at=30, low=9)))
+    with pytest.raises(RuleViolated) as broken_and_late:
+        await fresh_repository.update_batch(broken)
+    assert named(broken_and_late.value) == {
+        ("LATE_VALUE", "updates[0].low"),
+        ("LATE_VALUE", "updates[0].high"),
+        ("RULE", "updates[1].in_order"),
+    }
+    assert [(await read(fresh_repository, key)).version for key in (KEY, other)] == [1, 1]
+
+
 async def test_a_new_definition_counts_from_the_next_update(
     types: EntityTypes, write: Write
 ) -> None:
@@ -190,6 +220,26 @@ async def test_a_change_accepted_all_the_same_is_checked_on_the_next_write(
     await write(high=2, other=1)
 
 
+async def test_stored_aggregates_are_judged_with_the_defaults_that_they_lack(
+    types: EntityTypes, write: Write
+) -> None:
+    await write(name="Ada")
+    defaults = {
+        name: replace(COUNT, default_value=number(n)) for n, name in enumerate(ORDERED.features)
+    }
+    assert (await apply(types, replace(ORDERED, features=defaults))).violating == 0
+    await write(name="Bob")
+
+
+async def test_a_default_that_breaks_a_rule_counts_against_what_lacks_it(
+    types: EntityTypes, write: Write
+) -> None:
+    await write(high=0)
+    low = replace(COUNT, default_value=number(1))
+    with pytest.raises(IncompatibleChange):
+        await apply(types, replace(ORDERED, features={"low": low, "high": COUNT}))
+
+
 async def test_a_rehearsal_counts_and_changes_nothing(
     fresh_repository: Repository, types: EntityTypes, write: Write
 ) -> None:
@@ -202,6 +252,23 @@ async def test_applying_the_same_again_makes_no_revision(types: EntityTypes) -> 
     await apply(types, ORDERED)
     again = await apply(types, ORDERED)
     assert (again.entity_type.revision, again.differences) == (1, ())
+
+
+async def test_a_check_ends_its_page_where_much_is_broken_and_goes_on_behind_it(
+    fresh_repository: Repository, types: EntityTypes
+) -> None:
+    names = [f"f{n:03}" for n in range(900)]
+    for each in range(4):
+        key = EntityKey("customer", f"c-{each}")
+        await fresh_repository.update(update(key, **dict.fromkeys(names, 1)))
+    none = EntityType(
+        name="customer", features={name: replace(COUNT, maximum=number(0)) for name in names}
+    )
+    first = await types.check(none, "", 100)
+    assert (first.checked, first.last_id) == (3, "c-2")
+    rest = await types.check(none, first.last_id, 100)
+    assert (rest.checked, rest.last_id) == (1, "")
+    assert (await apply(types, none, dry=True)).violating == 4
 
 
 async def test_a_stale_revision_is_refused(types: EntityTypes) -> None:
@@ -258,6 +325,27 @@ async def test_a_missing_feature_gets_its_default_in_the_same_version(
     assert (aggregate.version, aggregate.features["count"].value.int64_value) == (3, 5)
 
 
+async def test_a_required_feature_is_not_removed(
+    fresh_repository: Repository, types: EntityTypes, write: Write
+) -> None:
+    name = FeatureSpec(kind=ValueKind.STRING, required=True)
+    await apply(types, EntityType(name="customer", features={"name": name}))
+    await write(name="Ada")
+    with pytest.raises(RuleViolated) as refused:
+        await write(name=Remove())
+    assert named(refused.value) == {("REQUIRED", "name")}
+    assert (await read(fresh_repository)).version == 1
+
+
+async def test_an_operation_on_a_missing_feature_begins_with_its_default(
+    fresh_repository: Repository, types: EntityTypes, write: Write
+) -> None:
+    count = FeatureSpec(kind=ValueKind.INT64, default_value=number(5))
+    await apply(types, EntityType(name="customer", features={"count": count}))
+    await write(count=Increment(number(2)))
+    assert (await read(fresh_repository)).features["count"].value.int64_value == 7
+
+
 async def test_an_expired_feature_is_left_out_and_named(
     fresh_repository: Repository, types: EntityTypes, write: Write
 ) -> None:
@@ -302,6 +390,58 @@ async def test_a_late_value_is_kept_applied_or_refused(
         await write(at=10, count=1)
     expected = 1 if policy is LatePolicy.APPLY else 2
     assert (await read(fresh_repository)).features["count"].value.int64_value == expected
+
+
+async def test_an_element_that_comes_too_late_to_be_appended_is_judged_as_one(
+    fresh_repository: Repository, types: EntityTypes, write: Write
+) -> None:
+    few = FeatureSpec(kind=ValueKind.INT64_LIST, maximum=number(9))
+    await apply(types, EntityType(name="customer", features={"few": few}))
+    await write(at=20, few=Append(number(1), 0))
+    await write(at=10, few=Append(number(9), 0))
+    assert list((await read(fresh_repository)).features["few"].value.int64_list.values) == [1]
+    with pytest.raises(RuleViolated) as refused:
+        await write(at=10, few=Append(number(10), 0))
+    assert named(refused.value) == {("RANGE", "few")}
+
+
+async def test_what_is_late_is_named_with_what_is_broken(
+    fresh_repository: Repository, types: EntityTypes, write: Write
+) -> None:
+    refusing = FeatureSpec(kind=ValueKind.INT64, late_policy=LatePolicy.REJECT)
+    await apply(types, replace(ORDERED, features={"low": COUNT, "high": COUNT, "at": refusing}))
+    await write(at=20, low=1, high=2)
+    await fresh_repository.update(replace(update(at=None), updates=(at_time(20),)))
+    both = replace(update(low=3), updates=(*update(low=3).updates, at_time(10)))
+    with pytest.raises(RuleViolated) as refused:
+        await fresh_repository.update(both)
+    assert named(refused.value) == {("RULE", "in_order"), ("LATE_VALUE", "at")}
+
+
+def at_time(event_time: int) -> FeatureUpdate:
+    return FeatureUpdate("at", SetValue(number(event_time)), event_time)
+
+
+async def test_a_value_of_another_kind_than_declared_is_not_valid(
+    fresh_repository: Repository, types: EntityTypes, write: Write
+) -> None:
+    await apply(types, ORDERED)
+    with pytest.raises(InvalidValue) as refused:
+        await write(low=1.5, high="x", other=1)
+    assert [field for field, _ in refused.value.violations] == ["updates[0].set", "updates[1].set"]
+    assert list(await fresh_repository.read([KEY])) == [None]
+
+
+async def test_a_number_that_is_not_finite_is_taken_where_it_is_allowed(
+    fresh_repository: Repository, types: EntityTypes, write: Write
+) -> None:
+    finite = FeatureSpec(kind=ValueKind.DOUBLE)
+    features = {"finite": finite, "any": replace(finite, allow_non_finite=True)}
+    await apply(types, EntityType(name="customer", features=features))
+    with pytest.raises(InvalidValue, match=r"updates\[1\]\.set: must be finite"):
+        await write(any=math.nan, finite=math.nan)
+    await write(any=math.inf, finite=1.0)
+    assert (await read(fresh_repository)).features["any"].value.double_value == math.inf
 
 
 async def test_an_entity_begun_anew_is_checked_too(

@@ -11,15 +11,17 @@ from typing import Any, Final
 from uuid import UUID
 
 from domain.aggregate import FeatureAggregate
+from domain.errors import RuleViolation
 from domain.etag import Etag
 from domain.outcome import UpdateOutcome
+from domain.policy import Policy
 from repository import snapshot
 from repository.pool import SERIALIZABLE, Connection, Pool
 from repository.statements import READ, WRITE
 from repository.write_protocol import WriteProtocol
 
 LATER: Final = 0.015
-"""Seconds between an acknowledgement that is too early and its commit."""
+"""Seconds between what is too early and what it should have waited for."""
 
 
 def no_version_check() -> None:
@@ -91,6 +93,29 @@ def etag_of_xmin_only() -> None:
     _break(READ, "read_aggregates", "a.version", "a.xmin::text::bigint")
 
 
+def no_revision_check() -> None:
+    """Write what was checked against a revision, a moment later, whether or not it is current."""
+    _break(WRITE, "write_batch", "AND t.revision = r.revision\n    FOR SHARE OF t", "")
+    write = WriteProtocol._write
+
+    async def write_later(self: WriteProtocol, *arguments: Any) -> set[int]:
+        await asyncio.sleep(LATER)
+        return await write(self, *arguments)
+
+    _replace(WriteProtocol, "_write", write_later)
+
+
+def one_violation_dropped() -> None:
+    """Of several violations do not name the last."""
+    violations = Policy.violations
+
+    def all_but_one(self: Policy, *arguments: Any, **options: Any) -> list[RuleViolation]:
+        found = violations(self, *arguments, **options)
+        return found[:-1] if len(found) > 1 else found
+
+    _replace(Policy, "violations", all_but_one)
+
+
 SABOTAGES: Final[Mapping[str, Callable[[], None]]] = MappingProxyType(
     {
         sabotage.__name__: sabotage
@@ -99,6 +124,8 @@ SABOTAGES: Final[Mapping[str, Callable[[], None]]] = MappingProxyType(
             apply_twice_on_retry,
             acknowledge_before_commit,
             etag_of_xmin_only,
+            no_revision_check,
+            one_violation_dropped,
         )
     }
 )

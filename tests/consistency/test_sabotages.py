@@ -13,6 +13,7 @@ from tests.consistency.caller import Patience
 from tests.consistency.checker import Report
 from tests.consistency.rig import Rig, rig
 from tests.consistency.sabotages import SABOTAGES
+from tests.consistency.test_rules import CASES as RULE_CASES
 from tests.consistency.traffic import in_a_hurry, patient, traffic
 from tests.consistency.waiting import eventually
 
@@ -47,7 +48,7 @@ async def test_the_checker_finds_nothing_in_servers_as_they_are(own_database: st
 
 
 def test_every_sabotage_has_a_case() -> None:
-    assert set(CASES) == set(SABOTAGES)
+    assert set(CASES) | set(RULE_CASES) == set(SABOTAGES)
 
 
 async def stormed(stand: Rig, mood: Callable[[random.Random], Patience]) -> Report:

@@ -301,3 +301,90 @@ def test_the_commands(clients: list[Client], tmp_path: Path) -> None:
     accepted = featom(client, "apply", "-f", tight, "--accept-existing")
     assert accepted.returncode == 0
     assert "1 stored aggregates break it" in accepted.stdout
+
+
+def test_of_files_of_which_one_is_bad_nothing_is_applied(
+    clients: list[Client], tmp_path: Path
+) -> None:
+    (tmp_path / "a.yaml").write_text("name: first_of_two\n")
+    bad = tmp_path / "b.yaml"
+    for text, said in (("name: [", "b.yaml"), ("name: first_of_two", "defined more than once")):
+        bad.write_text(text)
+        refused = featom(clients[0], "apply", "-f", str(tmp_path))
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert said in refused.stderr
+    unknown = featom(clients[0], "get-type", "first_of_two")
+    assert (unknown.returncode, unknown.stderr.split(":")[1]) == (2, " NOT_FOUND")
+    bad.write_text("name: second\nfeatures: {a: {type: int64, maximum: 0}}\n")
+    assert featom(clients[0], "check", "second", "-f", str(tmp_path)).returncode == 0
+    assert featom(clients[0], "check", "third", "-f", str(tmp_path)).returncode == 2
+    assert featom(clients[0], "check", "third").returncode == 2
+    assert featom(clients[0], "apply", "-f", str(tmp_path / "none.yaml")).returncode == 2
+    assert featom(clients[0], "get-type", "Bad Name").returncode == 2
+    assert featom(clients[0], "get-type", "x", "--target", "127.0.0.1:1").returncode == 2
+
+
+def test_a_command_says_all_that_is_wrong_with_a_definition_or_how_much_it_is(
+    clients: list[Client], tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.yaml"
+    features = "".join(f"  f{n}: {{type: bool, pattern: x}}\n" for n in range(200))
+    bad.write_text(
+        f"name: bad\nfeatures:\n{features}rules: [{{name: r, expression: a, message: b}}]"
+    )
+    for command in ("apply", "diff", "check"):
+        arguments = ["bad"] if command == "check" else []
+        refused = featom(clients[0], command, *arguments, "-f", str(bad))
+        assert refused.returncode == 2
+        lines = refused.stderr.splitlines()
+        # Behind the progress bar of a check.
+        lines = lines[next(n for n, line in enumerate(lines) if "INVALID_ARGUMENT" in line) :]
+        assert lines[1].strip().startswith("entity_type.features[f0].pattern: makes no sense")
+        assert lines[-1].strip() == f"… and {201 - (len(lines) - 2)} more"
+
+
+def test_of_changes_with_one_etag_exactly_one_is_made(clients: list[Client]) -> None:
+    etag = clients[0].apply(bounded(9, 0)).entity_type.etag
+    ended: list[str] = []
+
+    def change(number: int) -> None:
+        definition = bounded(10 + number, 0)
+        definition.etag = etag
+        try:
+            clients[number % 2].apply(definition)
+            ended.append("applied")
+        except grpc.RpcError as error:
+            ended.append(refusal(error)[0])
+
+    changers = [threading.Thread(target=change, args=(number,)) for number in range(8)]
+    for changer in changers:
+        changer.start()
+    for changer in changers:
+        changer.join()
+    assert sorted(ended) == ["ETAG_MISMATCH"] * 7 + ["applied"]
+    asked = service_pb.GetEntityTypeRequest(name=Current.name)
+    assert clients[0].types.GetEntityType(asked).entity_type.revision == 2
+
+
+def test_a_huge_definition_holds_nobody_up(clients: list[Client]) -> None:
+    """Names and rules of hundreds of kilobytes, in time that a liveness probe waits."""
+    huge = types_pb.EntityType(name=Current.name)
+    for number in range(1_000):
+        spec = huge.features[f"feature_{number}"]
+        spec.type = types_pb.FEATURE_TYPE_STRING
+        spec.description, spec.pattern = "ü" * 500, "[a-z]*"
+        for content in range(50):
+            spec.allowed_values.add(string_value="x" + "y" * content)
+    for number in range(100):
+        expression = " && ".join(f"features.feature_{n} != ''" for n in range(30))
+        huge.rules.add(name=f"r{number}", expression=expression, message="😀" * 200)
+    begun = time.monotonic()
+    applied = clients[0].apply(huge)
+    assert applied.entity_type.revision == 1
+    assert len(applied.differences) == 1_100
+    assert time.monotonic() - begun < 10.0
+    begun = time.monotonic()
+    with pytest.raises(grpc.RpcError) as refused:
+        clients[1].update(a=1)
+    assert refusal(refused.value)[0] == "RULE_VIOLATED"
+    assert time.monotonic() - begun < 10.0

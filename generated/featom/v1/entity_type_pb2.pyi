@@ -249,7 +249,8 @@ class FeatureSpec(_message.Message):
     """
     pattern: _builtins.str
     """What a STRING, or each element of a STRING_LIST, must match as a whole: a regular expression in
-    RE2's syntax, which takes linear time. Empty: anything.
+    RE2's syntax, which takes linear time. One that takes milliseconds to compile, such as
+    `\\p{L}{1,64}`, is refused. Empty: anything.
     """
     dimension: _builtins.int
     """How many components a FLOAT_VECTOR must have. 0: any number."""
@@ -330,7 +331,7 @@ class Rule(_message.Message):
     after the update, by name), `previous` (those before), `changed` (the names of the features
     that the update sets or removes), `now` (the commit time) and `entity_id`. To read a missing
     feature is an error, and an error is not true: guard with has(features.x). The macros map and
-    filter, and macros in macros, are refused.
+    filter, macros in macros, and matches with a pattern that is not written out, are refused.
     """
     message: _builtins.str
     """What is wrong when it is not true, for people. Required."""

@@ -316,7 +316,9 @@ class CheckAggregatesRequest(_message.Message):
     entity_type: _builtins.str
     """The entity type. Required."""
     page_size: _builtins.int
-    """How many aggregates to check. 0: 1,000, which is also the most."""
+    """How many aggregates to check; a page with many violations ends earlier. 0: 1,000, which is also
+    the most.
+    """
     page_token: _builtins.str
     """The next_page_token of the page before; empty for the first page."""
     @_builtins.property

@@ -14,6 +14,7 @@ from domain.transition import Transition
 from domain.values import FeatureValue, ValueKind
 from repository.rules import CelCompiler
 from repository.rules.compiled import MAX_MACRO_COST
+from repository.rules.compiler import CelPattern
 from repository.rules.reading import read_expression
 
 COMPILER = CelCompiler()
@@ -138,6 +139,19 @@ def test_a_rule_whose_features_did_not_change_is_left_out_unless_all_are_recheck
 
 
 @pytest.mark.parametrize(
+    "rule",
+    [
+        'previous.state != "closed"',
+        '!("txn" in changed)',
+        'now < timestamp("2020-01-01T00:00:00Z")',
+    ],
+)
+def test_a_rule_about_more_than_features_is_asked_at_every_update(rule: str) -> None:
+    before = {"state": "closed"}
+    assert broken(rule, before, {"txn": 1}, recheck=False) == ["r0"]
+
+
+@pytest.mark.parametrize(
     ("expression", "said"),
     [
         ("features.n <", "line 1, column 13"),
@@ -146,6 +160,9 @@ def test_a_rule_whose_features_did_not_change_is_left_out_unless_all_are_recheck
         ("features.n", "must be true or false, is int"),
         ("features.s < 3", "does not fit the types"),
         ("features.s.matches('(')", "invalid regular expression"),
+        ("features.s.matches(features.s)", "matches takes a text that is written out"),
+        ("matches(features.s, 'a' + 'b')", "matches takes a text that is written out"),
+        (r"features.s.matches('\\pL\u007b99}')", "takes too long"),
         ("features.other > 1", "reads other, which is not declared"),
         ("previous.other > 1", "reads other, which is not declared"),
         ("", "must not be empty"),
@@ -211,6 +228,17 @@ def test_a_reserved_name_is_read_by_index(name: str) -> None:
         ("features.l.all(x, features.s.matches('(a+)+b'))", {"l": (1,) * 5_000, "s": "a" * 99_999}),
         ("features.l.all(x, x >= 0)", {"l": tuple(range(100_000))}),
         ("features.s.matches('(x+x+)+y')", {"s": "x" * 900_000}),
+        (f"size({' + '.join(['features.s'] * 28)}) < 0", {"s": "a" * 900_000}),
+        (f"size({' + '.join(['features.l'] * 28)}) < 0", {"l": tuple(range(80_000))}),
+        (
+            " && ".join(["!features.s.contains(features.s2)"] * 20),
+            {"s": "a" * 450_000, "s2": "a" * 225_000 + "b"},
+        ),
+        (r"features.l.all(x, features.s.matches(r'\pL+'))", {"l": (1,) * 5_000, "s": "abc"}),
+        (
+            "features.l.all(x, !features.s.contains(features.s2))",
+            {"l": (1,) * 200, "s": "a" * 10_000, "s2": "a" * 4_000 + "b"},
+        ),
     ],
 )
 def test_values_cannot_make_a_rule_slow(expression: str, values: Mapping[str, Any]) -> None:
@@ -220,6 +248,8 @@ def test_values_cannot_make_a_rule_slow(expression: str, values: Mapping[str, An
 
 
 def test_a_macro_over_a_list_of_common_size_is_evaluated() -> None:
+    words = "features.l.all(x, string(x).matches('^[0-9]{1,4}$'))"
+    assert broken(words, {}, {"l": tuple(range(2_000))}) == []
     assert MAX_MACRO_COST > 2_000 * 8
     assert broken("features.l.all(x, x >= features.a)", {"a": 0}, {"l": tuple(range(2_000))}) == []
 
@@ -231,6 +261,69 @@ def test_a_pattern_takes_linear_time(pattern: str) -> None:
     begun = time.perf_counter()
     assert not compiled.matches("a" * 100_000 + "!b")
     assert time.perf_counter() - begun < 1.0
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"\p{L}{1,64}",
+        r"\PL{100}",
+        r"[^\pL]{100}",
+        r"(?i)\pN{50}",
+        r"(\pL{2}){9}",
+        r"\pL" * 9,
+        "(?i)[^a-z]{900}",
+        "(" * 400 + r"\pL{300}" + ")" * 400,
+    ],
+)
+def test_a_pattern_that_takes_long_to_compile_is_refused_at_once(pattern: str) -> None:
+    begun = time.perf_counter()
+    assert "takes too long" in (COMPILER.pattern_problem(pattern) or "")
+    assert "takes too long" in problem(f"features.s.matches(r'{pattern}')")
+    assert time.perf_counter() - begun < 0.1
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "[A-Z]{3}",
+        r"\p{L}+( \p{L}+)*",
+        r"[^@]{1,64}@[a-z.-]{1,200}",
+        r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?Z",
+        "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+        r"\Q{999}{999}\E",
+        "a{1000}",
+        ".{900}",
+    ],
+)
+def test_an_ordinary_pattern_takes_milliseconds_at_most(pattern: str) -> None:
+    assert COMPILER.pattern_problem(pattern) is None
+    compiled = COMPILER.compile_pattern(pattern)
+    begun = time.perf_counter()
+    for number in range(20):
+        compiled.matches(f"{number}")
+    assert time.perf_counter() - begun < 20 * 0.02
+
+
+def test_the_regular_expressions_of_all_rules_are_bounded_together() -> None:
+    rules = [Rule(f"r{n}", r"features.s.matches('\\pL+\\pL+\\pL+')", "no") for n in range(9)]
+    assert [number for number, _ in COMPILER.rule_problems(rules, CLOSED)] == [4]
+
+
+def test_a_pattern_that_cannot_be_asked_matches_nothing() -> None:
+    # The runtime answers with an error's text, which counts as true in Python.
+    assert CelPattern(COMPILER._match("(")).matches("x") is False
+
+
+def test_what_has_expired_is_missing_to_rules() -> None:
+    brief = {"a": FeatureSpec(kind=ValueKind.INT64, ttl=SECOND)}
+    rules = [Rule("now", "!has(features.a)", "no"), Rule("before", "!has(previous.a)", "no")]
+    compiled = COMPILER.compile_rules(rules, brief)
+    expired = Transition("c-1", features({"a": 1}), NOW, {}, (), brief)
+    assert list(compiled.broken(expired, recheck=True)) == []
+    # It expires without anybody changing it.
+    fresh = Transition("c-1", features({"a": 1}), SECOND - 1, features({"b": 1}), (), brief)
+    assert len(compiled.broken(fresh, recheck=False)) == 2
 
 
 @pytest.mark.parametrize("pattern", ["(", "a)|(b", "(?=a)", r"\1", "a{1001}", "[", "*", "\\"])

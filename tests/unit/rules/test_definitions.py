@@ -1,6 +1,7 @@
 """Entity types as YAML files."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ features:
   g: {type: int64_list, minimum: 1, default_value: [1, 2]}
   h: {type: float_vector, dimension: 2, maximum: 1.5}
   i: {type: string_list, ttl: 36h}
+  j: {type: string, ttl: 1234567.000000001s}
+  k: {type: timestamp, minimum: "2020-01-01T00:00:00.000000001Z"}
 rules:
   - {name: r, expression: features.a, message: not a}
 """
@@ -108,10 +111,48 @@ def test_all_problems_of_a_file_are_said_at_once(tmp_path: Path) -> None:
         "name: !!python/object/apply:os.getcwd []",
         "name: a\nfeatures: [1]",
         "name: a\nrules: {r: 1}",
+        "name: a\nrules: {}",
+        "name: a\nfeatures: 0",
+        "name: a\nfeatures: {on: {type: bool}}",
+        "name: a\nfeatures: {1: {type: bool}}",
+        'name: a\nfeatures: {"\\ud800": {type: bool}}',
+        'name: "\\ud800"',
+        'name: a\n"\\ud800": 1',
+        'name: a\nfeatures: {x: {type: string, pattern: "\\udfff"}}',
+        'name: a\nfeatures: {x: {type: string, allowed_values: ["\\udfff"]}}',
+        "name: a\nfeatures: {x: {type: string, max_length: 99999999999999999999}}",
+        f"name: a\nfeatures: {{x: {{type: string, ttl: {'9' * 500}d}}}}",
+        "name: a\nfeatures: {x: {type: timestamp, minimum: 2020-01-01}}",
+        "name: a\nfeatures: {x: {type: timestamp, minimum: soon}}",
+        "? [a]\n: b",
+        "[" * 100_000,
+        "name: \x00",
+        "name: &a [*a]",
     ],
 )
 def test_what_is_no_definition_is_refused(text: str, tmp_path: Path) -> None:
     assert "type.yaml" in refusal_of(text, tmp_path)
+
+
+def test_a_small_file_that_means_a_lot_is_refused_at_once(tmp_path: Path) -> None:
+    laughs = ["a0: &a0 [ha, ha, ha, ha, ha, ha, ha, ha, ha]"]
+    laughs += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    begun = time.perf_counter()
+    said = refusal_of("\n".join([*laughs, "name: *a11", "rules: *a11"]), tmp_path)
+    assert time.perf_counter() - begun < 5.0
+    assert "name: must be str" in said
+    assert len(said) < 10_000
+
+
+def test_what_is_no_text_at_all_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "type.yaml").write_bytes(b"name: \xff")
+    with pytest.raises(DefinitionRefused):
+        read_definitions(tmp_path / "type.yaml")
+
+
+def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DefinitionRefused, match=r"there is no \*\.yaml file in it"):
+        read_definitions(tmp_path)
 
 
 def test_a_file_may_hold_several_and_a_folder_more(tmp_path: Path) -> None:

@@ -33,7 +33,8 @@ def spec(**constraints: Any) -> FeatureSpec:
         (spec(maximum=number(2)), spec(maximum=number(1)), "maximum", False),
         (spec(), spec(required=True), "required", False),
         (spec(required=True), spec(), "required", True),
-        (spec(), spec(default_value=number(1)), "default_value", True),
+        (spec(), spec(default_value=number(1)), "default_value", False),
+        (spec(default_value=number(1)), spec(), "default_value", False),
         (spec(allowed_values=(number(1),)), spec(), "allowed_values", True),
         (spec(), spec(allowed_values=(number(1),)), "allowed_values", False),
         (spec(max_length=2), spec(max_length=3), "max_length", True),
@@ -67,6 +68,12 @@ OPEN = EntityType(name="t")
     [
         (CLOSED, replace(CLOSED, features={"f": spec()}), "features.f", True),
         (CLOSED, replace(CLOSED, features={"f": spec(required=True)}), "features.f", False),
+        (
+            CLOSED,
+            replace(CLOSED, features={"f": spec(default_value=number(1))}),
+            "features.f",
+            False,
+        ),
         (OPEN, replace(OPEN, features={"f": spec()}), "features.f", False),
         (replace(OPEN, features={"f": spec()}), OPEN, "features.f", True),
         (replace(CLOSED, features={"f": spec()}), CLOSED, "features.f", False),

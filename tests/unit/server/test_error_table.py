@@ -159,6 +159,15 @@ def test_retry_info_comes_where_another_try_makes_sense_and_nowhere_else(
         assert retry.retry_delay.ToTimedelta().total_seconds() == error.retry_after > 0
 
 
+def test_late_values_are_violations_too() -> None:
+    error, *_ = EXAMPLES[LateValue]
+    _, status = to_status(error, "id-1")
+    failure = detail(status, PreconditionFailure)
+    assert failure is not None
+    named = [(violation.type, violation.subject) for violation in failure.violations]
+    assert named == [("LATE_VALUE", "a"), ("LATE_VALUE", "b")]
+
+
 def test_an_invalid_value_names_every_field() -> None:
     error, *_ = EXAMPLES[InvalidValue]
     _, status = to_status(error, "id-1")
@@ -190,6 +199,7 @@ def test_a_violated_rule_is_named_with_its_type_and_subject() -> None:
         (LimitExceeded, "subject", "keys"),
         (MessageTooLarge, "limit", "10"),
         (LateValue, "features", "a,b"),
+        (LateValue, "violations", "2"),
         (PermissionDenied, "refused", "write card,read shop"),
         (IncompatibleChange, "violating_aggregates", "3"),
         (RuleViolated, "violations", "2"),

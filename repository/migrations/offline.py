@@ -1,12 +1,9 @@
 """The SQL of migrations, for who wants to read it or to run it by hand."""
 
-import io
 from collections.abc import Collection
 
-from alembic import command
-
 from repository.migrations.grants import grants_to
-from repository.migrations.revisions import Revision, backfills, config, revisions
+from repository.migrations.revisions import Revision, backfills, revisions
 from repository.migrations.session import Patience
 
 
@@ -38,10 +35,9 @@ def sql_from(
 
 
 def _sql_of(revision: Revision) -> str:
-    made = config()
-    made.output_buffer = output = io.StringIO()
-    command.upgrade(made, f"{_before(revision)}:{revision.id}", sql=True)
-    return output.getvalue().strip()
+    from repository.migrations.running import sql_between
+
+    return sql_between(_before(revision), revision.id)
 
 
 def _before(revision: Revision) -> str:

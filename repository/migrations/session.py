@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
 
-from repository.migrations.trying import reason_of
 from repository.migrations.window import build_of
 from repository.password import Password
 
@@ -52,8 +50,8 @@ async def session_on(
         finally:
             if not session.is_closed():
                 await session.close(timeout=5)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError) as error:
-        raise MigrationFailed(reason_of(error)) from error
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise MigrationFailed(str(error)) from error
 
 
 async def _connect(dsn: str, password: Password | None, patience: Patience) -> Session:

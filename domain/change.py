@@ -23,6 +23,8 @@ class Change:
     removed: Sequence[str] = ()
     late_features: Mapping[str, Feature]
     """Values that came after newer ones and did not replace them."""
+    late_appends: Sequence[str] = ()
+    """Of these the features to whose lists they were to be appended."""
     deleted: bool = False
     request_id: UUID | None = None
     actor: str = ""

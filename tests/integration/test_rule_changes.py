@@ -256,12 +256,13 @@ async def write_until(
 
 async def history_mistakes(run: Run, connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
     mistakes = []
-    states: dict[str, FeatureAggregate] = {}
+    states: dict[str, bytes] = {}
     for entity_id, encoded in await connection.fetch(
         "SELECT entity_id, change FROM changes ORDER BY entity_id, version"
     ):
         change = AggregateChange.FromString(encoded)
-        state = fold(states.setdefault(entity_id, FeatureAggregate()), [change])
+        states[entity_id] = past = fold(states.get(entity_id, b""), [encoded]).state
+        state = FeatureAggregate.FromString(past)
         a, b = (state.features[name].value.int64_value for name in "ab")
         written_under = change.entity_type_revision
         if written_under and (broken := run.revisions[written_under].broken(a, b)):

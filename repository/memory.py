@@ -5,6 +5,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -19,6 +20,7 @@ from domain.ports import (
     AtEventTime,
     AtVersion,
     ListedAggregate,
+    ListedPage,
     PointInTime,
     StoredAggregate,
 )
@@ -97,14 +99,18 @@ class MemoryRepository:
         return found._replace(state=without_expired(past.state, specs, now))
 
     async def list_aggregates(
-        self, entity_type: str, after: str, limit: int
-    ) -> Sequence[ListedAggregate]:
-        listed = sorted(
-            ListedAggregate(key.entity_id, self._served(entity_type, stored))
+        self, entity_type: str, after: str, limit: int, max_bytes: int
+    ) -> ListedPage:
+        following = sorted(
+            (key.entity_id, stored)
             for key, stored in self._stored.items()
             if key.entity_type == entity_type and key.entity_id > after
         )
-        return listed[:limit]
+        sizes = accumulate(len(stored.state) for _, stored in following)
+        fitting = sum(size <= max_bytes for size in sizes)
+        page = following[: min(limit, max(1, fitting))]
+        listed = [ListedAggregate(each, self._served(entity_type, found)) for each, found in page]
+        return ListedPage(listed, len(listed) < len(following))
 
     def _served(self, entity_type: str, stored: StoredAggregate) -> StoredAggregate:
         policy = self.entity_types.policy(entity_type)

@@ -11,7 +11,7 @@ from domain.entity_key import EntityKey
 from domain.figures import Figure
 from domain.limits import Limits
 from domain.outcome import BatchOutcome, DeletionOutcome, Outcome, UpdateOutcome
-from domain.ports import ListedAggregate, PointInTime, StoredAggregate
+from domain.ports import ListedAggregate, ListedPage, PointInTime, StoredAggregate
 from domain.tracing import Tracer
 from domain.update import Command, Deletion, Update, UpdateBatch
 from repository.commit_pipeline import CommitPipeline, Statistics
@@ -171,21 +171,24 @@ class PostgresRepository:
         return None if found is None else await self._expiry.served_past(key, found, point)
 
     async def list_aggregates(
-        self, entity_type: str, after: str, limit: int
-    ) -> Sequence[ListedAggregate]:
-        return await detached(self._list(entity_type, after, limit))
+        self, entity_type: str, after: str, limit: int, max_bytes: int
+    ) -> ListedPage:
+        return await detached(self._list(entity_type, after, limit, max_bytes))
 
-    async def _list(self, entity_type: str, after: str, limit: int) -> list[ListedAggregate]:
-        records = await self._reading.read(READ["list_aggregates"], entity_type, after, limit)
-        if records:
-            await self._expiry.catch_up(records[0]["types_generation"])
+    async def _list(self, entity_type: str, after: str, limit: int, max_bytes: int) -> ListedPage:
+        arguments = (entity_type, after, limit, max_bytes)
+        records = await self._reading.read(READ["list_aggregates"], *arguments)
+        if not records:
+            return ListedPage([], more=False)
+        await self._expiry.catch_up(records[0]["types_generation"])
         now = time.time_ns()
-        return [
+        listed = [
             ListedAggregate(
                 entity_id,
                 self._expiry.served_one(
                     entity_type, StoredAggregate(uid, epoch, version, state), now
                 ),
             )
-            for entity_id, uid, epoch, version, state, _ in records
+            for entity_id, uid, epoch, version, state, *_ in records
         ]
+        return ListedPage(listed, records[-1]["more"])

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from repository.migrations.grants import grants_to
 from repository.migrations.revisions import Revision, backfills, revisions
 from repository.migrations.session import Patience
+from repository.time_outs import milliseconds
 
 
 def sql_from(
@@ -20,8 +21,8 @@ def sql_from(
     """
     patience, known = patience or Patience(), revisions()
     parts = [
-        f"SET lock_timeout TO '{patience.lock_timeout}s';",
-        f"SET statement_timeout TO '{patience.statement_timeout}s';",
+        f"SET lock_timeout TO {milliseconds(patience.lock_timeout)};",
+        f"SET statement_timeout TO {milliseconds(patience.statement_timeout)};",
         *(_sql_of(each) for each in known.pending_expand(found)),
     ]
     if contract or not found:

@@ -10,6 +10,7 @@ import asyncpg
 
 from repository.migrations.window import build_of
 from repository.password import Password
+from repository.time_outs import milliseconds
 
 Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -60,14 +61,10 @@ async def _connect(dsn: str, password: Password | None, patience: Patience) -> S
         password=password,
         server_settings={
             "application_name": "featom migrate",
-            "lock_timeout": _milliseconds(patience.lock_timeout),
-            "statement_timeout": _milliseconds(patience.statement_timeout),
+            "lock_timeout": milliseconds(patience.lock_timeout),
+            "statement_timeout": milliseconds(patience.statement_timeout),
         },
     )
-
-
-def _milliseconds(seconds: float) -> str:
-    return str(max(1, int(seconds * 1_000)))
 
 
 async def lock(session: Session, number: int) -> None:

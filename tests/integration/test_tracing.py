@@ -28,7 +28,7 @@ from featom.v1.value_pb2 import FeatureValue
 from repository.postgres import PostgresOptions
 from server.decoding import Decoder
 from server.feature_store import SERVICE, FeatureStore
-from server.main import STAGES
+from server.observing import stages_around
 from server.registration import register
 from server.tracing import OpenTelemetryTracer, traced
 from server.tracing.provider import provider_without_exporter
@@ -114,7 +114,7 @@ async def traced_server(dsn: str, spans: Spans) -> AsyncIterator["FeatureStoreSe
             repository, repository, DEFAULT_LIMITS, Decoder(4_000_000), asyncio.Event()
         )
         server = grpc.aio.server()
-        register(server, SERVICE, servicer, (traced(spans.provider), *STAGES))
+        register(server, SERVICE, servicer, (traced(spans.provider), *stages_around(None, None)))
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

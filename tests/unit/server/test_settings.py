@@ -65,7 +65,7 @@ def test_loopback_may_be_listened_on(listen: str) -> None:
     "listen", ["0.0.0.0:50051", "[::]:50051", "10.0.0.1:50051", "example.org:50051"]
 )
 def test_listening_beyond_loopback_must_be_meant(listen: str) -> None:
-    assert "allow_insecure must say that this is meant" in refusal(listen=listen)
+    assert "--allow-insecure must say that this is meant" in refusal(listen=listen)
     assert Settings(listen=listen, allow_insecure=True).listen == listen
 
 

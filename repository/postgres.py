@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from domain.aggregate import DEFAULT_LIMITS
 from domain.entity_key import EntityKey
@@ -15,7 +16,6 @@ from domain.ports import ListedAggregate, ListedPage, PointInTime, StoredAggrega
 from domain.tracing import Tracer
 from domain.update import Command, Deletion, Update, UpdateBatch
 from repository.commit_pipeline import CommitPipeline, Statistics
-from repository.detached import detached
 from repository.entity_types.catalogue import Catalogue
 from repository.entity_types.expiry import Expiry
 from repository.entity_types.postgres import PostgresEntityTypes
@@ -27,9 +27,13 @@ from repository.password import Password
 from repository.pool import READ_COMMITTED, SERIALIZABLE, Pool
 from repository.read_coalescer import ReadCoalescer
 from repository.rules import CelCompiler
+from repository.side_reads import SideReads
 from repository.statements import READ
 from repository.traced_committer import TracedCommitter
 from repository.write_protocol import WriteProtocol
+
+_SIDE_READS: Final = 4
+"""Reads of lists and of the past at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class PostgresOptions:
     lanes: int = 2
     readers: int = 2
     max_waiting: int = 8_192
-    """Commands that may wait for a lane, and as many reads for a reader."""
+    """Commands that may wait for a lane, as many reads for a reader, and as many beside those."""
     statement_timeout: float = 10.0
     """Seconds."""
     remember_requests: timedelta = timedelta(hours=24)
@@ -63,7 +67,7 @@ class PostgresRepository:
         self._reading = Pool(
             dsn,
             READ_COMMITTED,
-            size=2 * options.lanes + options.readers + 4,
+            size=2 * options.lanes + options.readers + _SIDE_READS,
             statement_timeout=options.statement_timeout,
             password=options.password,
             tracer=options.tracer,
@@ -76,6 +80,7 @@ class PostgresRepository:
             password=options.password,
             tracer=options.tracer,
         )
+        self._side_reads = SideReads(_SIDE_READS, options.max_waiting)
         self._history = History(self._reading)
         self.compiler = CelCompiler()
         self._catalogue = Catalogue(self._reading, self.compiler)
@@ -164,7 +169,7 @@ class PostgresRepository:
         return self._expiry.served(keys, found, time.time_ns())
 
     async def read_past(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
-        return await detached(self._read_past(key, point))
+        return await self._side_reads.run(lambda: self._read_past(key, point))
 
     async def _read_past(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
         found = await self._history.read_past(key, point)
@@ -173,7 +178,7 @@ class PostgresRepository:
     async def list_aggregates(
         self, entity_type: str, after: str, limit: int, max_bytes: int
     ) -> ListedPage:
-        return await detached(self._list(entity_type, after, limit, max_bytes))
+        return await self._side_reads.run(lambda: self._list(entity_type, after, limit, max_bytes))
 
     async def _list(self, entity_type: str, after: str, limit: int, max_bytes: int) -> ListedPage:
         arguments = (entity_type, after, limit, max_bytes)

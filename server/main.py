@@ -63,8 +63,11 @@ async def _database(settings: Settings) -> AsyncIterator[str]:
         for revision in await migrate(postgres.dsn):
             log.info("migrated to %s", revision)
         supervisor = asyncio.create_task(keep_running(postgres))
-        yield postgres.dsn
-        await _cancel(supervisor)
+        try:
+            yield postgres.dsn
+        finally:
+            # However it ends: nobody starts again what is stopped now.
+            await _cancel(supervisor)
     finally:
         await asyncio.to_thread(postgres.stop)
 

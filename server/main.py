@@ -79,7 +79,8 @@ async def serve_on(
     password = password_from(settings.password_from)
     repository = PostgresRepository(dsn, _options(settings, password, tracing))
     probe = PostgresProbe(dsn, password)
-    health = Health([service.full_name for service in SERVICES], probe, settings.probe_interval)
+    names = [service.full_name for service in SERVICES]
+    health = Health(names, probe, settings.probe_interval)
     metrics = metrics_of(settings, SERVICES, [repository, probe, health])
     around = stages_around(metrics, tracing)
     server = _server(settings)
@@ -95,8 +96,7 @@ async def serve_on(
     types = EntityTypes(repository.entity_types, repository.compiler, settings.limits)
     types_servicer = EntityTypeServicer(types, repository.entity_types, decode)
     register(server, TYPES_SERVICE, types_servicer, stages)
-    ours = [service.full_name for service in SERVICES]
-    reflection = Reflection((*ours, HEALTH_SERVICE, REFLECTION_SERVICE.full_name), decode)
+    reflection = Reflection((*names, HEALTH_SERVICE, REFLECTION_SERVICE.full_name), decode)
     # The contract is no secret; but only callers who are known need it.
     register(server, REFLECTION_SERVICE, reflection, (*around, *access.callers))
     tls = _tls(settings)

@@ -9,7 +9,7 @@ from domain.feature_spec import FeatureSpec, LatePolicy
 from domain.instant import EARLIEST, Instant
 from domain.operations import Operation, OperationRefused, SetValue
 from domain.update import Update
-from domain.values import FeatureValue, same_value
+from domain.values import FeatureValue, same_value, size_difference
 
 NO_SPECS: Final[Mapping[str, FeatureSpec]] = {}
 
@@ -144,6 +144,8 @@ class Plan:
     ) -> None:
         feature = Feature(value, event_time, self._version + 1)
         self.changed[name] = feature
-        self.growth += feature_size(name, feature)
-        if current is not None:
-            self.growth -= feature_size(name, current)
+        if current is None:
+            self.growth += feature_size(name, feature)
+        else:
+            assert current.value is not None
+            self.growth += size_difference(value, current.value)

@@ -130,8 +130,9 @@ _LENGTH: Final = 6  # a tag and a length of up to 2^32 bytes
 def value_size(value: FeatureValue) -> int:
     """An upper bound of the bytes that a value takes in the stored form."""
     kind, content = value
-    if kind in _FIXED_SIZES:
-        return _FIXED_SIZES[kind]
+    fixed = _FIXED_SIZES.get(kind)
+    if fixed is not None:
+        return fixed
     if kind is ValueKind.STRING:
         return _LENGTH + (len(content) if content.isascii() else len(content.encode()))
     if kind is ValueKind.STRING_LIST:
@@ -139,6 +140,13 @@ def value_size(value: FeatureValue) -> int:
     if kind is ValueKind.INT64_LIST:
         return 2 * _LENGTH + sum(map(_varint_size, content))
     return 2 * _LENGTH + len(content) * _ELEMENT_SIZES.get(kind, 1)
+
+
+def size_difference(value: FeatureValue, replaced: FeatureValue) -> int:
+    """By how many bytes the stored form grows, as far as its upper bound tells."""
+    if value.kind is replaced.kind and value.kind in _FIXED_SIZES:
+        return 0
+    return value_size(value) - value_size(replaced)
 
 
 def _varint_size(number: int) -> int:

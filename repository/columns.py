@@ -1,19 +1,31 @@
-"""The arguments of `write_batch`: the rows of a batch as one array a column."""
+"""The arguments of `write_batch`: the rows of a batch as one argument a column."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from repository.codec.instants import to_datetime
 from repository.codec.state import dump_aggregate
 from repository.row import Row
+from repository.texts import lines, numbers
 
-_READ: Final = 6
-_WRITTEN: Final = 8
-_DELETED: Final = 3
-_CHANGED: Final = 9
-_REQUESTED: Final = 7
-_TYPES: Final = 2
+Columns: TypeAlias = tuple[Callable[[Sequence[Any]], object], ...]
+"""How each column of a table becomes an argument."""
+
+_VALUES: Final = list
+_READ: Final[Columns] = (numbers, numbers, lines, lines, numbers, numbers)
+_WRITTEN: Final[Columns] = (
+    *(numbers, lines, lines),
+    *(_VALUES, numbers, _VALUES, _VALUES, _VALUES),
+)
+_DELETED: Final[Columns] = (numbers, lines, lines)
+_CHANGED: Final[Columns] = (
+    *(numbers, lines, lines),
+    *(_VALUES, numbers, _VALUES, _VALUES, _VALUES, _VALUES),
+)
+_REQUESTED: Final[Columns] = (numbers, lines, lines, _VALUES, _VALUES, _VALUES, _VALUES)
+_TYPES: Final[Columns] = (lines, numbers)
+_TYPES_OF_UNITS: Final[Columns] = (numbers, lines)
 
 
 def write_arguments(rows: Sequence[Row], batch_id: UUID) -> list[Any]:
@@ -33,13 +45,13 @@ def write_arguments(rows: Sequence[Row], batch_id: UUID) -> list[Any]:
         *_columns(_requests(rows), _REQUESTED),
         batch_id,
         *_columns(sorted({row.key.entity_type: row.type_revision for row in rows}.items()), _TYPES),
-        *_columns(sorted({(row.unit, row.key.entity_type) for row in rows}), _TYPES),
+        *_columns(sorted({(row.unit, row.key.entity_type) for row in rows}), _TYPES_OF_UNITS),
     ]
 
 
-def _columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[Sequence[Any]]:
-    columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
-    return columns or [()] * width
+def _columns(rows: Iterable[tuple[Any, ...]], columns: Columns) -> list[object]:
+    found = list(zip(*rows, strict=True)) or [()] * len(columns)
+    return [as_argument(column) for as_argument, column in zip(columns, found, strict=True)]
 
 
 def _as_read(row: Row) -> tuple[Any, ...]:

@@ -15,6 +15,7 @@ from domain.entity_key import EntityKey
 from domain.errors import Draining, Overloaded
 from domain.outcome import Outcome
 from domain.update import Command
+from repository.arrivals import Arrivals
 from repository.backoff import backoff
 from repository.committing import Committer, commit, is_live
 from repository.schedule import Schedule, size_of
@@ -68,6 +69,7 @@ class CommitPipeline:
         self._schedule = Schedule()
         self._arrival = asyncio.Event()
         self._draining = False
+        self._arrivals = Arrivals()
         self._under_way: dict[int, tuple[float, int]] = {}
         """When each batch was begun, and how many updates it has."""
         self._look_again: asyncio.TimerHandle | None = None
@@ -87,6 +89,7 @@ class CommitPipeline:
         self._schedule.put(
             Submission(command, answer, latest if deadline is None else min(deadline, latest), now)
         )
+        self._arrivals.note()
         self._arrival.set()
         return answer
 
@@ -103,6 +106,7 @@ class CommitPipeline:
 
     async def _lane(self) -> None:
         while True:
+            await self._arrivals.let_in(self._takes_more)
             batch = self._next_batch()
             if batch:
                 begun = asyncio.get_running_loop().time(), sum(map(size_of, batch))
@@ -115,6 +119,10 @@ class CommitPipeline:
             else:
                 self._arrival.clear()
                 await self._arrival.wait()
+
+    def _takes_more(self) -> bool:
+        """Whether a batch of what waits would be a small one."""
+        return 0 < self._schedule.updates < _ENOUGH
 
     def _next_batch(self) -> list[Submission]:
         if self._gathers():

@@ -16,9 +16,11 @@ from domain.errors import LimitExceeded, Overloaded
 from domain.figures import Distribution
 from domain.ports import StoredAggregate
 from domain.tracing import Tracer
+from repository.arrivals import Arrivals
 from repository.entity_types.expiry import Expiry
 from repository.pool import AnswerTooLarge, Pool
 from repository.statements import READ
+from repository.texts import lines
 
 # What PostgreSQL can put into one value.
 _MAX_ANSWER_BYTES: Final = 2**30
@@ -61,7 +63,9 @@ class ReadCoalescer:
         self._max_waiting = max_waiting
         self._waiting: deque[_Request] = deque()
         self._waiting_keys = 0
+        self._arrivals = Arrivals()
         self._short_queries = 0
+        """How many are under way, or about to be."""
         self._idle: deque[asyncio.Future[None]] = deque()
         self._tasks = [asyncio.create_task(self._run(), name="reader") for _ in range(readers)]
 
@@ -76,6 +80,7 @@ class ReadCoalescer:
         if self._tracer is not None:
             self._tracer.follow("read", answer)
         self._waiting_keys += len(keys)
+        self._arrivals.note()
         self._wake_a_reader()
         return await answer
 
@@ -102,19 +107,25 @@ class ReadCoalescer:
 
     async def _run(self) -> None:
         while True:
+            self._short_queries += 1
+            await self._arrivals.let_in(self._takes_more)
             keys, requests = self._next_query()
-            if not requests:
-                sleeper = asyncio.get_running_loop().create_future()
-                self._idle.append(sleeper)
-                await sleeper
-            elif len(keys) < self._query_keys:
-                self._short_queries += 1
+            if len(keys) < self._query_keys:
                 await self._answer(keys, requests)
                 self._short_queries -= 1
             else:
+                self._short_queries -= 1
                 if self._waiting:
                     self._wake_a_reader()
                 await self._answer(keys, requests)
+            if not self._waiting:
+                sleeper = asyncio.get_running_loop().create_future()
+                self._idle.append(sleeper)
+                await sleeper
+
+    def _takes_more(self) -> bool:
+        """Whether a query for what waits would be a short one."""
+        return 0 < self._waiting_keys < self._query_keys
 
     def _next_query(self) -> tuple[list[EntityKey], list[_Request]]:
         requests: list[_Request] = []
@@ -128,6 +139,8 @@ class ReadCoalescer:
         return keys, requests
 
     async def _answer(self, keys: Sequence[EntityKey], requests: Sequence[_Request]) -> None:
+        if not requests:
+            return
         self.batch_sizes.observe(len(keys))
         try:
             with self._traced(requests):
@@ -164,7 +177,7 @@ class ReadCoalescer:
     async def _read(self, keys: Sequence[EntityKey]) -> Found:
         types, ids = zip(*keys, strict=True)
         found: Found = [None] * len(keys)
-        (record,) = await self._pool.read(READ["read_aggregates"], _lines(types), _lines(ids))
+        (record,) = await self._pool.read(READ["read_aggregates"], lines(types), lines(ids))
         epoch, generation, ordinals, *columns = record
         if ordinals is not None:
             uids, versions, states = columns
@@ -173,11 +186,3 @@ class ReadCoalescer:
                 found[ordinal - 1] = stored
         await self._expiry.catch_up(generation)
         return found
-
-
-def _lines(names: Sequence[str]) -> str:
-    """Raises ValueError if a name is more than a line: every one after it would be another's."""
-    lines = "\n".join(names)
-    if lines.count("\n") != len(names) - 1:
-        raise ValueError("the name of an entity has no line break")
-    return lines

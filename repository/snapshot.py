@@ -16,6 +16,7 @@ from repository.evaluation import KnownRequest, RequestKey
 from repository.pool import Pool, Record
 from repository.row import Row, StoredRow
 from repository.statements import WRITE
+from repository.texts import lines
 
 
 class Snapshot(NamedTuple):
@@ -45,22 +46,22 @@ async def read_snapshot(
             for key in keys_of(command)
         }
     )
-    arguments: list[Any] = [[key.entity_type for key in keys], [key.entity_id for key in keys]]
+    arguments: list[Any] = _names(keys)
     if not requests:
         records = await pool.read(WRITE["read_for_update"], *arguments)
         read = await _rows(keys, records, limits, catalogue)
         return Snapshot(read, {}, records[0]["now"])
-    arguments += [
-        [key.entity_type for key, _ in requests],
-        [key.entity_id for key, _ in requests],
-        [request_id for _, request_id in requests],
-        remember,
-    ]
+    arguments += _names([key for key, _ in requests])
+    arguments += [request_id for _, request_id in requests], remember
     records = await pool.read(WRITE["read_for_update_with_requests"], *arguments)
     rows = [record for record in records if record["fingerprint"] is None]
     answered = [record for record in records if record["fingerprint"] is not None]
     read = await _rows(keys, rows, limits, catalogue)
     return Snapshot(read, _known(requests, answered), rows[0]["now"])
+
+
+def _names(keys: Sequence[EntityKey]) -> list[str]:
+    return [lines([key.entity_type for key in keys]), lines([key.entity_id for key in keys])]
 
 
 async def _rows(

@@ -26,15 +26,23 @@ from repository.codec.values import decode_feature, encode_feature
 class StoredFeatures(MutableMapping[str, Feature]):
     """The features of a message, as a mapping of domain objects."""
 
-    __slots__ = ("message",)
+    __slots__ = ("_decoded", "message")
 
     def __init__(self, message: aggregate_pb2.FeatureAggregate) -> None:
         self.message = message
+        # Of a hot aggregate, many updates of a batch ask for the same few.
+        self._decoded: dict[str, Feature] = {}
 
     def get(self, name: str, default: Any = None) -> Any:
+        known = self._decoded.get(name)
+        if known is not None:
+            return known
         # A message map makes what is asked for by index, so ask it by get.
         found = self.message.features.get(name)
-        return default if found is None else decode_feature(found)
+        if found is None:
+            return default
+        feature = self._decoded[name] = decode_feature(found)
+        return feature
 
     def __getitem__(self, name: str) -> Feature:
         found: Feature | None = self.get(name)
@@ -47,9 +55,11 @@ class StoredFeatures(MutableMapping[str, Feature]):
 
     def __setitem__(self, name: str, feature: Feature) -> None:
         encode_feature(feature, self.message.features[name])
+        self._decoded[name] = feature
 
     def __delitem__(self, name: str) -> None:
         del self.message.features[name]
+        self._decoded.pop(name, None)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.message.features)

@@ -8,11 +8,18 @@ from domain.values import FeatureValue, ValueKind
 from featom.v1 import aggregate_pb2, value_pb2
 from repository.codec.instants import decode_instant, encode_instant
 
-_FIELDS: Final = {kind: kind.value for kind in ValueKind}
-_KINDS: Final[dict[str | None, ValueKind]] = {kind.value: kind for kind in ValueKind}
-_SCALARS: Final = frozenset(
-    {ValueKind.BOOL, ValueKind.INT64, ValueKind.DOUBLE, ValueKind.STRING, ValueKind.BYTES}
+_SCALARS: Final = (
+    ValueKind.BOOL,
+    ValueKind.INT64,
+    ValueKind.DOUBLE,
+    ValueKind.STRING,
+    ValueKind.BYTES,
 )
+_SCALAR_FIELDS: Final = {kind: kind.value for kind in _SCALARS}
+_SCALAR_KINDS: Final[dict[str | None, ValueKind]] = {kind.value: kind for kind in _SCALARS}
+_LIST_KINDS: Final[dict[str | None, ValueKind]] = {
+    kind.value: kind for kind in ValueKind if kind not in (*_SCALARS, ValueKind.TIMESTAMP)
+}
 
 # Every update makes several of these; a NamedTuple's own constructor takes twice as long.
 _tuple: Final = tuple.__new__
@@ -21,28 +28,28 @@ _tuple: Final = tuple.__new__
 def encode_value(value: FeatureValue, into: value_pb2.FeatureValue) -> None:
     """Write a value into a message that may hold another one."""
     kind, content = value
-    if kind in _SCALARS:
-        setattr(into, _FIELDS[kind], content)
+    field = _SCALAR_FIELDS.get(kind)
+    if field is not None:
+        setattr(into, field, content)
     elif kind is ValueKind.TIMESTAMP:
         encode_instant(content, into.timestamp_value)
     else:
-        elements = getattr(into, _FIELDS[kind])
+        elements = getattr(into, kind.value)
         elements.SetInParent()  # an empty list is a value too
         elements.values[:] = content
 
 
 def decode_value(message: value_pb2.FeatureValue) -> FeatureValue:
     """Read a value. Raises Corrupted if the message holds none."""
-    field = message.WhichOneof("kind")
-    kind = _KINDS.get(field)
-    if field is None or kind is None:
+    field: Any = message.WhichOneof("kind")
+    kind = _SCALAR_KINDS.get(field)
+    if kind is not None:
+        return _tuple(FeatureValue, (kind, getattr(message, field)))
+    if field == ValueKind.TIMESTAMP.value:
+        return FeatureValue(ValueKind.TIMESTAMP, decode_instant(message.timestamp_value))
+    if field not in _LIST_KINDS:
         raise Corrupted("A stored feature has no value of a known kind.")
-    content: Any = getattr(message, field)
-    if kind is ValueKind.TIMESTAMP:
-        content = decode_instant(content)
-    elif kind not in _SCALARS:
-        content = tuple(content.values)
-    return _tuple(FeatureValue, (kind, content))
+    return FeatureValue(_LIST_KINDS[field], tuple(getattr(message, field).values))
 
 
 def encode_feature(feature: Feature, into: aggregate_pb2.Feature) -> None:

@@ -1,5 +1,5 @@
 -- The write protocol. Each statement is its own transaction: the connection's default isolation
--- decides which. Arrays of one call have one element a row.
+-- decides which. Each column of one call is an array, or a text of so many lines or numbers.
 
 -- name: read_for_update
 -- Reads the rows that a batch is about, before its transaction, at READ COMMITTED: a probe for an
@@ -10,7 +10,8 @@
 SELECT
     k.ordinal, a.xmin, a.version, a.uid, a.state, e.epoch, clock_timestamp() AS now,
     t.revision AS type_revision
-FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k (entity_type, entity_id, ordinal)
+FROM unnest(string_to_array($1, chr(10)), string_to_array($2, chr(10)))
+    WITH ORDINALITY AS k (entity_type, entity_id, ordinal)
 CROSS JOIN store_epoch AS e
 LEFT JOIN entity_types AS t ON t.name = k.entity_type
 LEFT JOIN aggregates AS a
@@ -23,7 +24,8 @@ SELECT
     k.ordinal, a.xmin, a.version, a.uid, a.state, e.epoch, clock_timestamp() AS now,
     t.revision AS type_revision, NULL::bytea AS fingerprint, NULL::bytea AS outcome,
     NULL::timestamptz AS commit_time
-FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k (entity_type, entity_id, ordinal)
+FROM unnest(string_to_array($1, chr(10)), string_to_array($2, chr(10)))
+    WITH ORDINALITY AS k (entity_type, entity_id, ordinal)
 CROSS JOIN store_epoch AS e
 LEFT JOIN entity_types AS t ON t.name = k.entity_type
 LEFT JOIN aggregates AS a
@@ -31,7 +33,7 @@ LEFT JOIN aggregates AS a
 UNION ALL
 SELECT
     k.ordinal, NULL, NULL, NULL, NULL, NULL, NULL, NULL, r.fingerprint, r.outcome, r.commit_time
-FROM unnest($3::text[], $4::text[], $5::uuid[])
+FROM unnest(string_to_array($3, chr(10)), string_to_array($4, chr(10)), $5::uuid[])
     WITH ORDINALITY AS k (entity_type, entity_id, request_id, ordinal)
 JOIN requests AS r
     ON r.entity_type = k.entity_type AND r.entity_id = k.entity_id
@@ -84,8 +86,11 @@ WHERE EXISTS (
 -- since its snapshot.
 WITH was_read AS MATERIALIZED (
     SELECT *
-    FROM unnest($1::int[], $2::int[], $3::text[], $4::text[], $5::xid[], $6::bigint[])
-        AS r (unit, row_number, entity_type, entity_id, xmin_read, version_read)
+    FROM unnest(
+        string_to_array($1, ',')::int[], string_to_array($2, ',')::int[],
+        string_to_array($3, chr(10)), string_to_array($4, chr(10)),
+        string_to_array($5, ',')::xid[], string_to_array($6, ',')::bigint[]
+    ) AS r (unit, row_number, entity_type, entity_id, xmin_read, version_read)
 ),
 locked AS MATERIALIZED (
     SELECT r.row_number
@@ -97,7 +102,8 @@ locked AS MATERIALIZED (
 ),
 types_locked AS MATERIALIZED (
     SELECT t.name
-    FROM unnest($43::text[], $44::bigint[]) AS r (name, revision)
+    FROM unnest(string_to_array($43, chr(10)), string_to_array($44, ',')::bigint[])
+        AS r (name, revision)
     JOIN entity_types AS t ON t.name = r.name AND t.revision = r.revision
     FOR SHARE OF t
 ),
@@ -107,7 +113,8 @@ lost AS MATERIALIZED (
     WHERE r.row_number NOT IN (SELECT l.row_number FROM locked AS l)
     UNION
     SELECT r.unit
-    FROM unnest($45::int[], $46::text[]) AS r (unit, entity_type)
+    FROM unnest(string_to_array($45, ',')::int[], string_to_array($46, chr(10)))
+        AS r (unit, entity_type)
     WHERE r.entity_type NOT IN (SELECT t.name FROM types_locked AS t)
 ),
 updated AS (
@@ -116,7 +123,9 @@ updated AS (
         uid = r.uid, version = r.version, state = r.state,
         create_time = r.create_time, update_time = r.update_time
     FROM unnest(
-        $7::int[], $8::text[], $9::text[], $10::uuid[], $11::bigint[], $12::bytea[],
+        string_to_array($7, ',')::int[],
+        string_to_array($8, chr(10)), string_to_array($9, chr(10)),
+        $10::uuid[], string_to_array($11, ',')::bigint[], $12::bytea[],
         $13::timestamptz[], $14::timestamptz[]
     ) AS r (unit, entity_type, entity_id, uid, version, state, create_time, update_time)
     WHERE
@@ -129,14 +138,19 @@ inserted AS (
     )
     SELECT r.entity_type, r.entity_id, r.uid, r.version, r.state, r.create_time, r.update_time
     FROM unnest(
-        $15::int[], $16::text[], $17::text[], $18::uuid[], $19::bigint[], $20::bytea[],
+        string_to_array($15, ',')::int[],
+        string_to_array($16, chr(10)), string_to_array($17, chr(10)),
+        $18::uuid[], string_to_array($19, ',')::bigint[], $20::bytea[],
         $21::timestamptz[], $22::timestamptz[]
     ) AS r (unit, entity_type, entity_id, uid, version, state, create_time, update_time)
     WHERE r.unit NOT IN (SELECT l.unit FROM lost AS l)
 ),
 deleted AS (
     DELETE FROM aggregates AS a
-    USING unnest($23::int[], $24::text[], $25::text[]) AS r (unit, entity_type, entity_id)
+    USING unnest(
+        string_to_array($23, ',')::int[],
+        string_to_array($24, chr(10)), string_to_array($25, chr(10))
+    ) AS r (unit, entity_type, entity_id)
     WHERE
         a.entity_type = r.entity_type AND a.entity_id = r.entity_id
         AND r.unit NOT IN (SELECT l.unit FROM lost AS l)
@@ -149,7 +163,9 @@ recorded AS (
         c.entity_type, c.entity_id, c.uid, c.version, c.commit_time, $42::uuid, c.request_id,
         c.change, c.state
     FROM unnest(
-        $26::int[], $27::text[], $28::text[], $29::uuid[], $30::bigint[], $31::timestamptz[],
+        string_to_array($26, ',')::int[],
+        string_to_array($27, chr(10)), string_to_array($28, chr(10)),
+        $29::uuid[], string_to_array($30, ',')::bigint[], $31::timestamptz[],
         $32::uuid[], $33::bytea[], $34::bytea[]
     ) AS c (
         unit, entity_type, entity_id, uid, version, commit_time, request_id, change, state
@@ -163,8 +179,9 @@ remembered AS (
     SELECT
         q.entity_type, q.entity_id, q.request_id, q.commit_time, q.fingerprint, q.outcome
     FROM unnest(
-        $35::int[], $36::text[], $37::text[], $38::uuid[], $39::timestamptz[], $40::bytea[],
-        $41::bytea[]
+        string_to_array($35, ',')::int[],
+        string_to_array($36, chr(10)), string_to_array($37, chr(10)),
+        $38::uuid[], $39::timestamptz[], $40::bytea[], $41::bytea[]
     ) AS q (
         unit, entity_type, entity_id, request_id, commit_time, fingerprint, outcome
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from domain.entity_key import key_violations
-from domain.errors import FieldViolation, InvalidValue, LimitExceeded
+from domain.errors import Corrupted, FieldViolation, InvalidValue, LimitExceeded
 from domain.limits import Limits
 from domain.operations import (
     Append,
@@ -16,7 +16,7 @@ from domain.operations import (
     SetValue,
 )
 from domain.update import Deletion, FeatureUpdate, Update, UpdateBatch, update_violations
-from domain.values import FeatureValue
+from domain.values import FeatureValue, ValueKind
 from featom.v1 import feature_store_pb2 as pb
 from featom.v1 import value_pb2
 from repository.codec.values import decode_value
@@ -154,11 +154,13 @@ _WITH_VALUE: Final[dict[str, Callable[[FeatureValue], Operation]]] = {
 def _read_value(
     message: value_pb2.FeatureValue, index: int, part: str, malformed: Violations
 ) -> FeatureValue | None:
-    kind = message.WhichOneof("kind")
-    if kind is None:
+    try:
+        value = decode_value(message)
+    except Corrupted:
         field = f"updates[{index}].{part}"
         malformed.note(field, "must have a value, of a kind that this server knows")
         return None
-    if kind == "timestamp_value":
-        read_instant(message.timestamp_value, f"updates[{index}].{part}.{kind}", malformed)
-    return decode_value(message)
+    if value.kind is ValueKind.TIMESTAMP:
+        field = f"updates[{index}].{part}.{value.kind.value}"
+        read_instant(message.timestamp_value, field, malformed)
+    return value

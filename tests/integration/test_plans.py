@@ -17,6 +17,7 @@ from repository.pool import READ_COMMITTED, SERIALIZABLE, Connection, Pool
 from repository.postgres import PostgresOptions
 from repository.row import Row
 from repository.statements import READ, WRITE
+from repository.texts import lines
 from tests.integration.meddling import pool_on, repository_on, session_on
 from tests.postgres import Postgres
 from tests.samples import KEY, NOW, UID, add, entity, put, update
@@ -153,7 +154,8 @@ def test_the_rows_of_a_batch_are_listed_in_the_order_of_their_keys(written: Writ
     keys = [row.key for row in written.rows]
     assert len(keys) == 240
     assert keys == sorted(keys)
-    types, ids = written.arguments[2:4]  # of the rows that exist, which are locked in this order
+    # Of the rows that exist, which are locked in this order.
+    types, ids = (names.split("\n") for names in written.arguments[2:4])
     assert list(zip(types, ids, strict=True)) == sorted(
         key for key in keys if "new" not in key.entity_id
     )
@@ -164,7 +166,7 @@ def test_the_rows_of_a_batch_are_listed_in_the_order_of_their_keys(written: Writ
 async def test_what_a_batch_is_about_is_read_by_index(
     filled_database: str, name: str, generic: bool
 ) -> None:
-    types, ids = ["customer"] * 256, [f"c-{number}" for number in range(256)]
+    types, ids = lines(["customer"] * 256), lines([f"c-{number}" for number in range(256)])
     arguments: list[Any] = [types, ids]
     if name == "read_for_update_with_requests":
         arguments += [types, ids, [uuid4()] * 256, timedelta(hours=24)]
@@ -176,10 +178,7 @@ async def test_what_a_batch_is_about_is_read_by_index(
 @generic_or_not
 @pytest.mark.parametrize("keys", [1, 100])
 async def test_aggregates_are_read_by_index(filled_database: str, keys: int, generic: bool) -> None:
-    arguments = [
-        "\n".join(["customer"] * keys),
-        "\n".join(f"c-{number}" for number in range(keys)),
-    ]
+    arguments = [lines(["customer"] * keys), lines([f"c-{number}" for number in range(keys)])]
     async with pool_on(filled_database, READ_COMMITTED) as pool:
         plan = await plan_of(pool, READ["read_aggregates"], arguments, generic=generic)
     assert scans_of_aggregates(plan) == {("Index Scan", "aggregates_pkey")}

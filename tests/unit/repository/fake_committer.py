@@ -123,5 +123,5 @@ async def pipeline_to(committer: FakeCommitter, **options: Any) -> AsyncIterator
 
 async def a_moment() -> None:
     """Let whatever can happen without waiting happen."""
-    for _ in range(20):
+    for _ in range(100):
         await asyncio.sleep(0)

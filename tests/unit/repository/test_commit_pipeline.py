@@ -52,6 +52,46 @@ async def test_a_batch_has_no_more_than_its_share() -> None:
     assert [len(batch) for batch in committer.batches] == [10, 10, 5]
 
 
+async def test_requests_that_are_at_hand_go_along() -> None:
+    """Each is read a few turns of the event loop after the one before it."""
+    committer = FakeCommitter()
+    async with pipeline_to(committer) as pipeline:
+        answers = []
+        for number in range(30):
+            answers.append(pipeline.submit(numbered(number)))
+            for _ in range(5):
+                await asyncio.sleep(0)
+        await asyncio.gather(*answers)
+    assert committer.numbers == [list(range(30))]
+
+
+async def test_what_little_arrives_while_a_small_batch_commits_waits_for_it() -> None:
+    committer = FakeCommitter()
+    async with pipeline_to(committer, lanes=2) as pipeline:
+        committer.hold()
+        answers = [pipeline.submit(numbered(number, entity(number))) for number in range(12)]
+        await a_moment()
+        answers.append(pipeline.submit(numbered(12, entity(12))))
+        await a_moment()
+        assert committer.numbers == [list(range(12))]
+        committer.go_on()
+        await asyncio.gather(*answers)
+    assert committer.numbers == [list(range(12)), [12]]
+
+
+async def test_a_batch_that_takes_long_is_not_waited_for() -> None:
+    committer = FakeCommitter()
+    async with pipeline_to(committer, lanes=2) as pipeline:
+        committer.hold()
+        answers = [pipeline.submit(numbered(number, entity(number))) for number in range(12)]
+        await a_moment()
+        answers.append(pipeline.submit(numbered(12, entity(12))))
+        await asyncio.sleep(0.1)
+        assert committer.numbers == [list(range(12)), [12]]
+        committer.go_on()
+        await asyncio.gather(*answers)
+
+
 async def test_commands_of_one_key_stay_in_order_through_lanes_and_lost_races() -> None:
     committer = FakeCommitter()
     luck = random.Random(7)

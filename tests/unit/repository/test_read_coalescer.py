@@ -78,7 +78,7 @@ def found(key: EntityKey) -> StoredAggregate | None:
 
 
 async def a_moment() -> None:
-    for _ in range(10):
+    for _ in range(100):
         await asyncio.sleep(0)
 
 
@@ -92,6 +92,19 @@ async def test_each_read_gets_its_own_in_its_order() -> None:
     async with coalescer_on(pool) as coalescer:
         answers = await asyncio.gather(*(coalescer.read(keys) for keys in asked))
     assert answers == [[found(key) for key in keys] for keys in asked]
+
+
+async def test_requests_that_are_at_hand_go_along() -> None:
+    """Each is read a few turns of the event loop after the one before it."""
+    pool = FakePool()
+    async with coalescer_on(pool, readers=2) as coalescer:
+        reads = []
+        for number in range(30):
+            reads.append(asyncio.create_task(coalescer.read([entity(number)])))
+            for _ in range(5):
+                await asyncio.sleep(0)
+        await asyncio.gather(*reads)
+    assert pool.queries == [entities(range(30))]
 
 
 async def test_what_is_asked_for_while_a_query_runs_forms_the_next_one() -> None:

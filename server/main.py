@@ -60,8 +60,7 @@ async def _database(settings: Settings) -> AsyncIterator[str]:
     postgres = EmbeddedPostgres(settings.data_dir / "postgres")
     log.info("PostgreSQL in %s: %s", settings.data_dir, await asyncio.to_thread(postgres.start))
     try:
-        for revision in await migrate(postgres.dsn):
-            log.info("migrated to %s", revision)
+        await migrate(postgres.dsn)
         supervisor = asyncio.create_task(keep_running(postgres))
         try:
             yield postgres.dsn

@@ -72,10 +72,10 @@ TestTheChangesAddUpToTheStateOfEveryVersion.settings = settings(
 
 def test_a_stored_change_says_everything_that_the_change_says() -> None:
     subject = new_aggregate(KEY, UID, 1)
-    subject.apply(update(put("f", 1, 10), put("g", 1, 10), put("h", 1, 20)), NOW)
-    asked = update(
-        put("f", 2, 20), remove("g", 30), put("h", 2, 10), request_id=REQUEST_ID, actor="me"
-    )
+    first = (put("f", 1, 10), put("g", 1, 10), put("h", 1, 20), append("l", 1, event_time=20))
+    subject.apply(update(*first), NOW)
+    second = (put("f", 2, 20), remove("g", 30), put("h", 2, 10), append("l", 2, event_time=10))
+    asked = update(*second, request_id=REQUEST_ID, actor="me")
     change = subject.apply(asked, NOW + 1_000)
     assert change is not None
     stored = _stored(change, subject)
@@ -87,7 +87,8 @@ def test_a_stored_change_says_everything_that_the_change_says() -> None:
     assert list(stored.removed) == ["g"]
     assert stored.late_features["h"].value.int64_value == 2
     assert stored.late_features["h"].event_time.ToNanoseconds() == 10
-    assert (set(stored.features), set(stored.late_features)) == ({"f"}, {"h"})
+    assert (set(stored.features), set(stored.late_features)) == ({"f"}, {"h", "l"})
+    assert list(stored.late_appends) == ["l"]
 
 
 def test_a_change_without_a_request_id_or_an_actor_has_none() -> None:

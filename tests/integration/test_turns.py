@@ -85,7 +85,7 @@ async def test_turns_with_several_keys_never_end_in_a_circle(
         begun = time.monotonic()
         await asyncio.gather(*(turns.take(order, work) for order in [there, back] * 10))
     # A circle would be broken by the time-out alone, each time.
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 3
 
 
 def test_a_key_is_contended_for_a_while_after_a_loss() -> None:

@@ -190,7 +190,7 @@ async def test_a_page_is_read_in_the_order_of_the_index(
 ) -> None:
     async with pool_on(filled_database, READ_COMMITTED) as pool:
         plan = await plan_of(
-            pool, READ["list_aggregates"], ["customer", "c-5", 101], generic=generic
+            pool, READ["list_aggregates"], ["customer", "c-5", 101, 3_000_000], generic=generic
         )
     assert scans_of_aggregates(plan) == {("Index Scan", "aggregates_pkey")}
     assert not [node for node in nodes(plan) if node["Node Type"] == "Sort"]

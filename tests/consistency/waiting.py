@@ -26,3 +26,5 @@ async def eventually_found(session: Any, query: str, seconds: float = 30.0) -> N
         if time.monotonic() > deadline:
             raise NotInTime(f"not in {seconds} s: {query}")
         await asyncio.sleep(0.01)
+        # In a transaction, what was once seen of other sessions is seen until it ends.
+        await session.execute("SELECT pg_stat_clear_snapshot()")

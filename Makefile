@@ -27,8 +27,8 @@ run: $(READY) ## Serve on 127.0.0.1:50051 with a PostgreSQL of its own in ./data
 	@exec $(BIN)/featom serve
 
 .PHONY: test
-test: $(READY) ## Run all tests
-	$(BIN)/pytest
+test: $(READY) ## Run all tests, two files at a time
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 .PHONY: check
 check: $(READY) ## Check format, lint, types, import rules and the contract

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -186,6 +187,13 @@ def test_a_retry_without_advice_waits_longer_each_time_but_not_for_ever() -> Non
     assert reason(_status()) == ""
     assert pause(_status(), attempt=0) <= 0.005
     assert max(pause(_status(), attempt=1_000) for _ in range(100)) <= 1
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A short one, since the socket of a database stands below it."""
+    with tempfile.TemporaryDirectory(prefix="featom-demo-") as folder:
+        yield Path(folder)
 
 
 def test_a_short_run_on_a_server_of_its_own_ends_without_differences(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ class Change(NamedTuple):
     """The features that changed, as they stand after the change."""
     late_features: Mapping[str, Feature]
     """Values that came after newer ones and did not replace them."""
+    late_appends: Sequence[str] = ()
+    """Of these the features to whose lists they were to be appended."""
     removed: Sequence[str] = ()
     deleted: bool = False
     request_id: UUID | None = None

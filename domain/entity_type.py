@@ -37,11 +37,3 @@ class EntityType:
     """Counts from 1; 0: not applied yet."""
     create_time: Instant = 0
     update_time: Instant = 0
-
-    def says_the_same(self, other: "EntityType") -> bool:
-        """Whether both ask the same of aggregates, and tell people the same."""
-        return (
-            self.features == other.features
-            and self.rules == other.rules
-            and self.additional_features is other.additional_features
-        )

@@ -71,7 +71,9 @@ class InvalidValue(FeatomError):
     """The request is not valid."""
 
     def __init__(self, violations: Sequence[FieldViolation]) -> None:
-        listed = "; ".join(f"{field}: {description}" for field, description in violations)
+        listed = "; ".join(
+            f"{field}: {description}" if field else description for field, description in violations
+        )
         super().__init__(f"The request is not valid: {listed}.")
         self.violations = tuple(violations)
 

@@ -14,4 +14,4 @@ class Limits:
     updates: int = 1_000
     """Feature updates in one request."""
     batch_keys: int = 1_000
-    """Aggregates read by one request, and listed on one page."""
+    """Aggregates read by one request, or listed on one page; and updates in one batch."""

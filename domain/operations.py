@@ -139,9 +139,7 @@ def _as_list(value: FeatureValue) -> FeatureValue:
     if value.kind in ELEMENT_KINDS:
         return value
     if value.kind not in LIST_KINDS:
-        raise OperationRefused(
-            f"takes {_names((*LIST_KINDS, *ELEMENT_KINDS))}, not {value.kind.value}"
-        )
+        raise OperationRefused(f"takes {_names(_APPENDABLE)}, not {value.kind.value}")
     return FeatureValue(LIST_KINDS[value.kind], (value.content,))
 
 

@@ -33,6 +33,14 @@ class ListedAggregate(NamedTuple):
     aggregate: StoredAggregate
 
 
+class ListedPage(NamedTuple):
+    """Some of the aggregates of a type, ordered by id."""
+
+    aggregates: Sequence[ListedAggregate]
+    more: bool
+    """Whether there are others after them."""
+
+
 class AtVersion(NamedTuple):
     """The past, as it was at a version."""
 
@@ -98,6 +106,11 @@ class AggregateReader(Protocol):
         """Read the present incarnation as it was; None where it has no such past."""
 
     async def list_aggregates(
-        self, entity_type: str, after: str, limit: int
-    ) -> Sequence[ListedAggregate]:
-        """Read up to `limit` aggregates of a type, those with ids after `after`, ordered by id."""
+        self, entity_type: str, after: str, limit: int, max_bytes: int
+    ) -> ListedPage:
+        """Read the first aggregates of a type with ids after `after`, ordered by id.
+
+        Up to `limit` (more than 0), and no more than have `max_bytes` of stored state in all; but
+        one in any case, if there is one.
+        Must not read what it does not return into memory.
+        """

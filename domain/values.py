@@ -39,6 +39,7 @@ ELEMENT_KINDS: Final = {
 """Which kind the elements of a list have."""
 
 LIST_KINDS: Final = {element: list_kind for list_kind, element in ELEMENT_KINDS.items()}
+"""Which kind of list has elements of a kind."""
 
 
 class FeatureValue(NamedTuple):

@@ -5,9 +5,8 @@ from typing import Final
 from domain.entity_key import EntityKey
 from domain.instant import Instant
 from domain.ports import AtCommitTime, AtEventTime, AtVersion, PointInTime, StoredAggregate
-from featom.v1.aggregate_pb2 import AggregateChange, FeatureAggregate
 from repository.codec.instants import to_datetime
-from repository.codec.past import fold, fold_by_event_time
+from repository.codec.past import Past, fold, fold_by_event_time
 from repository.pool import Pool
 from repository.statements import READ
 
@@ -54,31 +53,25 @@ class History:
         keyframe = await self._keyframe(key, current, version)
         changes = await self._changes(key, current, keyframe.version, version)
         try:
-            state = fold(keyframe, changes)
+            past = fold(keyframe.state, changes)
         except ValueError:
             return None  # retention has dropped what it began with
-        if state.version != version:
-            return None
-        return current._replace(version=version, state=state.SerializeToString())
+        return current._replace(**past._asdict()) if past.version == version else None
 
     async def _at_event_time(
         self, key: EntityKey, current: StoredAggregate, time: Instant
     ) -> StoredAggregate | None:
         changes = await self._changes(key, current, 0, _ALL)
-        state = fold_by_event_time(changes, time)
-        if not state.features:
-            return None
-        return current._replace(version=state.version, state=state.SerializeToString())
+        past = fold_by_event_time(changes, time)
+        return current._replace(**past._asdict()) if past else None
 
-    async def _keyframe(
-        self, key: EntityKey, current: StoredAggregate, version: int
-    ) -> FeatureAggregate:
+    async def _keyframe(self, key: EntityKey, current: StoredAggregate, version: int) -> Past:
         """The newest whole state up to a version; an empty one if the history begins later."""
         records = await self._pool.read(READ["read_keyframe"], *key, current.uid, version)
-        return FeatureAggregate.FromString(records[0]["state"] if records else b"")
+        return Past(*records[0]) if records else Past(0, b"")
 
     async def _changes(
         self, key: EntityKey, current: StoredAggregate, after: int, until: int
-    ) -> list[AggregateChange]:
+    ) -> list[bytes]:
         records = await self._pool.read(READ["read_changes"], *key, current.uid, after, until)
-        return [AggregateChange.FromString(record["change"]) for record in records]
+        return [record["change"] for record in records]

@@ -5,6 +5,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -19,14 +20,13 @@ from domain.ports import (
     AtEventTime,
     AtVersion,
     ListedAggregate,
+    ListedPage,
     PointInTime,
     StoredAggregate,
 )
 from domain.update import Command, Deletion, Update, UpdateBatch, keys_of
-from featom.v1.aggregate_pb2 import AggregateChange, FeatureAggregate
-from repository.codec.expiry import without_expired
-from repository.codec.instants import decode_instant
-from repository.codec.past import fold, fold_by_event_time
+from repository.codec.expiry import how_written, without_expired
+from repository.codec.past import Past, fold, fold_by_event_time
 from repository.codec.state import dump_aggregate, load_aggregate, new_aggregate
 from repository.entity_types.memory import MemoryEntityTypes
 from repository.evaluation import Evaluation, KnownRequest, RequestKey
@@ -86,36 +86,31 @@ class MemoryRepository:
         changes = [
             recorded for recorded in self._changes[key] if recorded.change.uid == current.uid
         ]
-        match point:
-            case AtVersion(version):
-                state = _fold(changes, version)
-                found = state.version == version > 0
-            case AtCommitTime(moment):
-                before = (c.change.version for c in changes if c.change.commit_time <= moment)
-                state = _fold(changes, max(before, default=0))
-                found = state.version > 0
-            case AtEventTime(moment):
-                state = fold_by_event_time(map(_decoded, changes), moment)
-                found = bool(state.features)
-        if not found:
+        past = _past(changes, point)
+        if past is None:
             return None
-        past = current._replace(version=state.version, state=state.SerializeToString())
-        definition = await self.entity_types.revision(key.entity_type, state.entity_type_revision)
+        found = current._replace(**past._asdict())
+        written = how_written(past.state)
+        definition = await self.entity_types.revision(key.entity_type, written.entity_type_revision)
         if definition is None:
-            return past
-        now = decode_instant(state.update_time) if isinstance(point, AtVersion) else point.time
+            return found
+        now = written.update_time if isinstance(point, AtVersion) else point.time
         specs = {name: spec for name, spec in definition.features.items() if spec.ttl}
-        return past._replace(state=without_expired(past.state, specs, now))
+        return found._replace(state=without_expired(past.state, specs, now))
 
     async def list_aggregates(
-        self, entity_type: str, after: str, limit: int
-    ) -> Sequence[ListedAggregate]:
-        listed = sorted(
-            ListedAggregate(key.entity_id, self._served(entity_type, stored))
+        self, entity_type: str, after: str, limit: int, max_bytes: int
+    ) -> ListedPage:
+        following = sorted(
+            (key.entity_id, stored)
             for key, stored in self._stored.items()
             if key.entity_type == entity_type and key.entity_id > after
         )
-        return listed[:limit]
+        sizes = accumulate(len(stored.state) for _, stored in following)
+        fitting = sum(size <= max_bytes for size in sizes)
+        page = following[: min(limit, max(1, fitting))]
+        listed = [ListedAggregate(each, self._served(entity_type, found)) for each, found in page]
+        return ListedPage(listed, len(listed) < len(following))
 
     def _served(self, entity_type: str, stored: StoredAggregate) -> StoredAggregate:
         policy = self.entity_types.policy(entity_type)
@@ -158,10 +153,18 @@ class MemoryRepository:
             self._stored.pop(row.key, None)
 
 
-def _decoded(recorded: RecordedChange) -> AggregateChange:
-    return AggregateChange.FromString(recorded.encoded)
+def _past(changes: Sequence[RecordedChange], point: PointInTime) -> Past | None:
+    match point:
+        case AtVersion(version):
+            past = _fold(changes, version)
+            return past if past.version == version > 0 else None
+        case AtCommitTime(moment):
+            before = (c.change.version for c in changes if c.change.commit_time <= moment)
+            past = _fold(changes, max(before, default=0))
+            return past if past.version else None
+        case AtEventTime(moment):
+            return fold_by_event_time((c.encoded for c in changes), moment)
 
 
-def _fold(changes: Sequence[RecordedChange], version: int) -> FeatureAggregate:
-    wanted = (_decoded(change) for change in changes if change.change.version <= version)
-    return fold(FeatureAggregate(), wanted)
+def _fold(changes: Sequence[RecordedChange], version: int) -> Past:
+    return fold(b"", (c.encoded for c in changes if c.change.version <= version))

@@ -5,6 +5,8 @@ import logging
 from datetime import timedelta
 from typing import Final
 
+import asyncpg
+
 from repository.pool import Pool, TransactionAborted
 
 _INTERVAL: Final = 3_600.0
@@ -24,7 +26,9 @@ async def maintain_partitions(pool: Pool, keep_requests: timedelta) -> None:
         try:
             await advance_partitions(pool, keep_requests)
         except Exception as error:
-            log.warning("partitions were not maintained: %s", error)
+            # Of a schema that is not there yet readiness tells.
+            if not isinstance(error.__cause__, asyncpg.UndefinedFunctionError):
+                log.warning("partitions were not maintained: %s", error)
             await asyncio.sleep(_AFTER_A_FAILURE)
         else:
             await asyncio.sleep(_INTERVAL)

@@ -15,6 +15,7 @@ from domain.figures import Distribution
 from domain.tracing import Tracer
 from repository.password import Password
 from repository.sqlstates import Verdict, sqlstate_of, verdict
+from repository.time_outs import milliseconds
 from repository.traced_connection import traced_connections
 
 Record: TypeAlias = asyncpg.Record
@@ -104,9 +105,9 @@ class Pool:
             server_settings={
                 **isolation,
                 "application_name": "featom",
-                "statement_timeout": str(int(statement_timeout * 1000)),
-                "lock_timeout": str(int(statement_timeout * 1000)),
-                "idle_in_transaction_session_timeout": str(int(statement_timeout * 1000)),
+                "statement_timeout": milliseconds(statement_timeout),
+                "lock_timeout": milliseconds(statement_timeout),
+                "idle_in_transaction_session_timeout": milliseconds(statement_timeout),
                 "jit": "off",
                 "timezone": "UTC",
             },

@@ -5,17 +5,17 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from domain.aggregate import DEFAULT_LIMITS
 from domain.entity_key import EntityKey
 from domain.figures import Figure
 from domain.limits import Limits
 from domain.outcome import BatchOutcome, DeletionOutcome, Outcome, UpdateOutcome
-from domain.ports import ListedAggregate, PointInTime, StoredAggregate
+from domain.ports import ListedAggregate, ListedPage, PointInTime, StoredAggregate
 from domain.tracing import Tracer
 from domain.update import Command, Deletion, Update, UpdateBatch
 from repository.commit_pipeline import CommitPipeline, Statistics
-from repository.detached import detached
 from repository.entity_types.catalogue import Catalogue
 from repository.entity_types.expiry import Expiry
 from repository.entity_types.postgres import PostgresEntityTypes
@@ -27,9 +27,13 @@ from repository.password import Password
 from repository.pool import READ_COMMITTED, SERIALIZABLE, Pool
 from repository.read_coalescer import ReadCoalescer
 from repository.rules import CelCompiler
+from repository.side_reads import SideReads
 from repository.statements import READ
 from repository.traced_committer import TracedCommitter
 from repository.write_protocol import WriteProtocol
+
+_SIDE_READS: Final = 4
+"""Reads of lists and of the past at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class PostgresOptions:
     lanes: int = 2
     readers: int = 2
     max_waiting: int = 8_192
-    """Commands that may wait for a lane, and as many reads for a reader."""
+    """Commands that may wait for a lane, as many reads for a reader, and as many beside those."""
     statement_timeout: float = 10.0
     """Seconds."""
     remember_requests: timedelta = timedelta(hours=24)
@@ -52,7 +56,7 @@ class PostgresOptions:
     def reading_connections(self) -> int:
         """A lane reads and writes one after the other, and may hold a turn meanwhile; list pages
         and the past are read beside the readers."""
-        return 2 * self.lanes + self.readers + 4
+        return 2 * self.lanes + self.readers + _SIDE_READS
 
     @property
     def connections(self) -> int:
@@ -85,6 +89,7 @@ class PostgresRepository:
             password=options.password,
             tracer=options.tracer,
         )
+        self._side_reads = SideReads(_SIDE_READS, options.max_waiting)
         self._history = History(self._reading)
         self.compiler = CelCompiler()
         self._catalogue = Catalogue(self._reading, self.compiler)
@@ -173,28 +178,31 @@ class PostgresRepository:
         return self._expiry.served(keys, found, time.time_ns())
 
     async def read_past(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
-        return await detached(self._read_past(key, point))
+        return await self._side_reads.run(lambda: self._read_past(key, point))
 
     async def _read_past(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
         found = await self._history.read_past(key, point)
         return None if found is None else await self._expiry.served_past(key, found, point)
 
     async def list_aggregates(
-        self, entity_type: str, after: str, limit: int
-    ) -> Sequence[ListedAggregate]:
-        return await detached(self._list(entity_type, after, limit))
+        self, entity_type: str, after: str, limit: int, max_bytes: int
+    ) -> ListedPage:
+        return await self._side_reads.run(lambda: self._list(entity_type, after, limit, max_bytes))
 
-    async def _list(self, entity_type: str, after: str, limit: int) -> list[ListedAggregate]:
-        records = await self._reading.read(READ["list_aggregates"], entity_type, after, limit)
-        if records:
-            await self._expiry.catch_up(records[0]["types_generation"])
+    async def _list(self, entity_type: str, after: str, limit: int, max_bytes: int) -> ListedPage:
+        arguments = (entity_type, after, limit, max_bytes)
+        records = await self._reading.read(READ["list_aggregates"], *arguments)
+        if not records:
+            return ListedPage([], more=False)
+        await self._expiry.catch_up(records[0]["types_generation"])
         now = time.time_ns()
-        return [
+        listed = [
             ListedAggregate(
                 entity_id,
                 self._expiry.served_one(
                     entity_type, StoredAggregate(uid, epoch, version, state), now
                 ),
             )
-            for entity_id, uid, epoch, version, state, _ in records
+            for entity_id, uid, epoch, version, state, *_ in records
         ]
+        return ListedPage(listed, records[-1]["more"])

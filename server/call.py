@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
@@ -65,10 +65,14 @@ class Call:
     @cached_property
     def request_id(self) -> str:
         """The caller's name for this call, or one of ours: it ties answers to log lines."""
-        for name, value in self.context.invocation_metadata() or ():
-            if name == REQUEST_ID_HEADER and _ACCEPTED_ID.fullmatch(str(value)):
-                return str(value)
-        return uuid4().hex
+        accepted = filter(_ACCEPTED_ID.fullmatch, self.metadata(REQUEST_ID_HEADER))
+        return next(accepted, None) or uuid4().hex
+
+    def metadata(self, name: str) -> Iterator[str]:
+        """What the caller sent under a name, as text."""
+        for key, value in self.context.invocation_metadata() or ():
+            if key == name:
+                yield str(value)
 
     @property
     def log_fields(self) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Final
 
 from domain.errors import AggregateNotFound
 from domain.limits import Limits
-from domain.ports import AggregateReader, AggregateWriter, ListedAggregate, StoredAggregate
+from domain.ports import AggregateReader, AggregateWriter, StoredAggregate
 from featom.v1 import feature_store_pb2 as pb
 from server.call import Call
 from server.conversion import responses
@@ -101,25 +101,12 @@ class FeatureStore:
 
     async def ListAggregates(self, call: Call) -> bytes:
         page = read_list(self._decode(pb.ListAggregatesRequest, call.request), self._limits)
-        # One more than fits says whether there is another page.
-        listed = await self._reader.list_aggregates(page.entity_type, page.after, page.limit + 1)
-        served = _fitting(listed[: page.limit])
-        more = len(served) < len(listed)
-        token = page_token(page.entity_type, served[-1].entity_id) if more else ""
-        return responses.list_response(served, token)
+        listed, more = await self._reader.list_aggregates(*page, _MAX_PAGE_BYTES)
+        token = page_token(page.entity_type, listed[-1].entity_id) if more else ""
+        return responses.list_response(listed, token)
 
     async def _find(self, wanted: Read) -> StoredAggregate | None:
         if wanted.point is not None:
             return await self._reader.read_past(wanted.key, wanted.point)
         (found,) = await self._reader.read([wanted.key])
         return found
-
-
-def _fitting(listed: Sequence[ListedAggregate]) -> Sequence[ListedAggregate]:
-    """The beginning of a page that is not too large for a client, at least one aggregate."""
-    size = 0
-    for count, (_, stored) in enumerate(listed):
-        size += len(stored.state)
-        if count and size > _MAX_PAGE_BYTES:
-            return listed[:count]
-    return listed

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -31,14 +31,12 @@ from server.reflection import SERVICE as REFLECTION_SERVICE
 from server.reflection import Reflection
 from server.registration import register
 from server.settings import Settings
-from server.stages import Stage, access_logged, with_errors
 from server.supervision import keep_running
 
 if TYPE_CHECKING:
     from server.tls import Tls
 
 SERVICES: Final = (SERVICE, TYPES_SERVICE)
-STAGES: Final[Sequence[Stage]] = (access_logged, with_errors)
 HEALTH_SERVICE: Final = "grpc.health.v1.Health"
 
 log = logging.getLogger(__name__)
@@ -62,12 +60,12 @@ async def _database(settings: Settings) -> AsyncIterator[str]:
     postgres = EmbeddedPostgres(settings.data_dir / "postgres")
     log.info("PostgreSQL in %s: %s", settings.data_dir, await asyncio.to_thread(postgres.start))
     try:
-        for revision in await migrate(postgres.dsn):
-            log.info("migrated to %s", revision)
+        await migrate(postgres.dsn)
         supervisor = asyncio.create_task(keep_running(postgres))
         try:
             yield postgres.dsn
         finally:
+            # However it ends: nobody starts again what is stopped now.
             await _cancel(supervisor)
     finally:
         await asyncio.to_thread(postgres.stop)
@@ -80,9 +78,10 @@ async def serve_on(
     password = password_from(settings.password_from)
     repository = PostgresRepository(dsn, _options(settings, password, tracing))
     probe = PostgresProbe(dsn, password)
-    health = Health([service.full_name for service in SERVICES], probe, settings.probe_interval)
+    names = [service.full_name for service in SERVICES]
+    health = Health(names, probe, settings.probe_interval)
     metrics = metrics_of(settings, SERVICES, [repository, probe, health])
-    around = stages_around(STAGES, metrics, tracing)
+    around = stages_around(metrics, tracing)
     server = _server(settings)
     add_HealthServicer_to_server(health.servicer, server)
     draining = asyncio.Event()
@@ -96,8 +95,7 @@ async def serve_on(
     types = EntityTypes(repository.entity_types, repository.compiler, settings.limits)
     types_servicer = EntityTypeServicer(types, repository.entity_types, decode)
     register(server, TYPES_SERVICE, types_servicer, stages)
-    ours = [service.full_name for service in SERVICES]
-    reflection = Reflection((*ours, HEALTH_SERVICE, REFLECTION_SERVICE.full_name), decode)
+    reflection = Reflection((*names, HEALTH_SERVICE, REFLECTION_SERVICE.full_name), decode)
     # The contract is no secret; but only callers who are known need it.
     register(server, REFLECTION_SERVICE, reflection, (*around, *access.callers))
     tls = _tls(settings)
@@ -166,7 +164,7 @@ def _options(
 
 
 def _server(settings: Settings) -> grpc.aio.Server:
-    age = int(settings.max_connection_age * 1_000)
+    age = _milliseconds(settings.max_connection_age)
     return grpc.aio.server(
         options=[
             ("grpc.so_reuseport", 0),
@@ -183,9 +181,14 @@ def _server(settings: Settings) -> grpc.aio.Server:
             # Who sends pings faster than this, three times, is sent away.
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
             ("grpc.max_concurrent_streams", settings.max_streams),
-            ("grpc.server_handshake_timeout_ms", int(settings.handshake_timeout * 1_000)),
+            ("grpc.server_handshake_timeout_ms", _milliseconds(settings.handshake_timeout)),
         ]
     )
+
+
+def _milliseconds(seconds: float) -> int:
+    """A time as gRPC takes it: 0 would be none, and more than this does not fit."""
+    return min(max(1, int(seconds * 1_000)), 2**31 - 1)
 
 
 def _stop_signal() -> asyncio.Event:

@@ -10,7 +10,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from domain.figures import FigureSource
 from domain.tracing import Tracer
 from server.settings import Settings, SettingsRefused
-from server.stages import Stage
+from server.stages import Stage, access_logged, with_errors
 
 if TYPE_CHECKING:
     from server.metrics import Metrics
@@ -35,14 +35,11 @@ def metrics_of(
     return Metrics(services, sources)
 
 
-def stages_around(
-    stages: Sequence[Stage], metrics: "Metrics | None", tracing: Tracing | None
-) -> Sequence[Stage]:
-    """The access log and what follows it, with what is asked for: traces, access log, metrics, …"""
-    logged, *others = stages
+def stages_around(metrics: "Metrics | None", tracing: Tracing | None) -> Sequence[Stage]:
+    """What is around every call, the outermost first."""
     traced = [tracing.stage] if tracing else []
     metered = [metrics.stage] if metrics else []
-    return (*traced, logged, *metered, *others)
+    return (*traced, access_logged, *metered, with_errors)
 
 
 @contextmanager

@@ -38,4 +38,4 @@ def pushback(call: Call, error: Exception) -> tuple[tuple[str, str], ...]:
 
 
 def _attempts_before(call: Call) -> bool:
-    return any(name == PREVIOUS_ATTEMPTS for name, _ in call.context.invocation_metadata() or ())
+    return any(True for _ in call.metadata(PREVIOUS_ATTEMPTS))

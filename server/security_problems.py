@@ -45,7 +45,7 @@ def exposure(host: str, settings: "Settings") -> Iterator[str]:
     if exposed:
         yield (
             f"listening on {host} offers everything {', '.join(exposed)}:"
-            " allow_insecure must say that this is meant"
+            " --allow-insecure must say that this is meant"
         )
 
 

@@ -83,6 +83,11 @@ class Settings:
             for name in _POSITIVE
             if not 0 < getattr(self, name) < math.inf
         ]
+        problems += [
+            f"{name} must be at most {most:,}, not {getattr(self, name):,}"
+            for name, most in _AT_MOST.items()
+            if most < getattr(self, name) < math.inf
+        ]
         if self.drain_delay is not None and not 0 <= self.drain_delay < math.inf:
             problems.append(f"drain_delay must be 0 or more, not {self.drain_delay}")
         if self.log_level.upper() not in _LOG_LEVELS:
@@ -126,3 +131,12 @@ _POSITIVE = (
     "max_streams",
     "handshake_timeout",
 )
+
+
+# Beyond these, numbers do not fit into what gRPC, or PostgreSQL's clock, counts with.
+_AT_MOST = {
+    "max_waiting": 2**28 - 1,
+    "max_message_bytes": 2**30 - 1,
+    "max_streams": 2**31 - 1,
+    "request_id_hours": 87_600,
+}

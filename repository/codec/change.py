@@ -22,6 +22,7 @@ def dump_change(change: Change, features: Mapping[str, Feature]) -> bytes:
         changed[name].CopyFrom(encoded[name])
     for name, feature in change.late_features.items():
         encode_feature(feature, message.late_features[name])
+    message.late_appends.extend(change.late_appends)
     message.removed.extend(change.removed)
     message.deleted = change.deleted
     message.actor = change.actor

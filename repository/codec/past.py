@@ -1,54 +1,46 @@
-"""The past of an aggregate, folded from its changes."""
+"""The past of an aggregate, folded from its stored changes."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from domain.instant import Instant
 from featom.v1.aggregate_pb2 import AggregateChange, Feature, FeatureAggregate
 from repository.codec.instants import decode_instant
 
 
-def fold(state: FeatureAggregate, changes: Iterable[AggregateChange]) -> FeatureAggregate:
+class Past(NamedTuple):
+    """An aggregate as it was."""
+
+    version: int
+    """0: there was none."""
+    state: bytes
+    """In the stored form."""
+
+
+def fold(state: bytes, changes: Iterable[bytes]) -> Past:
     """Apply changes, oldest first, to the state that they begin with (empty: before the first).
 
     Raises ValueError if a version is missing in between.
     """
-    for change in changes:
-        if not _advances(change):
-            continue
-        if change.version != state.version + 1:
-            raise ValueError(f"version {state.version + 1} is missing")
-        if change.version == 1:
-            _begin(state, change)
-        for name in change.removed:
-            del state.features[name]
-        for name, feature in change.features.items():
-            state.features[name].CopyFrom(feature)
-        state.version = change.version
-        state.entity_type_revision = change.entity_type_revision
-        state.update_time.CopyFrom(change.commit_time)
-    return state
+    folded = FeatureAggregate.FromString(state)
+    for change in map(AggregateChange.FromString, changes):
+        if _advances(change):
+            _advance(folded, change)
+    return Past(folded.version, folded.SerializeToString())
 
 
-def fold_by_event_time(changes: Iterable[AggregateChange], time: Instant) -> FeatureAggregate:
-    """What all events up to `time` make, those that came late included.
+def fold_by_event_time(changes: Iterable[bytes], time: Instant) -> Past | None:
+    """What all events up to `time` make, those that came late included; None: nothing.
 
     Each feature has the newest value whose event time is not after `time`. A removal counts from
-    its commit time, since what it removes has no time of its own any more.
+    its commit time, since what it removes has no time of its own any more. What came too late to be
+    appended is no value of its feature: the list of that time is kept without it.
     """
     state = FeatureAggregate()
-    kinds: dict[str, str | None] = {}
-    for change in changes:
+    for change in map(AggregateChange.FromString, changes):
         if change.version == 1:
             _begin(state, change)
-        kinds |= {
-            name: feature.value.WhichOneof("kind") for name, feature in change.features.items()
-        }
-        # What came too late to be appended to a list is one element, not the list of that time.
-        late = (
-            (name, feature)
-            for name, feature in change.late_features.items()
-            if feature.value.WhichOneof("kind") == kinds.get(name)
-        )
+        late = (it for it in change.late_features.items() if it[0] not in change.late_appends)
         for name, feature in (*change.features.items(), *late):
             if _supersedes(feature, state, name, time):
                 state.features[name].CopyFrom(feature)
@@ -58,7 +50,7 @@ def fold_by_event_time(changes: Iterable[AggregateChange], time: Instant) -> Fea
             for name in change.removed:
                 state.features.pop(name, None)
             state.update_time.CopyFrom(change.commit_time)
-    return state
+    return Past(state.version, state.SerializeToString()) if state.features else None
 
 
 def _begin(state: FeatureAggregate, change: AggregateChange) -> None:
@@ -69,6 +61,20 @@ def _begin(state: FeatureAggregate, change: AggregateChange) -> None:
 
 def _advances(change: AggregateChange) -> bool:
     return bool(change.features or change.removed or change.deleted)
+
+
+def _advance(state: FeatureAggregate, change: AggregateChange) -> None:
+    if change.version != state.version + 1:
+        raise ValueError(f"version {state.version + 1} is missing")
+    if change.version == 1:
+        _begin(state, change)
+    for name in change.removed:
+        del state.features[name]
+    for name, feature in change.features.items():
+        state.features[name].CopyFrom(feature)
+    state.version = change.version
+    state.entity_type_revision = change.entity_type_revision
+    state.update_time.CopyFrom(change.commit_time)
 
 
 def _supersedes(feature: Feature, state: FeatureAggregate, name: str, time: Instant) -> bool:

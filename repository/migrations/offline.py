@@ -1,13 +1,11 @@
 """The SQL of migrations, for who wants to read it or to run it by hand."""
 
-import io
 from collections.abc import Collection
 
-from alembic import command
-
 from repository.migrations.grants import grants_to
-from repository.migrations.revisions import Revision, backfills, config, revisions
+from repository.migrations.revisions import Revision, backfills, revisions
 from repository.migrations.session import Patience
+from repository.time_outs import milliseconds
 
 
 def sql_from(
@@ -23,8 +21,8 @@ def sql_from(
     """
     patience, known = patience or Patience(), revisions()
     parts = [
-        f"SET lock_timeout TO '{patience.lock_timeout}s';",
-        f"SET statement_timeout TO '{patience.statement_timeout}s';",
+        f"SET lock_timeout TO {milliseconds(patience.lock_timeout)};",
+        f"SET statement_timeout TO {milliseconds(patience.statement_timeout)};",
         *(_sql_of(each) for each in known.pending_expand(found)),
     ]
     if contract or not found:
@@ -38,10 +36,9 @@ def sql_from(
 
 
 def _sql_of(revision: Revision) -> str:
-    made = config()
-    made.output_buffer = output = io.StringIO()
-    command.upgrade(made, f"{_before(revision)}:{revision.id}", sql=True)
-    return output.getvalue().strip()
+    from repository.migrations.running import sql_between
+
+    return sql_between(_before(revision), revision.id)
 
 
 def _before(revision: Revision) -> str:

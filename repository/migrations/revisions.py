@@ -3,16 +3,18 @@
 `expand` only adds: the build before goes on working, so it is applied while that one serves.
 `contract` takes away what no running build uses any more. Each branch is a line of its own;
 `contract` comes after all of `expand` and after the backfills that it names.
+
+A server only has to know what there is, so the files are read without Alembic, whose import takes
+longer than the rest of a server's start.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any, Final
-
-from alembic.config import Config
-from alembic.script import Script, ScriptDirectory
+from types import ModuleType
+from typing import Final
 
 from repository.migrations.backfill import Backfill
 
@@ -80,22 +82,20 @@ class Revisions:
 @cache
 def revisions() -> Revisions:
     """Those of this build."""
-    script = ScriptDirectory.from_config(config())
-    scripts = [*script.walk_revisions()][::-1]
-    return Revisions(
-        expand=tuple(_read(each) for each in scripts if CONTRACT not in each.branch_labels),
-        contract=tuple(_read(each) for each in scripts if CONTRACT in each.branch_labels),
-    )
+    return revisions_in(LOCATIONS)
 
 
-def config(**attributes: Any) -> Config:
-    """For Alembic; `attributes` are for env.py."""
-    made = Config()
-    made.set_main_option("script_location", str(Path(__file__).parent))
-    made.set_main_option("version_locations", "\n".join(map(str, LOCATIONS)))
-    made.set_main_option("path_separator", "newline")
-    made.attributes.update(attributes)
-    return made
+def revisions_in(folders: Iterable[Path]) -> Revisions:
+    """Those in some folders. Raises ValueError if they are not two lines."""
+    files = [file for folder in folders for file in sorted(folder.glob("*.py"))]
+    modules = [_load(file) for file in files]
+    expand, contract = _line(modules, contract=False), _line(modules, contract=True)
+    if len(expand) + len(contract) != len(modules):
+        raise ValueError(f"the migrations are not two lines: {', '.join(map(str, files))}")
+    for module in contract:
+        if not hasattr(module, "OLDEST_BUILD"):
+            raise ValueError(f"{module.__file__} does not say its OLDEST_BUILD")
+    return Revisions(tuple(map(_revision, expand)), tuple(map(_revision, contract)))
 
 
 def backfills() -> Iterator[Backfill]:
@@ -104,15 +104,39 @@ def backfills() -> Iterator[Backfill]:
         yield from revision.backfills
 
 
-def _read(script: Script) -> Revision:
-    said = {
-        name.lower(): getattr(script.module, name)
-        for name in ("BACKFILLS", "OPTIONAL", "OLDEST_BUILD", "AFTER_BACKFILLS")
-        if hasattr(script.module, name)
+def _load(file: Path) -> ModuleType:
+    spec = spec_from_file_location(file.stem, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _line(modules: Iterable[ModuleType], *, contract: bool) -> list[ModuleType]:
+    """The migrations of one branch, oldest first; its first one says which branch it is."""
+    after = {
+        module.down_revision: module
+        for module in modules
+        if module.down_revision is not None or _begins_contract(module) == contract
     }
-    if CONTRACT in script.branch_labels and "oldest_build" not in said:
-        raise ValueError(f"{script.path} does not say its OLDEST_BUILD")
-    return Revision(script.revision, script.doc.partition("\n")[0], **said)
+    line: list[ModuleType] = []
+    while module := after.pop(line[-1].revision if line else None, None):
+        line.append(module)
+    return line
+
+
+def _begins_contract(module: ModuleType) -> bool:
+    return CONTRACT in (getattr(module, "branch_labels", None) or ())
+
+
+def _revision(module: ModuleType) -> Revision:
+    said = {
+        name.lower(): getattr(module, name)
+        for name in ("BACKFILLS", "OPTIONAL", "OLDEST_BUILD", "AFTER_BACKFILLS")
+        if hasattr(module, name)
+    }
+    return Revision(module.revision, (module.__doc__ or "").partition("\n")[0], **said)
 
 
 def _position(branch: tuple[Revision, ...], found: Collection[str]) -> int | None:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
 
-from repository.migrations.trying import reason_of
 from repository.migrations.window import build_of
 from repository.password import Password
+from repository.time_outs import milliseconds
 
 Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -52,8 +51,8 @@ async def session_on(
         finally:
             if not session.is_closed():
                 await session.close(timeout=5)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError) as error:
-        raise MigrationFailed(reason_of(error)) from error
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise MigrationFailed(str(error)) from error
 
 
 async def _connect(dsn: str, password: Password | None, patience: Patience) -> Session:
@@ -62,14 +61,10 @@ async def _connect(dsn: str, password: Password | None, patience: Patience) -> S
         password=password,
         server_settings={
             "application_name": "featom migrate",
-            "lock_timeout": _milliseconds(patience.lock_timeout),
-            "statement_timeout": _milliseconds(patience.statement_timeout),
+            "lock_timeout": milliseconds(patience.lock_timeout),
+            "statement_timeout": milliseconds(patience.statement_timeout),
         },
     )
-
-
-def _milliseconds(seconds: float) -> str:
-    return str(max(1, int(seconds * 1_000)))
 
 
 async def lock(session: Session, number: int) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
 
 Result = TypeVar("Result")
 
@@ -36,24 +35,10 @@ async def trying(what: str, attempt: Callable[[], Awaitable[Result]], seconds: f
     while True:
         try:
             return await attempt()
-        except (asyncpg.PostgresError, DBAPIError) as error:
-            if sqlstate_of(error) not in AGAIN or time.monotonic() + pause > latest:
+        except asyncpg.PostgresError as error:
+            if error.sqlstate not in AGAIN or time.monotonic() + pause > latest:
                 raise
-            log.warning("%s is tried again in %.1f s: %s", what, pause, reason_of(error))
+            log.warning("%s is tried again in %.1f s: %s", what, pause, error)
         # Those who waited behind it have the pause for themselves.
         await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311
         pause = min(2 * pause, _LONGEST_PAUSE)
-
-
-def sqlstate_of(error: asyncpg.PostgresError | DBAPIError) -> str | None:
-    """PostgreSQL's code of an error, whichever library raised it."""
-    source = error.orig if isinstance(error, DBAPIError) else error
-    code: str | None = getattr(source, "sqlstate", None)
-    return code
-
-
-def reason_of(error: BaseException) -> str:
-    """What PostgreSQL says, without the statement and without the library's words around it."""
-    if isinstance(error, DBAPIError) and error.orig is not None:
-        return str(error.orig.__cause__ or error.orig)
-    return str(error)

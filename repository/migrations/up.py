@@ -1,19 +1,12 @@
 """Applying migrations, each in a transaction of its own."""
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-
-from alembic import command
-from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
-from sqlalchemy.pool import StaticPool
 
 from repository.migrations import window
 from repository.migrations.backfilling import backfill_on, complete_backfills, register_as_complete
 from repository.migrations.grants import grant_to
-from repository.migrations.revisions import Revision, backfills, config, revisions
+from repository.migrations.revisions import Revision, backfills, revisions
 from repository.migrations.session import (
     MIGRATING,
     Patience,
@@ -97,48 +90,23 @@ async def obstacles(session: Session, revision: Revision) -> list[str]:
 async def _apply_pending(session: Session, contract: bool, patience: Patience) -> Migrated:
     found = await current_revisions(session)
     known, done = revisions(), Migrated()
-    async with _alembic_on(session) as connection:
-        if not found:
-            for revision in (*known.expand, *known.contract):
-                await _apply(connection, revision, done, patience)
-            await register_as_complete(session, backfills())
-            return done
-        later = known.pending_contract(found) if contract else ()
-        for revision in (*known.pending_expand(found), *later):
-            done.held_up = await obstacles(session, revision)
-            if done.held_up:
-                break
-            await _apply(connection, revision, done, patience)
+    if not found:
+        for revision in (*known.expand, *known.contract):
+            await _apply(session, revision, done, patience)
+        await register_as_complete(session, backfills())
+        return done
+    later = known.pending_contract(found) if contract else ()
+    for revision in (*known.pending_expand(found), *later):
+        done.held_up = await obstacles(session, revision)
+        if done.held_up:
+            break
+        await _apply(session, revision, done, patience)
     return done
 
 
-async def _apply(
-    connection: AsyncConnection, revision: Revision, done: Migrated, patience: Patience
-) -> None:
-    async def attempt() -> None:
-        try:
-            await connection.run_sync(_upgrade_to, revision.id)
-        finally:
-            await connection.rollback()
+async def _apply(session: Session, revision: Revision, done: Migrated, patience: Patience) -> None:
+    from repository.migrations.running import run
 
-    await trying(f"migration {revision.id}", attempt, patience.in_all)
+    await trying(f"migration {revision.id}", lambda: run(session, revision.id), patience.in_all)
     log.info("migrated to %s", revision.id)
     done.applied.append(revision.id)
-
-
-def _upgrade_to(connection: Connection, revision: str) -> None:
-    command.upgrade(config(connection=connection), revision)
-
-
-@asynccontextmanager
-async def _alembic_on(session: Session) -> AsyncIterator[AsyncConnection]:
-    """The session as Alembic knows it. The lock and the work share it: they are lost together."""
-
-    async def the_session() -> Session:
-        return session
-
-    engine = create_async_engine(
-        "postgresql+asyncpg://", async_creator=the_session, poolclass=StaticPool
-    )
-    async with engine.connect() as connection:
-        yield connection

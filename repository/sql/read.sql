@@ -19,13 +19,26 @@ CROSS JOIN (
 ) AS found;
 
 -- name: list_aggregates
--- Reads one page of an entity type, in the order of the ids.
-SELECT a.entity_id, a.uid, e.epoch, a.version, a.state, e.types_generation
-FROM aggregates AS a
+-- Reads one page of an entity type, in the order of the ids: at most so many, and at most so many
+-- bytes unless it is one alone. The length of a state is known without reading it.
+SELECT p.entity_id, p.uid, e.epoch, p.version, p.state, e.types_generation, p.more
+FROM (
+    SELECT
+        a.entity_id,
+        a.uid,
+        a.version,
+        a.state,
+        row_number() OVER page = 1 OR sum(octet_length(a.state)) OVER page <= $4 AS fits,
+        lead(true, 1, false) OVER page AS more
+    FROM aggregates AS a
+    WHERE a.entity_type = $1 AND a.entity_id > $2
+    WINDOW page AS (ORDER BY a.entity_id ROWS UNBOUNDED PRECEDING)
+    ORDER BY a.entity_id
+    LIMIT $3
+) AS p
 CROSS JOIN store_epoch AS e
-WHERE a.entity_type = $1 AND a.entity_id > $2
-ORDER BY a.entity_id
-LIMIT $3;
+WHERE p.fits
+ORDER BY p.entity_id;
 
 -- name: read_keyframe
 -- The newest whole state at or before a version, to fold later changes into.

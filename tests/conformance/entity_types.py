@@ -32,6 +32,7 @@ from featom.v1.aggregate_pb2 import FeatureAggregate
 from repository.memory import MemoryRepository
 from repository.postgres import PostgresRepository
 from server.applying import Applied, EntityTypes
+from tests.conformance.reading import list_all
 
 Repository: TypeAlias = MemoryRepository | PostgresRepository
 
@@ -356,7 +357,7 @@ async def test_an_expired_feature_is_left_out_and_named(
     await write(name="Ada")
     aggregate = await read(fresh_repository)
     assert (list(aggregate.features), list(aggregate.expired_features)) == (["name"], ["count"])
-    (listed,) = await fresh_repository.list_aggregates("customer", "", 10)
+    (listed,) = await list_all(fresh_repository, "customer")
     assert FeatureAggregate.FromString(listed.aggregate.state) == aggregate
     outcome = await fresh_repository.update(replace(update(name="Bob"), return_aggregate=True))
     assert list(FeatureAggregate.FromString(outcome.state or b"").expired_features) == ["count"]

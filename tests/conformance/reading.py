@@ -1,9 +1,10 @@
 """What is stored, as the tests want to see it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from domain.entity_key import EntityKey
-from domain.ports import AggregateReader, PointInTime, StoredAggregate
+from domain.ports import AggregateReader, ListedAggregate, PointInTime, StoredAggregate
 from featom.v1.aggregate_pb2 import FeatureAggregate
 from repository.codec.state import load_aggregate
 from tests.samples import contents
@@ -32,6 +33,13 @@ async def current(repository: AggregateReader, key: EntityKey) -> StoredAggregat
 async def current_features(repository: AggregateReader, key: EntityKey) -> dict[str, Any] | None:
     (found,) = await repository.read([key])
     return features(found)
+
+
+async def list_all(repository: AggregateReader, entity_type: str) -> Sequence[ListedAggregate]:
+    """All aggregates of a type, of which there are few."""
+    listed, more = await repository.list_aggregates(entity_type, "", 1_000, 10_000_000)
+    assert not more
+    return listed
 
 
 async def past_features(

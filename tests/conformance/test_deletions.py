@@ -8,7 +8,7 @@ from domain.entity_key import EntityKey
 from domain.errors import AggregateNotFound, Overloaded, StaleEtag
 from domain.update import Deletion
 from tests.conformance.conftest import Repository
-from tests.conformance.reading import current, current_features, message_of
+from tests.conformance.reading import current, current_features, list_all, message_of
 from tests.samples import add, put, update
 
 
@@ -21,7 +21,7 @@ async def test_what_is_deleted_is_neither_read_nor_listed(
     assert (outcome.version, outcome.replayed) == (3, False)
     assert outcome.delete_time > updated.update_time
     assert await repository.read([key]) == [None]
-    assert await repository.list_aggregates(key.entity_type, "", 10) == []
+    assert await list_all(repository, key.entity_type) == []
 
 
 async def test_what_is_not_there_cannot_be_deleted(repository: Repository, key: EntityKey) -> None:

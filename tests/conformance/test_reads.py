@@ -5,7 +5,7 @@ import asyncio
 from domain.entity_key import EntityKey
 from domain.update import UpdateBatch
 from tests.conformance.conftest import Repository
-from tests.conformance.reading import features
+from tests.conformance.reading import features, list_all
 from tests.samples import add, put, update
 
 
@@ -16,6 +16,19 @@ async def fill(repository: Repository, entity_type: str, ids: list[str]) -> None
             for each in ids
         )
     )
+
+
+async def pages_of(
+    repository: Repository, entity_type: str, limit: int, max_bytes: int
+) -> list[list[str]]:
+    """The ids on each page."""
+    pages: list[list[str]] = []
+    after, more = "", True
+    while more:
+        listed, more = await repository.list_aggregates(entity_type, after, limit, max_bytes)
+        pages.append([entity_id for entity_id, _ in listed])
+        after = pages[-1][-1]
+    return pages
 
 
 async def test_reads_come_in_the_order_asked_for_with_holes_and_repetitions(
@@ -93,7 +106,7 @@ async def test_a_list_is_ordered_by_the_code_points_of_the_ids(
     ids = [" ", "!", "1", "10", "2", "A", "Z", "_", "a", "a b", "ab", "z", "~", "Ä", "ß", "ä"]
     ids += ["Ω", "я", "あ", "中", "\uffff", "😀", "😀a"]
     await fill(repository, entity_type, sorted(ids, key=hash))
-    listed = await repository.list_aggregates(entity_type, "", 1_000)
+    listed = await list_all(repository, entity_type)
     assert [entity_id for entity_id, _ in listed] == ids
     assert [features(stored) for _, stored in listed] == [{"id": each} for each in ids]
 
@@ -103,31 +116,50 @@ async def test_pages_follow_each_other_without_gaps_or_repetitions(
 ) -> None:
     ids = sorted([f"{number}" for number in range(20)] + ["ä", "😀"])
     await fill(repository, entity_type, ids)
-    pages: list[list[str]] = []
-    after = ""
-    while page := await repository.list_aggregates(entity_type, after, 5):
-        pages.append([entity_id for entity_id, _ in page])
-        after = pages[-1][-1]
+    pages = await pages_of(repository, entity_type, limit=5, max_bytes=1_000_000)
     assert [len(page) for page in pages] == [5, 5, 5, 5, 2]
     assert [each for page in pages for each in page] == ids
+
+
+async def test_a_page_that_ends_with_the_last_aggregate_is_the_last(
+    repository: Repository, entity_type: str
+) -> None:
+    await fill(repository, entity_type, ["a", "b"])
+    assert await pages_of(repository, entity_type, limit=2, max_bytes=1_000_000) == [["a", "b"]]
+
+
+async def test_a_page_holds_so_many_bytes_at_most_but_one_aggregate_at_least(
+    repository: Repository, entity_type: str
+) -> None:
+    sizes = {"a": 30_000, "b": 40_000, "c": 30_000, "d": 200_000, "e": 90_000, "f": 5, "g": 5}
+    for entity_id, size in sizes.items():
+        item = put("f", b"x" * size)
+        await repository.update(update(item, key=EntityKey(entity_type, entity_id)))
+    pages = await pages_of(repository, entity_type, limit=3, max_bytes=100_000)
+    assert pages == [["a", "b"], ["c"], ["d"], ["e", "f", "g"]]
+    listed, _ = await repository.list_aggregates(entity_type, "", 2, 100_000)
+    exactly = sum(len(stored.state) for _, stored in listed)
+    for max_bytes, count in ((exactly, 2), (exactly - 1, 1), (0, 1)):
+        listed, more = await repository.list_aggregates(entity_type, "", 2, max_bytes)
+        assert (len(listed), more) == (count, True)
 
 
 async def test_a_page_goes_on_where_an_id_was_although_it_is_gone(
     repository: Repository, entity_type: str
 ) -> None:
     await fill(repository, entity_type, ["a", "c"])
-    listed = await repository.list_aggregates(entity_type, "b", 10)
-    assert [entity_id for entity_id, _ in listed] == ["c"]
+    listed, more = await repository.list_aggregates(entity_type, "b", 10, 1_000_000)
+    assert ([entity_id for entity_id, _ in listed], more) == (["c"], False)
 
 
 async def test_a_list_holds_one_entity_type_only(repository: Repository, entity_type: str) -> None:
     await fill(repository, entity_type, ["a"])
     await fill(repository, f"{entity_type}x", ["b"])
-    assert len(await repository.list_aggregates(entity_type, "", 10)) == 1
-    assert await repository.list_aggregates(f"{entity_type}y", "", 10) == []
+    assert len(await list_all(repository, entity_type)) == 1
+    assert await list_all(repository, f"{entity_type}y") == []
 
 
 async def test_what_is_listed_is_what_is_read(repository: Repository, key: EntityKey) -> None:
     await repository.update(update(put("f", 1), key=key))
-    ((_, listed),) = await repository.list_aggregates(key.entity_type, "", 10)
+    ((_, listed),) = await list_all(repository, key.entity_type)
     assert await repository.read([key]) == [listed]

@@ -14,7 +14,7 @@ from tests.consistency.sessions import sessions_of
 from tests.consistency.stubs import connected
 from tests.consistency.waiting import eventually
 
-MOST_SESSIONS: Final = 15
+MOST_SESSIONS: Final = 13
 """What the pools of a server may hold by default, and its probe."""
 
 _PATIENCE: Final = 20.0

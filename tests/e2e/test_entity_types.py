@@ -219,7 +219,7 @@ def test_a_hostile_definition_leaves_the_server_untouched(clients: list[Client])
     begun = time.monotonic()
     with pytest.raises(grpc.RpcError) as refused:
         clients[0].apply(hostile)
-    assert time.monotonic() - begun < 2.0
+    assert time.monotonic() - begun < 5.0
     assert refusal(refused.value)[0] == "INVALID_VALUE"
     assert clients[0].update(a=10, b=0).version == 1
 

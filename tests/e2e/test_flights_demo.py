@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from examples.flights.comparison import compare
 from examples.flights.flights import Flight, parse, read_flights
 from examples.flights.retry import pause, reason
 from examples.flights.truth import Fact, Truth, Vector, fold
+from tests.serving import serving
 
 ROOT = Path(__file__).parents[2]
 DEMO = (sys.executable, "-m", "examples.flights", "--clients", "2")
@@ -187,13 +188,29 @@ def test_a_retry_without_advice_waits_longer_each_time_but_not_for_ever() -> Non
     assert max(pause(_status(), attempt=1_000) for _ in range(100)) <= 1
 
 
-@pytest.mark.parametrize("way", [(), ("--together",)], ids=["one call each", "together"])
-def test_a_short_run_ends_without_differences(tmp_path: Path, way: tuple[str, ...]) -> None:
-    demo = _run((*DEMO, "--flights", "1000", *way), tmp_path)
+def test_a_short_run_on_a_server_of_its_own_ends_without_differences(tmp_path: Path) -> None:
+    demo = _run((*DEMO, "--flights", "1000"), tmp_path)
     assert "1,000 flights" in demo.stdout
     assert ": 0 differences" in demo.stdout
     assert demo.returncode == 0, demo.stdout
     assert _left_over(tmp_path) == []
+
+
+@pytest.fixture
+def target(database: str) -> Iterator[str]:
+    with serving(database) as server:
+        yield server.address
+
+
+def test_a_short_run_on_a_server_that_is_there_ends_without_differences(
+    target: str, tmp_path: Path
+) -> None:
+    demo = _run((*DEMO, "--flights", "1000", "--together", "--target", target), tmp_path)
+    assert ": 0 differences" in demo.stdout
+    assert demo.returncode == 0, demo.stdout
+    again = _run((*DEMO, "--flights", "10", "--target", target), tmp_path)
+    assert "run with --delete to delete them first" in again.stdout
+    assert again.returncode == 2, again.stdout
 
 
 TAMPERED = """
@@ -208,12 +225,12 @@ def tampered(flights):
     return vectors
 
 demo.fold = tampered
-sys.exit(demo.run(demo.Options(flights=50, clients=2), Console()))
+sys.exit(demo.run(demo.Options(flights=50, clients=2, target=sys.argv[1]), Console()))
 """
 
 
-def test_a_run_that_ends_in_differences_lists_them_and_fails(tmp_path: Path) -> None:
-    demo = _run((sys.executable, "-c", TAMPERED), tmp_path)
+def test_a_run_that_ends_in_differences_lists_them_and_fails(target: str, tmp_path: Path) -> None:
+    demo = _run((sys.executable, "-c", TAMPERED, target), tmp_path)
     assert ": 2 differences" in demo.stdout
     assert "airport/EWR last_destination: expected nothing, found " in demo.stdout
     assert "airport/JFK version: expected " in demo.stdout
@@ -222,7 +239,7 @@ def test_a_run_that_ends_in_differences_lists_them_and_fails(tmp_path: Path) -> 
 
 def test_an_interrupted_run_leaves_nothing_behind(tmp_path: Path) -> None:
     with subprocess.Popen(
-        (*DEMO, "--flights", "50000"),
+        (*DEMO, "--flights", "20000"),
         cwd=ROOT,
         env=_environment(tmp_path),
         stdout=subprocess.PIPE,

@@ -25,8 +25,6 @@ from tests.program import FEATOM
 from tests.roles import APP_ROLE
 
 BUILDS: Final = (FIRST, SECOND, THIRD, FOURTH)
-SIDE_BY_SIDE: Final = 0.5
-"""Seconds for which two builds serve together, at least."""
 CLIENTS: Final = 8
 COLD: Final = 300
 SETTINGS: Final = {"drain_delay": 0.3, "drain_grace": 5, "probe_interval": 0.1}
@@ -52,8 +50,11 @@ def free_addresses(count: int) -> list[str]:
 class Rollout:
     """Servers of every build, all started at once; each waits until the schema fits it."""
 
-    def __init__(self, dsn: str, addresses: Sequence[str], stack: AsyncExitStack) -> None:
+    def __init__(
+        self, dsn: str, addresses: Sequence[str], load: Load, stack: AsyncExitStack
+    ) -> None:
         self._dsn = dsn
+        self._load = load
         self._stack = stack
         self._coming = {
             build: asyncio.create_task(self._start(build, address))
@@ -70,7 +71,7 @@ class Rollout:
                 await step(self._dsn)
         before, self._running = self._running, await self._coming[build]
         if before is not None:
-            await asyncio.sleep(SIDE_BY_SIDE)
+            await self._load.go_on()
             assert await before.stop() == 0, before.said()
 
     async def end(self) -> None:
@@ -91,7 +92,8 @@ async def rolling(dsn: str) -> AsyncIterator[tuple[Rollout, Load]]:
     """A server of the first build, aggregates that nobody touches, and clients at work."""
     addresses = free_addresses(len(BUILDS))
     async with AsyncExitStack() as stack:
-        rollout, load = Rollout(dsn, addresses, stack), Load(tries=2, pause=0.1)
+        load = Load(tries=2, pause=0.1)
+        rollout = Rollout(dsn, addresses, load, stack)
         stack.push_async_callback(rollout.end)
         await rollout.to(FIRST)
         async with balanced(addresses, retries=False) as store:
@@ -141,7 +143,7 @@ async def test_a_column_moves_under_load_and_no_request_fails(version: str) -> N
                 await rollout.to(FOURTH, expand_again)
                 with knowing(FOURTH):
                     await contract(dsn)
-                await asyncio.sleep(SIDE_BY_SIDE)
+                await load.go_on()
             counts = await counts_in(dsn)
     # One retry cured whatever was unavailable, and there was next to nothing of that.
     assert load.failed == []

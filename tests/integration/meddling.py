@@ -10,6 +10,7 @@ import asyncpg
 from domain.entity_key import EntityKey
 from repository.pool import SERIALIZABLE, AnswerLost, Connection, Pool, Result
 from repository.postgres import PostgresOptions, PostgresRepository
+from tests.consistency.waiting import eventually_found
 
 Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Meddle: TypeAlias = Callable[[], Awaitable[Any]]
@@ -83,6 +84,15 @@ async def session_on(dsn: str) -> AsyncIterator[Session]:
         yield session
     finally:
         await session.close(timeout=5)
+
+
+async def somebody_waits_for_a_lock(session: Session) -> None:
+    """Return when a session of this database waits for another one."""
+    await eventually_found(
+        session,
+        "SELECT pid FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'",
+    )
 
 
 async def touch(session: Session, key: EntityKey) -> None:

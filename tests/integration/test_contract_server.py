@@ -24,6 +24,7 @@ from featom.v1.aggregate_pb2 import EntityKey as KeyMessage
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue
 from server.feature_store import SERVICE
+from tests.consistency.waiting import eventually
 from tests.refusal import refusal
 from tests.roles import migrate_for_servers
 from tests.serving import ROOT, Server, serving
@@ -114,10 +115,10 @@ async def test_a_server_without_its_schema_is_alive_and_becomes_ready_with_it(
     bare_database: str,
 ) -> None:
     with serving(bare_database, ready=False, probe_interval=0.05) as started:
-        await asyncio.sleep(0.3)
+        why = "not ready: the database has no schema, `featom migrate` makes it"
+        await eventually(lambda: why in started.log)
         assert started.health("liveness") == SERVING
         assert {started.health(name) for name in NEEDING_THE_DATABASE} == {NOT_SERVING}
-        assert "not ready: the database has no schema, `featom migrate` makes it" in started.log
         await migrate_for_servers(bare_database)
         started.wait_until_ready()
 
@@ -155,8 +156,7 @@ async def test_a_server_that_is_asked_to_stop_says_so_and_finishes_what_it_began
             store: Any = FeatureStoreServiceStub(channel)
             await store.UpdateFeatures(request)
             started.process.send_signal(signal.SIGTERM)
-            await asyncio.sleep(0.2)
-            assert started.health("readiness") == NOT_SERVING
+            await eventually(lambda: started.health("readiness") == NOT_SERVING)
             answers = await asyncio.gather(*(store.UpdateFeatures(request) for _ in range(50)))
             assert sorted(answer.version for answer in answers) == list(range(2, 52))
         # It was asked already: to ask again is to end it at once.

@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 
 from server.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresFailed
+from tests.consistency.waiting import eventually, eventually_found
 from tests.postgres import binaries_by_version, folder_for_postgres
 
 SERVER = """
@@ -187,7 +188,7 @@ async def test_every_acknowledged_row_survives_a_kill_under_load(
                     acknowledged.add(number)
 
     writers = [asyncio.create_task(write()) for _ in range(8)]
-    await asyncio.sleep(1)
+    await eventually(lambda: len(acknowledged) > 500)
     kill_postmaster_alone(folder)
     found = await asyncio.to_thread(embedded.start)
     await asyncio.gather(*writers)
@@ -195,7 +196,6 @@ async def test_every_acknowledged_row_survives_a_kill_under_load(
     assert found == "recovered after a crash"
     async with connected(embedded) as connection:
         rows = await connection.fetch("SELECT number FROM written")
-    assert len(acknowledged) > 100
     assert acknowledged <= {row["number"] for row in rows}
 
 
@@ -209,9 +209,11 @@ async def test_a_busy_backend_of_a_dead_postmaster_does_not_stand_in_the_way(
             await connection.execute("DO $$ BEGIN LOOP END LOOP; END $$")
 
     backend = asyncio.create_task(never_ends())
-    await asyncio.sleep(0.3)
+    async with connected(embedded) as connection:
+        busy = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'DO $$%'"
+        await eventually_found(connection, busy)
     kill_postmaster_alone(folder)
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.1)
     assert not backend.done(), "the backend lives, or this test proves nothing"
 
     assert await asyncio.to_thread(embedded.start) == "recovered after a crash"

@@ -19,7 +19,7 @@ from domain.errors import (
 )
 from server.call import Call
 from server.feature_store import SERVICE
-from server.main import STAGES
+from server.observing import stages_around
 from server.registration import register
 from tests.refusal import Refusal, refusal
 from tests.unit.server.test_error_table import EXAMPLES
@@ -44,7 +44,7 @@ class Failing:
 async def failing_with(error: Exception) -> AsyncIterator[grpc.aio.Channel]:
     """A client of a server that always fails so."""
     server = grpc.aio.server()
-    register(server, SERVICE, Failing(error), STAGES)
+    register(server, SERVICE, Failing(error), stages_around(None, None))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:

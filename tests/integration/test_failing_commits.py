@@ -10,7 +10,7 @@ import pytest
 from domain.entity_key import EntityKey
 from domain.errors import CommitUnknown, Corrupted
 from domain.update import Deletion, UpdateBatch
-from tests.conformance.reading import current_features
+from tests.conformance.reading import current_features, list_all
 from tests.integration.meddling import (
     Session,
     meddled_repository_on,
@@ -101,7 +101,7 @@ async def test_an_error_at_commit_fails_only_the_command_that_is_to_blame(
         )
         assert isinstance(answers.pop(7), Corrupted)
         assert not any(isinstance(answer, BaseException) for answer in answers)
-        assert len(await repository.list_aggregates(key[0], "", 20)) == 9
+        assert len(await list_all(repository, key[0])) == 9
 
 
 @pytest.mark.parametrize(

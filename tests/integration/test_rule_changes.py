@@ -24,6 +24,7 @@ from repository.postgres import PostgresOptions, PostgresRepository
 from repository.statements import WRITE
 from repository.write_protocol import WriteProtocol
 from server.applying import EntityTypes
+from tests.integration.meddling import somebody_waits_for_a_lock
 
 KEY: Final = EntityKey("customer", "c-1")
 
@@ -140,8 +141,8 @@ async def test_a_change_waits_for_the_writers_in_flight(
     await transaction.start()
     await writer.execute("SELECT FROM entity_types WHERE name = 'customer' FOR SHARE")
     changing = asyncio.create_task(apply(servers[1], NARROW))
-    done, _ = await asyncio.wait([changing], timeout=0.3)
-    assert not done
+    await somebody_waits_for_a_lock(writer)
+    assert not changing.done()
     await transaction.rollback()
     assert await changing == 2
     await writer.close()
@@ -256,12 +257,13 @@ async def write_until(
 
 async def history_mistakes(run: Run, connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
     mistakes = []
-    states: dict[str, FeatureAggregate] = {}
+    states: dict[str, bytes] = {}
     for entity_id, encoded in await connection.fetch(
         "SELECT entity_id, change FROM changes ORDER BY entity_id, version"
     ):
         change = AggregateChange.FromString(encoded)
-        state = fold(states.setdefault(entity_id, FeatureAggregate()), [change])
+        states[entity_id] = past = fold(states.get(entity_id, b""), [encoded]).state
+        state = FeatureAggregate.FromString(past)
         a, b = (state.features[name].value.int64_value for name in "ab")
         written_under = change.entity_type_revision
         if written_under and (broken := run.revisions[written_under].broken(a, b)):

@@ -16,7 +16,7 @@ from repository.partitions import advance_partitions
 from repository.pool import READ_COMMITTED, Pool
 from repository.postgres import PostgresOptions
 from tests.conformance.reading import current_features, message_of
-from tests.integration.meddling import Session, repository_on, session_on
+from tests.integration.meddling import Session, repository_on, session_on, somebody_waits_for_a_lock
 from tests.samples import REQUEST_ID, add, put, update
 
 A_DAY = timedelta(days=1)
@@ -185,10 +185,9 @@ async def test_a_step_gives_way_to_who_reads_and_is_taken_again(
         await transaction.start()
         await reader.fetch("SELECT FROM requests LIMIT 1")
         steps = asyncio.create_task(advance_partitions(pool, A_DAY, pause=0.1))
-        await asyncio.sleep(0.7)
-        begun = time.monotonic()
-        await own.fetch("SELECT FROM requests LIMIT 1")
-        assert time.monotonic() - begun < 2.0
+        await somebody_waits_for_a_lock(own)
+        async with asyncio.timeout(5):
+            await own.fetch("SELECT FROM requests LIMIT 1")
         assert not steps.done()
         await transaction.commit()
         assert await steps == [f"dropped {days('requests', -5, -5)[0]}"]

@@ -1,13 +1,14 @@
 """The spans of real calls, from the call to each statement, kept in memory."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import grpc
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
@@ -27,10 +28,11 @@ from featom.v1.value_pb2 import FeatureValue
 from repository.postgres import PostgresOptions
 from server.decoding import Decoder
 from server.feature_store import SERVICE, FeatureStore
-from server.main import STAGES
+from server.observing import stages_around
 from server.registration import register
 from server.tracing import OpenTelemetryTracer, traced
 from server.tracing.provider import provider_without_exporter
+from tests.consistency.waiting import eventually
 from tests.integration.meddling import Session, repository_on
 from tests.integration.test_failing_commits import error, failing_commits
 
@@ -44,12 +46,25 @@ UPDATE = "featom.v1.FeatureStoreService/UpdateFeatures"
 SECRET = 4_711_471_147
 
 
+class Begun(SpanProcessor):
+    """Counts spans by name when they begin."""
+
+    def __init__(self) -> None:
+        self.names: Counter[str] = Counter()
+
+    def on_start(self, span: Span, parent_context: object = None) -> None:
+        self.names[span.name] += 1
+
+
 class Spans:
     """What was recorded, and the ways to look it up."""
 
     def __init__(self) -> None:
         self._exporter = InMemorySpanExporter()
+        self._begun = Begun()
+        self.begun = self._begun.names
         self.provider = provider_without_exporter()
+        self.provider.add_span_processor(self._begun)
         self.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
 
     @property
@@ -99,7 +114,7 @@ async def traced_server(dsn: str, spans: Spans) -> AsyncIterator["FeatureStoreSe
             repository, repository, DEFAULT_LIMITS, Decoder(4_000_000), asyncio.Event()
         )
         server = grpc.aio.server()
-        register(server, SERVICE, servicer, (traced(spans.provider), *STAGES))
+        register(server, SERVICE, servicer, (traced(spans.provider), *stages_around(None, None)))
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -159,7 +174,7 @@ async def test_every_update_of_a_batch_is_tied_to_it_and_it_to_every_update(
                 "SELECT FROM aggregates WHERE entity_type = $1 FOR UPDATE", key.entity_type
             )
             calls = [asyncio.ensure_future(_updated(store, key)) for _ in range(399)]
-            await asyncio.sleep(0.3)
+            await eventually(lambda: spans.begun["update"] == 400)
         await asyncio.gather(*calls)
         await spans.until(UPDATE, 400)
     updates = {id_of(span): span for span in spans.named("update")}

@@ -232,6 +232,7 @@ class AggregateChange(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     ENTITY_TYPE_REVISION_FIELD_NUMBER: _builtins.int
+    LATE_APPENDS_FIELD_NUMBER: _builtins.int
     uid: _builtins.str
     """The incarnation that was changed."""
     version: _builtins.int
@@ -266,6 +267,12 @@ class AggregateChange(_message.Message):
     def late_features(self) -> _containers.MessageMap[_builtins.str, Global___Feature]:
         """Values that arrived after newer ones and did not replace them, with their own event times."""
 
+    @_builtins.property
+    def late_appends(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of late_features those that were to be appended: their values are elements, or lists of them,
+        that did not join the list of the feature.
+        """
+
     def __init__(
         self,
         *,
@@ -280,10 +287,11 @@ class AggregateChange(_message.Message):
         request_id: _builtins.str = ...,
         actor: _builtins.str = ...,
         entity_type_revision: _builtins.int = ...,
+        late_appends: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["commit_time", b"commit_time", "key", b"key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "commit_time", b"commit_time", "deleted", b"deleted", "entity_type_revision", b"entity_type_revision", "features", b"features", "key", b"key", "late_features", b"late_features", "removed", b"removed", "request_id", b"request_id", "uid", b"uid", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "commit_time", b"commit_time", "deleted", b"deleted", "entity_type_revision", b"entity_type_revision", "features", b"features", "key", b"key", "late_appends", b"late_appends", "late_features", b"late_features", "removed", b"removed", "request_id", b"request_id", "uid", b"uid", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -418,7 +418,8 @@ class GetAggregateRequest(_message.Message):
     @_builtins.property
     def as_of_event_time(self) -> _timestamp_pb2.Timestamp:
         """The aggregate as all events up to this event time make it, those that arrived late
-        included: each feature with the newest value whose event time is not after this.
+        included: each feature with the newest value whose event time is not after this. What came
+        too late to be appended to a list is in no list.
         """
 
     def __init__(

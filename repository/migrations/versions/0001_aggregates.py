@@ -2,8 +2,6 @@
 
 from typing import Final
 
-from alembic import op
-
 revision = "0001"
 down_revision = None
 branch_labels = ("expand",)
@@ -124,6 +122,8 @@ $$
 
 
 def upgrade() -> None:
+    from alembic import op
+
     op.execute(AGGREGATES)
     # Out of line only what does not fit, and never compressed: it is served as it is.
     op.execute("ALTER TABLE aggregates ALTER COLUMN state SET STORAGE EXTERNAL")

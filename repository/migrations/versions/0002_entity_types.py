@@ -2,8 +2,6 @@
 
 from typing import Final
 
-from alembic import op
-
 revision = "0002"
 down_revision = "0001"
 
@@ -38,6 +36,8 @@ ALTER TABLE store_epoch ADD COLUMN types_generation bigint NOT NULL DEFAULT 0
 
 
 def upgrade() -> None:
+    from alembic import op
+
     op.execute(ENTITY_TYPES)
     op.execute(REVISIONS)
     op.execute(GENERATION)

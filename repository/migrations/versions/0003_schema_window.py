@@ -2,8 +2,6 @@
 
 from typing import Final
 
-from alembic import op
-
 revision = "0003"
 down_revision = "0002"
 
@@ -30,6 +28,8 @@ CREATE TABLE backfills (
 
 
 def upgrade() -> None:
+    from alembic import op
+
     op.execute(SCHEMA_WINDOW)
     op.execute("INSERT INTO schema_window (oldest_build) VALUES (1)")
     op.execute(PROGRESS)

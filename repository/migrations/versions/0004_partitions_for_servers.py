@@ -2,8 +2,6 @@
 
 from typing import Final
 
-from alembic import op
-
 revision = "0004"
 down_revision = "0003"
 
@@ -132,6 +130,8 @@ $$
 
 
 def upgrade() -> None:
+    from alembic import op
+
     op.execute(PARTITION_NAME)
     op.execute(PARTITION_STEP)
     op.execute(ADVANCE_PARTITIONS)

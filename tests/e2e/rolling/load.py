@@ -22,6 +22,7 @@ from featom.v1.feature_store_pb2 import (
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue
 from tests.consistency.stubs import Failure, failure_of
+from tests.consistency.waiting import eventually
 from tests.serving import ROOT
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ ENTITY_TYPE: Final = "rolling"
 HOT: Final = "hot"
 COUNT: Final = "count"
 CALL_SECONDS: Final = 10.0
+_CALLS_OF_A_ROUND: Final = 4
 
 
 def service_config(*, retries: bool) -> str:
@@ -85,6 +87,8 @@ class Load:
     pause: float = 0.0
     """Seconds between one client's rounds of four calls."""
     request_ids: bool = True
+    clients: int = 0
+    """How many run."""
     calls: int = 0
     retried: list[Failure] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
@@ -96,6 +100,7 @@ class Load:
 
     async def run(self, store: "FeatureStoreServiceAsyncStub", client: int) -> None:
         own = f"client-{client}"
+        self.clients += 1
         while True:
             for entity in (own, HOT):
                 request = one_more(entity, request_id=self.request_ids)
@@ -104,6 +109,11 @@ class Load:
             await self._read(store, own)
             await self._read_both(store, own)
             await asyncio.sleep(self.pause)
+
+    async def go_on(self, rounds: int = 5) -> None:
+        """Return when each client, on average, has made so many rounds more."""
+        goal = self.calls + rounds * _CALLS_OF_A_ROUND * self.clients
+        await eventually(lambda: self.calls > goal)
 
     async def _read(self, store: "FeatureStoreServiceAsyncStub", entity: str) -> None:
         known = self.acknowledged[entity]

@@ -3,10 +3,8 @@
 from functools import cache
 from typing import Final
 
-from alembic.script import ScriptDirectory
-
 from repository.migrations import window
-from repository.migrations.revisions import CONTRACT, LOCATIONS, config
+from repository.migrations.revisions import CONTRACT, LOCATIONS, revisions_in
 
 PRODUCT: Final = tuple(LOCATIONS)
 
@@ -19,14 +17,6 @@ FOURTH: Final = FIRST + 3
 @cache
 def newest(branch: str) -> str | None:
     """The newest migration of the product in a branch; None if it has none."""
-    made = config()
-    made.set_main_option("version_locations", "\n".join(map(str, PRODUCT)))
-    script = ScriptDirectory.from_config(made)
-    heads = [script.get_revision(head) for head in script.get_heads()]
-    (*found,) = (
-        each.revision
-        for each in heads
-        if each is not None and (CONTRACT in each.branch_labels) == (branch == CONTRACT)
-    )
-    assert len(found) <= 1, f"{branch} has to be one line: {found}"
-    return found[0] if found else None
+    known = revisions_in(PRODUCT)
+    line = known.contract if branch == CONTRACT else known.expand
+    return line[-1].id if line else None

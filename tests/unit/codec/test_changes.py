@@ -8,23 +8,24 @@ from hypothesis.stateful import invariant
 from domain.aggregate import FeatureAggregate
 from domain.change import Change
 from domain.update import Deletion, FeatureUpdate
-from featom.v1 import aggregate_pb2
+from domain.values import FeatureValue, ValueKind
 from featom.v1.aggregate_pb2 import AggregateChange
+from featom.v1.aggregate_pb2 import FeatureAggregate as Message
 from repository.codec.change import dump_change
 from repository.codec.past import fold, fold_by_event_time
-from repository.codec.state import dump_aggregate, new_aggregate
+from repository.codec.state import dump_aggregate, load_features, new_aggregate
 from tests.samples import KEY, NOW, REQUEST_ID, UID, add, append, put, remove, update
 from tests.unit.aggregate_machine import AggregateMachine
 
 
-def recorded(*updates: tuple[FeatureUpdate, ...]) -> list[AggregateChange]:
+def recorded(*updates: tuple[FeatureUpdate, ...]) -> list[bytes]:
     """The changes that some updates make, each a second after the one before."""
     subject = new_aggregate(KEY, UID, 1)
     changes = []
     for number, items in enumerate(updates):
         change = subject.apply(update(*items), NOW + number * 10**9)
         if change is not None:
-            changes.append(_stored(change, subject))
+            changes.append(dump_change(change, subject.features))
     return changes
 
 
@@ -32,9 +33,14 @@ def _stored(change: Change, subject: FeatureAggregate) -> AggregateChange:
     return AggregateChange.FromString(dump_change(change, subject.features))
 
 
-def as_of(changes: list[AggregateChange], time: int) -> dict[str, int]:
-    state = fold_by_event_time(changes, time)
-    return {name: feature.value.int64_value for name, feature in state.features.items()}
+def features_at(changes: list[bytes], time: int) -> dict[str, FeatureValue]:
+    past = fold_by_event_time(changes, time)
+    features = load_features(past.state) if past else {}
+    return {name: feature.value for name, feature in features.items() if feature.value}
+
+
+def as_of(changes: list[bytes], time: int) -> dict[str, int]:
+    return {name: value.content for name, value in features_at(changes, time).items()}
 
 
 class HistoryMachine(AggregateMachine):
@@ -42,20 +48,20 @@ class HistoryMachine(AggregateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folded = aggregate_pb2.FeatureAggregate()
+        self.folded = b""
 
     def new_aggregate(self, last_commit: int) -> FeatureAggregate:
-        self.folded = aggregate_pb2.FeatureAggregate()
+        self.folded = b""
         return new_aggregate(KEY, UID, 1, last_commit=last_commit)
 
     def recorded(self, change: Change) -> None:
-        fold(self.folded, [_stored(change, self.subject)])
+        self.folded = fold(self.folded, [dump_change(change, self.subject.features)]).state
 
     @invariant()
     def the_changes_add_up_to_the_state(self) -> None:
         if self.subject.exists:
-            state = aggregate_pb2.FeatureAggregate.FromString(dump_aggregate(self.subject))
-            assert self.folded == state
+            folded, state = map(Message.FromString, (self.folded, dump_aggregate(self.subject)))
+            assert folded == state
 
 
 TestTheChangesAddUpToTheStateOfEveryVersion = HistoryMachine.TestCase
@@ -66,10 +72,10 @@ TestTheChangesAddUpToTheStateOfEveryVersion.settings = settings(
 
 def test_a_stored_change_says_everything_that_the_change_says() -> None:
     subject = new_aggregate(KEY, UID, 1)
-    subject.apply(update(put("f", 1, 10), put("g", 1, 10), put("h", 1, 20)), NOW)
-    asked = update(
-        put("f", 2, 20), remove("g", 30), put("h", 2, 10), request_id=REQUEST_ID, actor="me"
-    )
+    first = (put("f", 1, 10), put("g", 1, 10), put("h", 1, 20), append("l", 1, event_time=20))
+    subject.apply(update(*first), NOW)
+    second = (put("f", 2, 20), remove("g", 30), put("h", 2, 10), append("l", 2, event_time=10))
+    asked = update(*second, request_id=REQUEST_ID, actor="me")
     change = subject.apply(asked, NOW + 1_000)
     assert change is not None
     stored = _stored(change, subject)
@@ -81,11 +87,12 @@ def test_a_stored_change_says_everything_that_the_change_says() -> None:
     assert list(stored.removed) == ["g"]
     assert stored.late_features["h"].value.int64_value == 2
     assert stored.late_features["h"].event_time.ToNanoseconds() == 10
-    assert (set(stored.features), set(stored.late_features)) == ({"f"}, {"h"})
+    assert (set(stored.features), set(stored.late_features)) == ({"f"}, {"h", "l"})
+    assert list(stored.late_appends) == ["l"]
 
 
 def test_a_change_without_a_request_id_or_an_actor_has_none() -> None:
-    (stored,) = recorded((put("f", 1),))
+    stored = AggregateChange.FromString(*recorded((put("f", 1),)))
     assert (stored.request_id, stored.actor) == ("", "")
 
 
@@ -100,9 +107,9 @@ def test_a_stored_deletion_holds_no_values() -> None:
 def test_a_history_with_a_hole_is_refused() -> None:
     changes = recorded((add("f", 1),), (add("f", 1),), (add("f", 1),))
     with pytest.raises(ValueError, match="version 2 is missing"):
-        fold(aggregate_pb2.FeatureAggregate(), [changes[0], changes[2]])
+        fold(b"", [changes[0], changes[2]])
     with pytest.raises(ValueError, match="version 1 is missing"):
-        fold(aggregate_pb2.FeatureAggregate(), changes[1:])
+        fold(b"", changes[1:])
 
 
 @given(
@@ -121,7 +128,7 @@ def test_the_past_by_event_time_is_the_same_as_if_all_had_come_in_time(
 
 def test_a_removal_counts_from_its_commit_time() -> None:
     changes = recorded((put("f", 1, 10), put("g", 1, 10)), (remove("f", 20),))
-    removed_at = changes[1].commit_time.ToNanoseconds()
+    removed_at = AggregateChange.FromString(changes[1]).commit_time.ToNanoseconds()
     assert as_of(changes, 30) == {"f": 1, "g": 1}
     assert as_of(changes, removed_at - 1) == {"f": 1, "g": 1}
     assert as_of(changes, removed_at) == {"g": 1}
@@ -136,14 +143,25 @@ def test_before_the_first_event_there_was_nothing() -> None:
     assert as_of(recorded((put("f", 1, 10),)), 9) == {}
 
 
-def test_an_element_that_came_too_late_to_be_appended_is_not_the_list_of_its_time() -> None:
+@pytest.mark.parametrize("late", [3, FeatureValue(ValueKind.INT64_LIST, (3, 4))])
+def test_what_came_too_late_to_be_appended_is_not_the_list_of_its_time(
+    late: int | FeatureValue,
+) -> None:
     changes = recorded(
         (append("f", 1, event_time=10),),
         (append("f", 2, event_time=20),),
-        (append("f", 3, event_time=15),),
+        (append("f", late, event_time=15),),
     )
-    lists = [
-        list(fold_by_event_time(changes, time).features["f"].value.int64_list.values)
-        for time in (10, 15, 20)
-    ]
-    assert lists == [[1], [1], [1, 2]]
+    lists = [features_at(changes, time)["f"].content for time in (10, 15, 20)]
+    assert lists == [(1,), (1,), (1, 2)]
+
+
+def test_a_list_that_was_set_late_is_the_list_of_its_time() -> None:
+    late = FeatureValue(ValueKind.INT64_LIST, (3, 4))
+    changes = recorded(
+        (append("f", 1, event_time=10),),
+        (append("f", 2, event_time=20),),
+        (put("f", late, event_time=15),),
+    )
+    lists = [features_at(changes, time)["f"].content for time in (10, 15, 20)]
+    assert lists == [(1,), (3, 4), (1, 2)]

@@ -1,10 +1,18 @@
 """Which databases a build serves, and what they lack: the window has two sides."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
+from alembic.script import ScriptDirectory
 
 from repository.migrations.backfill import Backfill
-from repository.migrations.revisions import Revision, Revisions, revisions
+from repository.migrations.revisions import CONTRACT, Revision, Revisions, revisions, revisions_in
+from repository.migrations.running import config
 from repository.migrations.window import BUILD, build_of, session_name
+from tests.e2e.rolling.knowing import knowing
+from tests.e2e.rolling.product import FIRST, FOURTH
 
 KNOWN = Revisions(
     expand=(
@@ -60,6 +68,49 @@ def test_a_build_serves_what_its_own_migrations_make() -> None:
     newest = {branch[-1].id for branch in (known.expand, known.contract) if branch}
     oldest = max((each.oldest_build for each in (*known.expand, *known.contract)), default=0)
     assert known.misfit(newest, oldest, BUILD) is None
+
+
+@pytest.mark.parametrize("build", [FIRST, FOURTH])
+def test_the_migrations_are_those_that_alembic_would_run(build: int) -> None:
+    """The files are read without it, for servers; and by it, to be run."""
+    with knowing(build):
+        known = revisions()
+        scripts = list(ScriptDirectory.from_config(config()).walk_revisions())[::-1]
+    for line, contract in ((known.expand, False), (known.contract, True)):
+        expected = [each for each in scripts if (CONTRACT in each.branch_labels) == contract]
+        assert [each.id for each in line] == [each.revision for each in expected]
+        assert [each.title for each in line] == [each.doc.splitlines()[0] for each in expected]
+
+
+def test_a_server_knows_the_migrations_without_importing_what_runs_them() -> None:
+    """That would take longer than the rest of its start."""
+    program = (
+        "import sys; import server.cli; from repository.migrations.revisions import revisions;"
+        "assert revisions().expand;"
+        "print({'alembic', 'sqlalchemy', 'mako'} & {*sys.modules})"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"a": "revision, down_revision = '1', None", "b": "revision, down_revision = '2', None"},
+        {"a": "revision, down_revision = '1', None", "b": "revision, down_revision = '3', '2'"},
+        {"a": "revision, down_revision, branch_labels = 'c1', None, ('contract',)"},
+    ],
+    ids=["two beginnings", "a gap", "no oldest build"],
+)
+def test_migrations_that_are_not_two_lines_are_refused(
+    files: dict[str, str], tmp_path: Path
+) -> None:
+    for name, text in files.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    with pytest.raises(ValueError, match=r"not two lines|does not say its OLDEST_BUILD"):
+        revisions_in([tmp_path])
 
 
 def test_servers_know_each_others_builds_by_the_names_of_their_sessions() -> None:

@@ -194,9 +194,9 @@ def test_a_rule_that_cannot_work_is_refused_with_the_reason(expression: str, sai
     ],
 )
 def test_a_hostile_expression_is_refused_at_once(expression: str) -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert problem(expression)
-    assert time.perf_counter() - begun < 1.0
+    assert time.process_time() - begun < 1.0
 
 
 @pytest.mark.parametrize(
@@ -242,9 +242,9 @@ def test_a_reserved_name_is_read_by_index(name: str) -> None:
     ],
 )
 def test_values_cannot_make_a_rule_slow(expression: str, values: Mapping[str, Any]) -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert broken(expression, {}, values) == ["r0"]
-    assert time.perf_counter() - begun < 1.0
+    assert time.process_time() - begun < 1.0
 
 
 def test_a_macro_over_a_list_of_common_size_is_evaluated() -> None:
@@ -258,9 +258,9 @@ def test_a_macro_over_a_list_of_common_size_is_evaluated() -> None:
 def test_a_pattern_takes_linear_time(pattern: str) -> None:
     assert COMPILER.pattern_problem(pattern) is None
     compiled = COMPILER.compile_pattern(pattern)
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert not compiled.matches("a" * 100_000 + "!b")
-    assert time.perf_counter() - begun < 1.0
+    assert time.process_time() - begun < 1.0
 
 
 @pytest.mark.parametrize(

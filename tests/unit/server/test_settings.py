@@ -46,6 +46,21 @@ def test_a_number_that_is_none_is_refused(name: str) -> None:
     assert name in refusal(**{name: float("nan")})
 
 
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        ("max_waiting", 268_435_455),
+        ("max_message_bytes", 1_073_741_823),
+        ("max_streams", 2_147_483_647),
+        ("request_id_hours", 87_600),
+    ],
+)
+def test_a_number_that_does_not_fit_is_refused(name: str, most: int) -> None:
+    fitting: dict[str, Any] = {"max_waiting_bytes": 2**31}
+    assert getattr(Settings(**fitting | {name: most}), name) == most
+    assert f"{name} must be at most {most:,}, not {most + 1:,}" in refusal(**{name: most + 1})
+
+
 def test_a_negative_delay_is_refused_and_none_is_not() -> None:
     assert "drain_delay" in refusal(drain_delay=-0.1)
     Settings(drain_delay=0.0)
@@ -84,7 +99,7 @@ def test_loopback_may_be_listened_on(listen: str) -> None:
     "listen", ["0.0.0.0:50051", "[::]:50051", "10.0.0.1:50051", "example.org:50051"]
 )
 def test_listening_beyond_loopback_must_be_meant(listen: str) -> None:
-    assert "allow_insecure must say that this is meant" in refusal(listen=listen)
+    assert "--allow-insecure must say that this is meant" in refusal(listen=listen)
     assert Settings(listen=listen, allow_insecure=True).listen == listen
 
 

@@ -87,7 +87,7 @@ def test_what_is_not_the_document_is_refused(
     begin = time.monotonic()
     with pytest.raises(OSError, match=why):
         fetching(f"{issuer}{path}", folder / "ca.crt")()
-    assert time.monotonic() - begin < 1
+    assert time.monotonic() - begin < 1.5  # the slow one takes two
 
 
 @pytest.mark.parametrize("ca", ["other.crt", None])

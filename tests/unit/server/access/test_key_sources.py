@@ -8,6 +8,7 @@ import pytest
 from domain.errors import AuthenticationUnavailable
 from server.access import key_sources
 from server.access.key_sources import KeysOfIssuer
+from tests.consistency.waiting import eventually
 from tests.issuer import Issuer
 
 OLD, NEW = Issuer(kid="old"), Issuer(kid="new")
@@ -119,6 +120,5 @@ async def test_a_key_that_the_issuer_has_dropped_is_soon_forgotten(
     watch = asyncio.create_task(keys.watch())
     assert await kids(keys, "old") == ["old"]
     endpoint.answer = NEW.key_set()
-    await asyncio.sleep(0.15)
+    await eventually(lambda: [key.kid for key in keys.current] == ["new"])
     watch.cancel()
-    assert [key.kid for key in keys.current] == ["new"]

@@ -1,7 +1,5 @@
 """The old column goes. What was looked at is not looked at again, so the lock is short."""
 
-from alembic import op
-
 from tests.e2e.rolling.product import FOURTH, newest
 
 revision = "c1"
@@ -12,6 +10,8 @@ OLDEST_BUILD = FOURTH
 
 
 def upgrade() -> None:
+    from alembic import op
+
     op.execute("ALTER TABLE aggregates ALTER COLUMN vector SET NOT NULL")
     op.execute("ALTER TABLE aggregates DROP CONSTRAINT has_vector")
     op.execute("ALTER TABLE aggregates DROP COLUMN state")

@@ -1,7 +1,5 @@
 """The fourth build does not write the old column, so nobody may still read it."""
 
-from alembic import op
-
 from tests.e2e.rolling.product import THIRD
 
 revision = "e5"
@@ -11,4 +9,6 @@ OLDEST_BUILD = THIRD
 
 
 def upgrade() -> None:
+    from alembic import op
+
     op.execute("ALTER TABLE aggregates ALTER COLUMN state DROP NOT NULL")

@@ -1,7 +1,5 @@
 """A column for the state under its new name."""
 
-from alembic import op
-
 from repository.migrations.backfill import Backfill
 from tests.e2e.rolling.product import SECOND, newest
 
@@ -22,5 +20,7 @@ BACKFILLS = (
 
 
 def upgrade() -> None:
+    from alembic import op
+
     op.execute("ALTER TABLE aggregates ADD COLUMN vector bytea")
     op.execute("ALTER TABLE aggregates ALTER COLUMN vector SET STORAGE EXTERNAL")

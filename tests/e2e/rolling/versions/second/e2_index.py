@@ -1,7 +1,5 @@
 """An index that nobody needs, built while everybody writes."""
 
-from repository.migrations.indexes import create_index
-
 revision = "e2"
 down_revision = "e1"
 
@@ -9,4 +7,6 @@ OPTIONAL = True
 
 
 def upgrade() -> None:
+    from repository.migrations.indexes import create_index
+
     create_index("aggregates_by_update_time", "aggregates (entity_type, update_time)")

@@ -3,8 +3,6 @@
 The third build reads vectors alone, so it is not ready until this is done.
 """
 
-from alembic import op
-
 revision = "e3"
 down_revision = "e2"
 
@@ -12,6 +10,8 @@ AFTER_BACKFILLS = ("vector_of_state",)
 
 
 def upgrade() -> None:
+    from alembic import op
+
     op.execute(
         "ALTER TABLE aggregates ADD CONSTRAINT has_vector CHECK (vector IS NOT NULL) NOT VALID"
     )

@@ -24,6 +24,14 @@ class CurrentType(NamedTuple):
     """None if there is no entity type of this name now."""
 
 
+class ListedTypes(NamedTuple):
+    """Some of the entity types, ordered by name."""
+
+    types: Sequence[EntityType]
+    more: bool
+    """Whether there are others after them."""
+
+
 Guard: TypeAlias = Callable[[Sequence[ScannedAggregate]], None]
 """Raises if one of some aggregates must not be there."""
 
@@ -37,8 +45,13 @@ class EntityTypeStore(Protocol):
     async def revision(self, name: str, revision: int) -> EntityType | None:
         """Read one revision; None if there is none, or if it was the deletion."""
 
-    async def list_types(self, after: str, limit: int) -> Sequence[EntityType]:
-        """Read up to `limit` entity types with names after `after`, ordered by name."""
+    async def list_types(self, after: str, limit: int, max_bytes: int) -> ListedTypes:
+        """Read the first entity types with names after `after`, ordered by name.
+
+        Up to `limit` (more than 0), and no more than have `max_bytes` of stored definition in all;
+        but one in any case, if there is one.
+        Must not read what it does not return into memory.
+        """
 
     async def replace(
         self, read: CurrentType, definition: EntityType, guard: Guard | None, since: Instant

@@ -37,7 +37,6 @@ async def read_snapshot(
 ) -> Snapshot:
     """Read what `commands` are about. Raises DatabaseUnavailable or Corrupted."""
     keys = sorted({key for command in commands for key in keys_of(command)})
-    await catalogue.ensure_rows({key.entity_type for key in keys})
     requests = list(
         {
             (key, command.request_id): None

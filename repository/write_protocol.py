@@ -101,6 +101,8 @@ class WriteProtocol:
         rows = [row for row in evaluation.rows.values() if row.records]
         if not rows:
             return set()
+        # Only now: what is refused or rehearsed leaves nothing.
+        await self._catalogue.ensure_rows({row.key.entity_type for row in rows})
         batch_id = uuid4()
         try:
             return await self._writers.run(lambda link: _transaction(link, rows, batch_id))

@@ -1,12 +1,12 @@
 """Everything that can be set, in one frozen object."""
 
-import ipaddress
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from domain.aggregate import DEFAULT_LIMITS
 from domain.limits import Limits
+from server.addresses import host_of, is_loopback
 from server.security_problems import exposure, security_problems
 
 
@@ -74,7 +74,7 @@ class Settings:
         """How long a server that stops still serves, so that nobody sends it calls any more."""
         if self.drain_delay is not None:
             return self.drain_delay
-        return 0.0 if _is_loopback(_host(self.listen) or "") else _NOTICED_WITHIN
+        return 0.0 if is_loopback(host_of(self.listen) or "") else _NOTICED_WITHIN
 
     def __post_init__(self) -> None:
         """Raises SettingsRefused, naming everything that is wrong."""
@@ -98,12 +98,12 @@ class Settings:
         # nothing.
         for name in ("health_listen", "metrics_listen"):
             address = getattr(self, name)
-            if address is not None and _host(address) is None:
+            if address is not None and host_of(address) is None:
                 problems.append(f"{name} must be HOST:PORT, not {address!r}")
-        host = _host(self.listen)
+        host = host_of(self.listen)
         if host is None:
             problems.append(f"listen must be HOST:PORT, not {self.listen!r}")
-        elif not self.allow_insecure and not _is_loopback(host):
+        elif not self.allow_insecure and not is_loopback(host):
             problems += exposure(host, self)
         problems += security_problems(self)
         if problems:
@@ -140,19 +140,3 @@ _AT_MOST = {
     "max_streams": 2**31 - 1,
     "request_id_hours": 87_600,
 }
-
-
-def _host(address: str) -> str | None:
-    """The host of HOST:PORT; None if that is not what the address is."""
-    host, _, port = address.rpartition(":")
-    is_number = port.isdecimal() and port.isascii()
-    return host if host and is_number and int(port) <= 65_535 else None
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

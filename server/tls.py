@@ -5,13 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_pem_private_key,
-)
 
+from server.pem import PemRefused, read_certificates, require_key_of
 from server.watched_files import ContentRefused, WatchedFiles
 
 log = logging.getLogger(__name__)
@@ -50,11 +45,13 @@ class Tls:
 def _load(contents: Sequence[bytes]) -> grpc.ServerCertificateConfiguration:
     """Certificate and key only as a pair: one may have been read before the swap, one after it."""
     certificate, key, *client_ca = contents
-    own, *_ = _certificates(certificate, "the certificate")
-    if _public_key_of(key) != own.public_key().public_bytes(*_PUBLIC):
-        raise ContentRefused("the key is not that of the certificate")
-    for each in client_ca:
-        _certificates(each, "the CA of clients")
+    try:
+        own, *_ = read_certificates(certificate, "the certificate")
+        require_key_of(own, key, "the key")
+        for each in client_ca:
+            read_certificates(each, "the CA of clients")
+    except PemRefused as error:
+        raise ContentRefused(str(error)) from error
     log.info(
         "TLS: certificate of %s until %s",
         own.subject.rfc4514_string() or "no name",
@@ -63,21 +60,3 @@ def _load(contents: Sequence[bytes]) -> grpc.ServerCertificateConfiguration:
     return grpc.ssl_server_certificate_configuration(
         [(key, certificate)], root_certificates=client_ca[0] if client_ca else None
     )
-
-
-_PUBLIC = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-def _certificates(pem: bytes, what: str) -> list[x509.Certificate]:
-    try:
-        return x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
-        raise ContentRefused(f"{what} is not one in PEM: {error}") from error
-
-
-def _public_key_of(pem: bytes) -> bytes:
-    try:
-        key = load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError) as error:  # a TypeError if it is encrypted
-        raise ContentRefused(f"the key is not one in PEM, unencrypted: {error}") from error
-    return key.public_key().public_bytes(*_PUBLIC)

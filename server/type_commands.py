@@ -12,25 +12,22 @@ from rich.progress import Progress
 from featom.v1 import entity_type_pb2 as types_pb
 from featom.v1 import entity_type_service_pb2 as pb
 from featom.v1.entity_type_service_pb2_grpc import EntityTypeServiceStub
-from server.command_client import asking, failed
+from server.asking import Endpoint, asking, failed, with_endpoint
 from server.definitions import DefinitionRefused, read_definitions, write_definition
 
-Target = Annotated[
-    str, typer.Option(envvar="FEATOM_TARGET", help="HOST:PORT of the server to ask.")
-]
 Files = Annotated[
     list[Path],
     typer.Option("--file", "-f", help="A YAML file, or a folder of them; may be repeated."),
 ]
-DEFAULT_TARGET: Final = "127.0.0.1:50051"
 
 _FOUND: Final = 1
 _SHOWN: Final = 20
 
 
+@with_endpoint
 def apply(
     file: Files,
-    target: Target = DEFAULT_TARGET,
+    endpoint: Endpoint,
     accept_existing: Annotated[
         bool, typer.Option(help="Apply also what stored aggregates break; see `featom check`.")
     ] = False,
@@ -40,17 +37,18 @@ def apply(
         pb.INCOMPATIBLE_CHANGE_ACCEPT_EXISTING if accept_existing else pb.INCOMPATIBLE_CHANGE_REFUSE
     )
     definitions = _definitions(file)
-    with asking(target) as service:
+    with asking(endpoint) as service:
         for definition in definitions:
             request = pb.ApplyEntityTypeRequest(entity_type=definition, incompatible_change=mode)
             _show_differences(service.ApplyEntityType(request), applied=True)
 
 
-def diff(file: Files, target: Target = DEFAULT_TARGET) -> None:
+@with_endpoint
+def diff(file: Files, endpoint: Endpoint) -> None:
     """Show what `featom apply` would change; the exit code is 1 if it is anything."""
     changes = False
     definitions = _definitions(file)
-    with asking(target) as service:
+    with asking(endpoint) as service:
         for definition in definitions:
             request = pb.ApplyEntityTypeRequest(entity_type=definition, validate_only=True)
             answer = service.ApplyEntityType(request)
@@ -60,21 +58,23 @@ def diff(file: Files, target: Target = DEFAULT_TARGET) -> None:
         raise typer.Exit(_FOUND)
 
 
+@with_endpoint
 def get_type(
     name: str,
-    target: Target = DEFAULT_TARGET,
+    endpoint: Endpoint,
     revision: Annotated[int, typer.Option(help="0: the current one.")] = 0,
 ) -> None:
     """Write an entity type to standard output, as a file that can be applied."""
-    with asking(target) as service:
+    with asking(endpoint) as service:
         answer = service.GetEntityType(pb.GetEntityTypeRequest(name=name, revision=revision))
     typer.echo(f"# revision {answer.entity_type.revision}")
     typer.echo(write_definition(answer.entity_type), nl=False)
 
 
+@with_endpoint
 def check(
     name: Annotated[str, typer.Argument(metavar="TYPE")],
-    target: Target = DEFAULT_TARGET,
+    endpoint: Endpoint,
     file: Annotated[
         Path | None,
         typer.Option("--file", "-f", help="Check against this definition, not the applied one."),
@@ -83,7 +83,7 @@ def check(
     """Check every stored aggregate of a type; the exit code is 1 if one breaks something."""
     definition = _definition(file, name) if file else None
     checked = violating = 0
-    with asking(target) as service, Progress(console=Console(stderr=True)) as progress:
+    with asking(endpoint) as service, Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task(f"checking {name}", total=None)
         for page in _pages(service, name, definition):
             if page.aggregates:

@@ -3,15 +3,17 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 from domain.entity_key import EntityKey
 from domain.entity_type import EntityType
-from domain.entity_type_store import CurrentType, Guard, ScannedAggregate
+from domain.entity_type_store import CurrentType, Guard, ListedTypes, ScannedAggregate
 from domain.errors import EntityTypeInUse
 from domain.instant import MICROSECOND, Instant
 from domain.policy import Policy
 from domain.ports import StoredAggregate
 from domain.rules import RuleCompiler
+from repository.codec.entity_type import dump_entity_type
 from repository.codec.state import load_features
 
 
@@ -36,11 +38,13 @@ class MemoryEntityTypes:
         revisions = self._revisions.get(name, [])
         return revisions[revision - 1] if 0 < revision <= len(revisions) else None
 
-    async def list_types(self, after: str, limit: int) -> Sequence[EntityType]:
+    async def list_types(self, after: str, limit: int, max_bytes: int) -> ListedTypes:
         current = (revisions[-1] for revisions in self._revisions.values())
         types = (definition for definition in current if definition is not None)
         listed = sorted((each for each in types if each.name > after), key=lambda each: each.name)
-        return listed[:limit]
+        sizes = accumulate(len(dump_entity_type(each)) for each in listed)
+        page = listed[: min(limit, max(1, sum(size <= max_bytes for size in sizes)))]
+        return ListedTypes(page, more=len(page) < len(listed))
 
     async def replace(
         self, read: CurrentType, definition: EntityType, guard: Guard | None, since: Instant

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final, TypeVar
 
 from domain.entity_type import EntityType
-from domain.entity_type_store import CurrentType, Guard, ScannedAggregate
+from domain.entity_type_store import CurrentType, Guard, ListedTypes, ScannedAggregate
 from domain.errors import DatabaseUnavailable, EntityTypeInUse
 from domain.instant import EARLIEST, SECOND, Instant
 from repository.codec.entity_type import dump_entity_type, load_entity_type
@@ -43,9 +43,10 @@ class PostgresEntityTypes:
             return None
         return load_entity_type(records[0]["definition"])
 
-    async def list_types(self, after: str, limit: int) -> Sequence[EntityType]:
-        records = await self._read(TYPES["list_types"], after, limit)
-        return [load_entity_type(record["definition"]) for record in records]
+    async def list_types(self, after: str, limit: int, max_bytes: int) -> ListedTypes:
+        records = await self._read(TYPES["list_types"], after, limit, max_bytes)
+        listed = [load_entity_type(record["definition"]) for record in records]
+        return ListedTypes(listed, more=bool(records) and records[-1]["more"])
 
     async def replace(
         self, read: CurrentType, definition: EntityType, guard: Guard | None, since: Instant

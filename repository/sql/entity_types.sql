@@ -24,11 +24,23 @@ FROM entity_types AS t
 WHERE t.name = $1;
 
 -- name: list_types
-SELECT t.definition
-FROM entity_types AS t
-WHERE t.name > $1 AND t.definition IS NOT NULL
-ORDER BY t.name
-LIMIT $2;
+-- Reads one page, in the order of the names: at most so many, and at most so many bytes unless it is
+-- one alone.
+SELECT p.definition, p.more
+FROM (
+    SELECT
+        t.name,
+        t.definition,
+        row_number() OVER page = 1 OR sum(octet_length(t.definition)) OVER page <= $3 AS fits,
+        lead(true, 1, false) OVER page AS more
+    FROM entity_types AS t
+    WHERE t.name > $1 AND t.definition IS NOT NULL
+    WINDOW page AS (ORDER BY t.name ROWS UNBOUNDED PRECEDING)
+    ORDER BY t.name
+    LIMIT $2
+) AS p
+WHERE p.fits
+ORDER BY p.name;
 
 -- name: lock_types
 -- Waits for every writer in flight and lets no new one begin; readers go on. Rows are not enough:

@@ -308,8 +308,28 @@ async def test_types_are_listed_by_name(fresh_repository: Repository, types: Ent
     for name in ("b", "a", "c"):
         await apply(types, EntityType(name=name))
     await types.delete("b", None, force=False)
-    listed = await fresh_repository.entity_types.list_types("", 10)
+    listed, more = await fresh_repository.entity_types.list_types("", 10, 1_000_000)
     assert [definition.name for definition in listed] == ["a", "c"]
+    assert not more
+
+
+async def test_a_page_of_types_ends_before_it_has_too_many_or_too_many_bytes(
+    fresh_repository: Repository, types: EntityTypes
+) -> None:
+    long = FeatureSpec(kind=ValueKind.STRING, description="x" * 500)
+    for name in "abcd":
+        await apply(types, EntityType(name=name, features={"long": long}))
+
+    async def page(after: str, limit: int, max_bytes: int) -> tuple[str, bool]:
+        listed, more = await fresh_repository.entity_types.list_types(after, limit, max_bytes)
+        return "".join(definition.name for definition in listed), more
+
+    assert await page("", 10, 1_500) == ("ab", True)
+    assert await page("b", 10, 1_500) == ("cd", False)
+    assert await page("", 3, 10_000) == ("abc", True)
+    assert await page("", 10, 1) == ("a", True)
+    assert await page("c", 1, 1) == ("d", False)
+    assert await page("d", 1, 1) == ("", False)
 
 
 async def test_a_missing_feature_gets_its_default_in_the_same_version(

@@ -197,6 +197,25 @@ def test_lists_and_checks_go_page_by_page(clients: list[Client]) -> None:
     assert checked.next_page_token
 
 
+def test_a_page_of_huge_definitions_fits_into_an_answer(clients: list[Client]) -> None:
+    huge = types_pb.EntityType()
+    for number in range(1_000):
+        huge.features[f"f{number}"].type = types_pb.FEATURE_TYPE_STRING
+        huge.features[f"f{number}"].description = "x" * 500
+    names = [f"{Current.name}_{number:02}" for number in range(10)]
+    for huge.name in names:
+        clients[0].apply(huge)
+    listed, token = [], ""
+    while True:
+        asked = service_pb.ListEntityTypesRequest(page_token=token)
+        page = clients[1].types.ListEntityTypes(asked)
+        listed += [each.name for each in page.entity_types]
+        token = page.next_page_token
+        if not token:
+            break
+    assert [name for name in listed if name in names] == names
+
+
 def test_a_ttl_applied_on_one_server_counts_on_the_other_at_once(clients: list[Client]) -> None:
     one, other = clients
     old = request(a=1)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 import asyncpg
@@ -11,7 +11,7 @@ import pytest
 
 from domain.entity_key import EntityKey
 from domain.entity_type import EntityType, Rule
-from domain.errors import IncompatibleChange, RuleViolated
+from domain.errors import IncompatibleChange, InvalidValue, RuleViolated
 from domain.feature_spec import FeatureSpec
 from domain.limits import Limits
 from domain.operations import SetValue
@@ -117,6 +117,24 @@ async def test_an_update_evaluated_under_the_old_revision_does_not_commit_after_
     with pytest.raises(RuleViolated):
         await writing
     assert await servers[1].read([KEY]) == [None]
+
+
+async def test_what_is_refused_or_only_rehearsed_leaves_no_row_of_its_type(
+    servers: list[PostgresRepository], database: str
+) -> None:
+    await servers[0].update(replace(update(a=1), validate_only=True))
+    twice = update(a=1)
+    twice = replace(twice, updates=twice.updates * 2)
+    with pytest.raises(InvalidValue):
+        await servers[0].update(twice)
+    link = await asyncpg.connect(database)
+    try:
+        names = "SELECT name FROM entity_types"
+        assert await link.fetch(names) == []
+        await servers[0].update(update(a=1))
+        assert [name for (name,) in await link.fetch(names)] == [KEY.entity_type]
+    finally:
+        await link.close()
 
 
 async def test_without_the_lock_it_would(

@@ -10,20 +10,23 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFail
 from grpc_status import rpc_status
 
 from featom.v1.entity_type_service_pb2_grpc import EntityTypeServiceStub
+from server.asking.channel import open_channel
+from server.asking.endpoint import Endpoint, EndpointRefused
+from server.asking.handshake import what_tls_says
 
-# A definition and what it changes may be more than the 4 MiB that clients take.
-_OPTIONS: Final = (("grpc.max_receive_message_length", -1),)
 _FAILED: Final = 2
 
 
 @contextmanager
-def asking(target: str) -> Iterator[EntityTypeServiceStub]:
+def asking(endpoint: Endpoint) -> Iterator[EntityTypeServiceStub]:
     """A client, whose errors end the command."""
-    with grpc.insecure_channel(target, _OPTIONS) as channel:
-        try:
+    try:
+        with open_channel(endpoint) as channel:
             yield EntityTypeServiceStub(channel)
-        except grpc.RpcError as error:
-            raise failed(_described(error)) from error
+    except EndpointRefused as error:
+        raise failed(error) from error
+    except grpc.RpcError as error:
+        raise failed(_described(error, endpoint)) from error
 
 
 def failed(problem: object) -> typer.Exit:
@@ -32,8 +35,16 @@ def failed(problem: object) -> typer.Exit:
     return typer.Exit(_FAILED)
 
 
-def _described(error: grpc.RpcError) -> str:
+def _described(error: grpc.RpcError, endpoint: Endpoint) -> str:
     status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    code = error.code()
+    by_server = status is not None
+    if code is grpc.StatusCode.UNAVAILABLE and not by_server:
+        problem = what_tls_says(endpoint)
+        if problem is not None:
+            return f"{endpoint.target}: {problem}"
+    if code is grpc.StatusCode.UNAUTHENTICATED and endpoint.token_file is None:
+        return f"{code.name}: {error.details()} There is no --token-file."
     info, invalid, broken = ErrorInfo(), BadRequest(), PreconditionFailure()
     for detail in status.details if status else ():
         for message in (info, invalid, broken):
@@ -45,7 +56,7 @@ def _described(error: grpc.RpcError) -> str:
     said = error.details() or ""
     # The message lists them too, in one line and cut where it is too long.
     headline = said.partition(":")[0] if listed else said
-    return "\n  ".join([f"{error.code().name}: {headline}", *listed])
+    return "\n  ".join([f"{code.name}: {headline}", *listed])
 
 
 def _violations(message: BadRequest | PreconditionFailure) -> Iterator[str]:

@@ -11,16 +11,11 @@ import pytest
 from repository.migrations import RoleRefused, migrate, up
 from tests.integration.meddling import Session, repository_on, session_on
 from tests.postgres import Postgres
-from tests.roles import APP_ROLE, as_app_role
+from tests.roles import APP_ROLE, as_app_role, as_role, make_role
 from tests.samples import REQUEST_ID, add, update
 
 OWNER = "featom_owner"
 DAY = timedelta(days=1)
-
-
-def as_role(dsn: str, role: str) -> str:
-    parts = urlsplit(dsn)
-    return parts._replace(netloc=f"{role}@{parts.netloc.rpartition('@')[2]}").geturl()
 
 
 @asynccontextmanager
@@ -32,9 +27,8 @@ async def as_app(dsn: str) -> AsyncIterator[Session]:
 @pytest.fixture
 async def owned_database(postgres: Postgres, bare_database: str) -> str:
     """A database that belongs to a role without any other right, as that role."""
+    await make_role(bare_database, OWNER)
     async with session_on(bare_database) as session:
-        if not await session.fetchval("SELECT to_regrole($1)", OWNER):
-            await session.execute(f"CREATE ROLE {OWNER} LOGIN")
         name = urlsplit(bare_database).path.removeprefix("/")
         await session.execute(f"ALTER DATABASE {name} OWNER TO {OWNER}")
     return as_role(bare_database, OWNER)

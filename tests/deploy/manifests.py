@@ -37,6 +37,18 @@ class Manifests(list[Object]):
         (found,) = self.of("Job")
         return found
 
+    @property
+    def database_parameters(self) -> Labels:
+        """What the manifests set in a PostgreSQL that they bring; empty if it is outside."""
+        for cluster in self.of("Cluster"):
+            parameters: Labels = cluster["spec"]["postgresql"]["parameters"]
+            return parameters
+        for database in self.of("StatefulSet"):
+            if name_of(database) == "featom-postgres":
+                options = container_of(database)["args"]
+                return dict(option.split("=") for option in options if option != "-c")
+        return {}
+
     def selected(self, selector: Labels) -> list[Object]:
         """The workloads whose pods have these labels."""
         return [each for each in self.workloads if selector.items() <= pod_labels(each).items()]

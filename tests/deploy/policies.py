@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from repository.postgres import PostgresOptions
 from server.access.authorization_file import read_grants
+from server.embedded_postgres.settings import SETTINGS
 from server.health import LIVENESS, READINESS
 from server.watched_files import ContentRefused
 from tests.deploy.command_line import settings_from, variables
@@ -28,8 +29,6 @@ CLOSING: Final = 10
 # Which Secrets others make: the operator of CloudNativePG for the cluster of this name, and
 # cert-manager, or whoever makes certificates.
 SECRETS_OF_OPERATORS: Final = frozenset({"featom-postgres-app", "featom-postgres-ca", "featom-tls"})
-# Those of postgres:18, unless the Cluster says something else.
-DEFAULT_MAX_CONNECTIONS: Final = 100
 CONNECTIONS_OF_THE_PROBE: Final = 1
 # The migration, an operator's own, and whoever looks after the database.
 CONNECTIONS_OF_OTHERS: Final = 10
@@ -332,9 +331,19 @@ def the_database_allows_the_connections_of_all_servers(objects: Manifests) -> It
     servers = scalers[0]["spec"]["maxReplicas"] if scalers else objects.server["spec"]["replicas"]
     each = PostgresOptions(lanes=settings.lanes, readers=settings.readers).connections
     needed = servers * (each + CONNECTIONS_OF_THE_PROBE) + CONNECTIONS_OF_OTHERS
-    allowed = DEFAULT_MAX_CONNECTIONS
-    for cluster in objects.of("Cluster"):
-        allowed = int(cluster["spec"]["postgresql"]["parameters"]["max_connections"])
-    outside = ".azure.com" in objects.environment(objects.server)["FEATOM_DSN"]
-    if needed > allowed and not outside:
+    parameters = objects.database_parameters
+    if parameters and needed > (allowed := int(parameters.get("max_connections", "100"))):
         yield f"{servers} servers need {needed} connections, the database allows {allowed}"
+
+
+def the_database_has_the_predicate_locks_of_the_embedded_one(objects: Manifests) -> Iterator[str]:
+    parameter = "max_pred_locks_per_transaction"
+    parameters = objects.database_parameters
+    if parameters and parameters.get(parameter) != SETTINGS[parameter]:
+        yield f"{parameter} is not {SETTINGS[parameter]}"
+
+
+def a_database_is_brought_unless_it_is_azures(objects: Manifests) -> Iterator[str]:
+    outside = ".azure.com" in objects.environment(objects.server)["FEATOM_DSN"]
+    if outside == bool(objects.database_parameters):
+        yield "a database is brought and not used, or used and not brought"

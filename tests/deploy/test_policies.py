@@ -185,6 +185,17 @@ def more_servers_than_connections(objects: Manifests) -> None:
     scaler["spec"]["maxReplicas"] = 40
 
 
+def fewer_predicate_locks(objects: Manifests) -> None:
+    (cluster,) = objects.of("Cluster")
+    del cluster["spec"]["postgresql"]["parameters"]["max_pred_locks_per_transaction"]
+
+
+def a_database_that_nobody_uses(objects: Manifests) -> None:
+    database_of(objects)["FEATOM_DSN"] = (
+        "postgresql://featom@featom.postgres.database.azure.com/featom"
+    )
+
+
 BREAKS: Final[list[tuple[Callable[[Manifests], None], Policy]]] = [
     (
         a_config_map_in_another_namespace,
@@ -233,6 +244,11 @@ BREAKS: Final[list[tuple[Callable[[Manifests], None], Policy]]] = [
     (pods_with_another_label, policies.servers_are_spread_and_at_most_one_is_disrupted),
     (replicas_beside_the_autoscaler, policies.the_autoscaler_alone_sets_the_number_of_servers),
     (more_servers_than_connections, policies.the_database_allows_the_connections_of_all_servers),
+    (
+        fewer_predicate_locks,
+        policies.the_database_has_the_predicate_locks_of_the_embedded_one,
+    ),
+    (a_database_that_nobody_uses, policies.a_database_is_brought_unless_it_is_azures),
 ]
 
 

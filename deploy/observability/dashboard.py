@@ -105,7 +105,7 @@ def _number_options() -> dict[str, Any]:
 
 def _series_options() -> dict[str, Any]:
     return {
-        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+        "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": True},
         "tooltip": {"mode": "multi", "sort": "desc"},
     }
 

@@ -199,9 +199,9 @@ class FeatureAggregate:
             removed=plan.removed,
             late_features=plan.late,
             late_appends=[
-                name
-                for name, operation, _ in update.updates
-                if name in plan.late and isinstance(operation, Append)
+                item.name
+                for item in update.updates
+                if item.name in plan.late and isinstance(item.operation, Append)
             ]
             if plan.late
             else (),

@@ -7,8 +7,9 @@ still counts; the others yield to a newer event time.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
+
+from msgspec import Struct
 
 from domain.values import ELEMENT_KINDS, LIST_KINDS, FeatureValue, ValueKind, value_problem
 
@@ -17,8 +18,7 @@ class OperationRefused(Exception):
     """The operation does not fit the stored value; the message says why, for people."""
 
 
-@dataclass(frozen=True, slots=True)
-class SetValue:
+class SetValue(Struct, frozen=True, gc=False):
     """Replace the value."""
 
     value: FeatureValue
@@ -30,8 +30,7 @@ class SetValue:
         return self.value
 
 
-@dataclass(frozen=True, slots=True)
-class Increment:
+class Increment(Struct, frozen=True, gc=False):
     """Add to a number; a missing one counts as 0."""
 
     value: FeatureValue
@@ -51,8 +50,7 @@ class Increment:
         return total
 
 
-@dataclass(frozen=True, slots=True)
-class Maximum:
+class Maximum(Struct, frozen=True, gc=False):
     """Keep the larger one."""
 
     value: FeatureValue
@@ -63,8 +61,7 @@ class Maximum:
         return _extreme(max, self.value, current)
 
 
-@dataclass(frozen=True, slots=True)
-class Minimum:
+class Minimum(Struct, frozen=True, gc=False):
     """Keep the smaller one."""
 
     value: FeatureValue
@@ -75,8 +72,7 @@ class Minimum:
         return _extreme(min, self.value, current)
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(Struct, frozen=True, gc=False):
     """Append one element, or a list of them; a missing list counts as empty."""
 
     value: FeatureValue
@@ -95,8 +91,7 @@ class Append:
         return added
 
 
-@dataclass(frozen=True, slots=True)
-class Remove:
+class Remove(Struct, frozen=True, gc=False):
     """Remove the feature, and forget its kind and its event time."""
 
     value: None = None

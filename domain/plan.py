@@ -54,9 +54,11 @@ class Plan:
         """Evaluate every operation; returns what does not fit, unless the field is `known`."""
         features, specs = self._features, self._specs
         violations = []
-        for index, (name, operation, event_time) in enumerate(self._update.updates):
+        for index, item in enumerate(self._update.updates):
+            operation = item.operation
             if operation is None:
                 continue
+            name = item.name
             current = features.get(name)
             spec = specs.get(name)
             try:
@@ -69,8 +71,9 @@ class Plan:
                 if field not in known:
                     violations.append(FieldViolation(field, f"{name} {refused}"))
             else:
-                if event_time is None:
-                    event_time = self._default_event_time
+                event_time = (
+                    self._default_event_time if item.event_time is None else item.event_time
+                )
                 self._take(name, operation, event_time, current, value, spec)
         return violations
 

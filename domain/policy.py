@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from domain.constraints import ConstraintCheck
 from domain.entity_type import AdditionalFeatures, EntityType
 from domain.errors import RuleViolation
@@ -115,7 +117,7 @@ def _whole(late: Mapping[str, Feature], specs: Mapping[str, FeatureSpec]) -> Map
         spec, value = specs.get(name), feature.value
         if spec is not None and value is not None and spec.kind is LIST_KINDS.get(value.kind):
             whole = FeatureValue(spec.kind, (value.content,))
-            judged[name] = feature._replace(value=whole)
+            judged[name] = replace(feature, value=whole)
     return judged
 
 

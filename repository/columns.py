@@ -56,7 +56,7 @@ def _columns(rows: Iterable[tuple[Any, ...]], columns: Columns) -> list[object]:
 
 def _as_read(row: Row) -> tuple[Any, ...]:
     assert row.read is not None
-    return row.unit, row.number, *row.key, *row.read
+    return row.unit, row.number, *row.key, row.read.xmin, row.read.version
 
 
 def _content(row: Row) -> tuple[Any, ...]:
@@ -74,7 +74,8 @@ def _content(row: Row) -> tuple[Any, ...]:
 
 def _changes(rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
     for row in rows:
-        for change, encoded, state in row.changes:
+        for recorded in row.changes:
+            change = recorded.change
             yield (
                 row.unit,
                 *row.key,
@@ -82,13 +83,14 @@ def _changes(rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
                 change.version,
                 to_datetime(change.commit_time),
                 change.request_id,
-                encoded,
-                state,
+                recorded.encoded,
+                recorded.state,
             )
 
 
 def _requests(rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
     for row in rows:
-        for request_id, commit_time, fingerprint, outcome in row.requests:
-            time = to_datetime(commit_time)
-            yield row.unit, *row.key, request_id, time, fingerprint, outcome
+        for request in row.requests:
+            time = to_datetime(request.commit_time)
+            known = request.request_id, time, request.fingerprint, request.outcome
+            yield row.unit, *row.key, *known

@@ -1,11 +1,10 @@
-"""Feature values and features as messages."""
+"""Feature values as messages."""
 
 from typing import Any, Final
 
 from domain.errors import Corrupted
-from domain.feature import Feature
 from domain.values import FeatureValue, ValueKind
-from featom.v1 import aggregate_pb2, value_pb2
+from featom.v1 import value_pb2
 from repository.codec.instants import decode_instant, encode_instant
 
 _SCALARS: Final = (
@@ -47,15 +46,3 @@ def decode_value(message: value_pb2.FeatureValue) -> FeatureValue:
     if field not in _LIST_KINDS:
         raise Corrupted("A stored feature has no value of a known kind.")
     return FeatureValue(_LIST_KINDS[field], tuple(getattr(message, field).values))
-
-
-def encode_feature(feature: Feature, into: aggregate_pb2.Feature) -> None:
-    """Write a feature into a message that may hold another one."""
-    if feature.value is not None:
-        encode_value(feature.value, into.value)
-    encode_instant(feature.event_time, into.event_time)
-    into.version = feature.version
-
-
-def decode_feature(message: aggregate_pb2.Feature) -> Feature:
-    return Feature(decode_value(message.value), decode_instant(message.event_time), message.version)

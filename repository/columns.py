@@ -4,26 +4,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
-from repository.codec.instants import to_datetime
 from repository.codec.state import dump_aggregate
 from repository.row import Row
-from repository.texts import lines, numbers
+from repository.texts import lines, numbers, times, uuids
 
 Columns: TypeAlias = tuple[Callable[[Sequence[Any]], object], ...]
 """How each column of a table becomes an argument."""
 
 _VALUES: Final = list
 _READ: Final[Columns] = (numbers, numbers, lines, lines, numbers, numbers)
-_WRITTEN: Final[Columns] = (
-    *(numbers, lines, lines),
-    *(_VALUES, numbers, _VALUES, _VALUES, _VALUES),
-)
-_DELETED: Final[Columns] = (numbers, lines, lines)
-_CHANGED: Final[Columns] = (
-    *(numbers, lines, lines),
-    *(_VALUES, numbers, _VALUES, _VALUES, _VALUES, _VALUES),
-)
-_REQUESTED: Final[Columns] = (numbers, lines, lines, _VALUES, _VALUES, _VALUES, _VALUES)
+_KEYED: Final[Columns] = (numbers, lines, lines)
+"""The unit and the key."""
+_WRITTEN: Final[Columns] = (*_KEYED, uuids, numbers, _VALUES, times, times)
+_DELETED: Final[Columns] = _KEYED
+_CHANGED: Final[Columns] = (*_KEYED, uuids, numbers, times, uuids, _VALUES, _VALUES)
+_REQUESTED: Final[Columns] = (*_KEYED, uuids, times, _VALUES, _VALUES)
 _TYPES: Final[Columns] = (lines, numbers)
 _TYPES_OF_UNITS: Final[Columns] = (numbers, lines)
 
@@ -67,8 +62,8 @@ def _content(row: Row) -> tuple[Any, ...]:
         aggregate.uid,
         aggregate.version,
         dump_aggregate(aggregate),
-        to_datetime(aggregate.create_time),
-        to_datetime(aggregate.update_time),
+        aggregate.create_time,
+        aggregate.update_time,
     )
 
 
@@ -81,7 +76,7 @@ def _changes(rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
                 *row.key,
                 change.uid,
                 change.version,
-                to_datetime(change.commit_time),
+                change.commit_time,
                 change.request_id,
                 recorded.encoded,
                 recorded.state,
@@ -91,6 +86,11 @@ def _changes(rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
 def _requests(rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
     for row in rows:
         for request in row.requests:
-            time = to_datetime(request.commit_time)
-            known = request.request_id, time, request.fingerprint, request.outcome
-            yield row.unit, *row.key, *known
+            yield (
+                row.unit,
+                *row.key,
+                request.request_id,
+                request.commit_time,
+                request.fingerprint,
+                request.outcome,
+            )

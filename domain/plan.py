@@ -7,7 +7,7 @@ from domain.errors import FieldViolation
 from domain.feature import Feature, feature_size
 from domain.feature_spec import FeatureSpec, LatePolicy
 from domain.instant import EARLIEST, Instant
-from domain.operations import Operation, OperationRefused, SetValue
+from domain.operations import Append, Operation, OperationRefused, SetValue
 from domain.update import Update
 from domain.values import FeatureValue, same_value, size_difference
 
@@ -35,6 +35,8 @@ class Plan:
         self.changed: dict[str, Feature] = {}
         self.removed: list[str] = []
         self.late: dict[str, Feature] = {}
+        self.late_appends: list[str] = []
+        """Of these the features to whose lists they were to be appended."""
         self.refused: list[str] = []
         """Features with a late value, where those are refused."""
         self.added = 0
@@ -126,6 +128,8 @@ class Plan:
                 self.refused.append(name)
             else:
                 self.late[name] = Feature(operation.value, event_time, self._version)
+                if isinstance(operation, Append):
+                    self.late_appends.append(name)
         elif value is None:
             self.removed.append(name)
             self.growth -= feature_size(name, current)

@@ -82,7 +82,7 @@ class Append(Struct, frozen=True, gc=False):
     commutes: ClassVar = False
 
     def result(self, current: FeatureValue | None) -> FeatureValue:
-        added = _as_list(self.value)
+        added = as_list(self.value)
         _require_same_kind(added, current)
         if current is not None:
             added = FeatureValue(added.kind, current.content + added.content)
@@ -109,6 +109,15 @@ _APPENDABLE = (*LIST_KINDS, *ELEMENT_KINDS)
 _ORDERED = (ValueKind.INT64, ValueKind.DOUBLE, ValueKind.TIMESTAMP)
 
 
+def as_list(value: FeatureValue) -> FeatureValue:
+    """What is appended as a list, whether it is one or an element. Raises OperationRefused."""
+    if value.kind in ELEMENT_KINDS:
+        return value
+    if value.kind not in LIST_KINDS:
+        raise OperationRefused(f"takes {_names(_APPENDABLE)}, not {value.kind.value}")
+    return FeatureValue(LIST_KINDS[value.kind], (value.content,))
+
+
 def _require_kind(value: FeatureValue, kinds: tuple[ValueKind, ...]) -> None:
     if value.kind not in kinds:
         raise OperationRefused(f"takes {_names(kinds)}, not {value.kind.value}")
@@ -128,14 +137,6 @@ def _extreme(
         raise OperationRefused("takes no NaN, which is neither larger nor smaller")
     # The stored one wins a tie, so that nothing changes without need.
     return value if current is None else choose(current, value, key=lambda v: v.content)
-
-
-def _as_list(value: FeatureValue) -> FeatureValue:
-    if value.kind in ELEMENT_KINDS:
-        return value
-    if value.kind not in LIST_KINDS:
-        raise OperationRefused(f"takes {_names(_APPENDABLE)}, not {value.kind.value}")
-    return FeatureValue(LIST_KINDS[value.kind], (value.content,))
 
 
 def _names(kinds: tuple[ValueKind, ...]) -> str:

@@ -4,7 +4,6 @@ The same index always gives the same aggregate, and all keys are of one length.
 """
 
 import random
-from collections.abc import Sequence
 
 from google.protobuf import timestamp_pb2
 
@@ -51,8 +50,3 @@ def word(chance: random.Random) -> str:
 
 def moment(chance: random.Random) -> timestamp_pb2.Timestamp:
     return timestamp_pb2.Timestamp(seconds=EVENTS_FROM + chance.randrange(DAY_SECONDS))
-
-
-def random_keys(count: int, of: int) -> Sequence[aggregate_pb2.EntityKey]:
-    """`count` different keys of the first `of` aggregates."""
-    return [key(index) for index in random.sample(range(of), count)]

@@ -22,7 +22,6 @@ from domain.etag import Etag
 from domain.feature import Feature
 from domain.instant import MICROSECOND, Instant
 from domain.limits import Limits
-from domain.operations import Append
 from domain.plan import NO_SPECS, Plan
 from domain.policy import Policy
 from domain.update import Deletion, Update, update_violations
@@ -198,13 +197,7 @@ class FeatureAggregate:
             features=plan.changed,
             removed=plan.removed,
             late_features=plan.late,
-            late_appends=[
-                name
-                for name, operation, _ in update.updates
-                if name in plan.late and isinstance(operation, Append)
-            ]
-            if plan.late
-            else (),
+            late_appends=plan.late_appends,
             request_id=update.request_id,
             actor=update.actor,
             entity_type_revision=self._policy.revision if self._policy else 0,

@@ -1,15 +1,16 @@
 """What one committed update did to one aggregate."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 from uuid import UUID
+
+from msgspec import Struct
 
 from domain.entity_key import EntityKey
 from domain.feature import Feature
 from domain.instant import Instant
 
 
-class Change(NamedTuple):
+class Change(Struct, frozen=True, gc=False):
     """One step in the history of an aggregate."""
 
     key: EntityKey

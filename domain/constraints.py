@@ -39,7 +39,7 @@ class ConstraintCheck:
 
     def violations(self, value: FeatureValue) -> Sequence[RuleViolation]:
         """Everything that the value breaks."""
-        kind, content = value
+        kind, content = value.kind, value.content
         if kind is not self._kind:
             description = f"is {kind.value}, must be {self._kind.value}"
             return [RuleViolation("TYPE", self._name, description)]

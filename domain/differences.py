@@ -1,8 +1,9 @@
 """What a new definition of an entity type changes, and whether stored aggregates could break it."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import fields
 from typing import Any, Final, NamedTuple
+
+from msgspec.structs import fields
 
 from domain.entity_type import AdditionalFeatures, EntityType, Rule
 from domain.feature_spec import FeatureSpec, LatePolicy

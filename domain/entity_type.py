@@ -1,9 +1,10 @@
 """What all aggregates of one type must be like."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from domain.feature_spec import FeatureSpec
 from domain.instant import Instant
@@ -25,12 +26,11 @@ class Rule(NamedTuple):
     """What is wrong when it does not hold, for people."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntityType:
+class EntityType(Struct, frozen=True, gc=False, kw_only=True):
     """One revision of an entity type."""
 
     name: str
-    features: Mapping[str, FeatureSpec] = field(default_factory=dict)
+    features: Mapping[str, FeatureSpec] = {}
     rules: tuple[Rule, ...] = ()
     additional_features: AdditionalFeatures = AdditionalFeatures.ALLOW
     revision: int = 0

@@ -1,6 +1,6 @@
 """One feature as it stands in one version of its aggregate."""
 
-from typing import NamedTuple
+from msgspec import Struct
 
 from domain.instant import Instant
 from domain.values import FeatureValue, value_size
@@ -9,7 +9,7 @@ from domain.values import FeatureValue, value_size
 _FRAME = 64
 
 
-class Feature(NamedTuple):
+class Feature(Struct, frozen=True, gc=False):
     """A value, when it happened, and the version that last changed it."""
 
     value: FeatureValue | None

@@ -1,7 +1,8 @@
 """What an entity type says of one feature."""
 
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from msgspec import Struct
 
 from domain.feature import Feature
 from domain.instant import Instant
@@ -16,8 +17,7 @@ class LatePolicy(Enum):
     REJECT = auto()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeatureSpec:
+class FeatureSpec(Struct, frozen=True, gc=False, kw_only=True):
     """The constraints of one feature. `domain.spec_violations` says which make sense together."""
 
     kind: ValueKind

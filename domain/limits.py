@@ -1,10 +1,9 @@
 """How much the store takes."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True, gc=False):
     """Bounds that keep one aggregate, and one request, small enough to be one unit."""
 
     features: int = 1_000

@@ -7,8 +7,9 @@ still counts; the others yield to a newer event time.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
+
+from msgspec import Struct
 
 from domain.values import ELEMENT_KINDS, LIST_KINDS, FeatureValue, ValueKind, value_problem
 
@@ -17,8 +18,7 @@ class OperationRefused(Exception):
     """The operation does not fit the stored value; the message says why, for people."""
 
 
-@dataclass(frozen=True, slots=True)
-class SetValue:
+class SetValue(Struct, frozen=True, gc=False):
     """Replace the value."""
 
     value: FeatureValue
@@ -30,8 +30,7 @@ class SetValue:
         return self.value
 
 
-@dataclass(frozen=True, slots=True)
-class Increment:
+class Increment(Struct, frozen=True, gc=False):
     """Add to a number; a missing one counts as 0."""
 
     value: FeatureValue
@@ -51,8 +50,7 @@ class Increment:
         return total
 
 
-@dataclass(frozen=True, slots=True)
-class Maximum:
+class Maximum(Struct, frozen=True, gc=False):
     """Keep the larger one."""
 
     value: FeatureValue
@@ -63,8 +61,7 @@ class Maximum:
         return _extreme(max, self.value, current)
 
 
-@dataclass(frozen=True, slots=True)
-class Minimum:
+class Minimum(Struct, frozen=True, gc=False):
     """Keep the smaller one."""
 
     value: FeatureValue
@@ -75,8 +72,7 @@ class Minimum:
         return _extreme(min, self.value, current)
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(Struct, frozen=True, gc=False):
     """Append one element, or a list of them; a missing list counts as empty."""
 
     value: FeatureValue
@@ -86,7 +82,7 @@ class Append:
     commutes: ClassVar = False
 
     def result(self, current: FeatureValue | None) -> FeatureValue:
-        added = _as_list(self.value)
+        added = as_list(self.value)
         _require_same_kind(added, current)
         if current is not None:
             added = FeatureValue(added.kind, current.content + added.content)
@@ -95,8 +91,7 @@ class Append:
         return added
 
 
-@dataclass(frozen=True, slots=True)
-class Remove:
+class Remove(Struct, frozen=True, gc=False):
     """Remove the feature, and forget its kind and its event time."""
 
     value: None = None
@@ -112,6 +107,15 @@ Operation: TypeAlias = SetValue | Increment | Maximum | Minimum | Append | Remov
 _NUMBERS = (ValueKind.INT64, ValueKind.DOUBLE)
 _APPENDABLE = (*LIST_KINDS, *ELEMENT_KINDS)
 _ORDERED = (ValueKind.INT64, ValueKind.DOUBLE, ValueKind.TIMESTAMP)
+
+
+def as_list(value: FeatureValue) -> FeatureValue:
+    """What is appended as a list, whether it is one or an element. Raises OperationRefused."""
+    if value.kind in ELEMENT_KINDS:
+        return value
+    if value.kind not in LIST_KINDS:
+        raise OperationRefused(f"takes {_names(_APPENDABLE)}, not {value.kind.value}")
+    return FeatureValue(LIST_KINDS[value.kind], (value.content,))
 
 
 def _require_kind(value: FeatureValue, kinds: tuple[ValueKind, ...]) -> None:
@@ -133,14 +137,6 @@ def _extreme(
         raise OperationRefused("takes no NaN, which is neither larger nor smaller")
     # The stored one wins a tie, so that nothing changes without need.
     return value if current is None else choose(current, value, key=lambda v: v.content)
-
-
-def _as_list(value: FeatureValue) -> FeatureValue:
-    if value.kind in ELEMENT_KINDS:
-        return value
-    if value.kind not in LIST_KINDS:
-        raise OperationRefused(f"takes {_names(_APPENDABLE)}, not {value.kind.value}")
-    return FeatureValue(LIST_KINDS[value.kind], (value.content,))
 
 
 def _names(kinds: tuple[ValueKind, ...]) -> str:

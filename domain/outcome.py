@@ -1,13 +1,15 @@
 """How commands end when they succeed."""
 
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 from uuid import UUID
+
+from msgspec import Struct
 
 from domain.etag import Etag
 from domain.instant import Instant
 
 
-class UpdateOutcome(NamedTuple):
+class UpdateOutcome(Struct, frozen=True, gc=False):
     """An update that was applied, or found to change nothing."""
 
     uid: UUID
@@ -31,7 +33,7 @@ class UpdateOutcome(NamedTuple):
         return Etag(self.uid, self.epoch, self.version) if self.version else None
 
 
-class DeletionOutcome(NamedTuple):
+class DeletionOutcome(Struct, frozen=True, gc=False):
     """An aggregate that was deleted."""
 
     version: int
@@ -40,7 +42,7 @@ class DeletionOutcome(NamedTuple):
     replayed: bool = False
 
 
-class BatchOutcome(NamedTuple):
+class BatchOutcome(Struct, frozen=True, gc=False):
     """Updates that were all applied together."""
 
     outcomes: tuple[UpdateOutcome, ...]

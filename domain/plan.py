@@ -7,7 +7,7 @@ from domain.errors import FieldViolation
 from domain.feature import Feature, feature_size
 from domain.feature_spec import FeatureSpec, LatePolicy
 from domain.instant import EARLIEST, Instant
-from domain.operations import Operation, OperationRefused, SetValue
+from domain.operations import Append, Operation, OperationRefused, SetValue
 from domain.update import Update
 from domain.values import FeatureValue, same_value, size_difference
 
@@ -35,6 +35,8 @@ class Plan:
         self.changed: dict[str, Feature] = {}
         self.removed: list[str] = []
         self.late: dict[str, Feature] = {}
+        self.late_appends: list[str] = []
+        """Of these the features to whose lists they were to be appended."""
         self.refused: list[str] = []
         """Features with a late value, where those are refused."""
         self.added = 0
@@ -54,9 +56,11 @@ class Plan:
         """Evaluate every operation; returns what does not fit, unless the field is `known`."""
         features, specs = self._features, self._specs
         violations = []
-        for index, (name, operation, event_time) in enumerate(self._update.updates):
+        for index, item in enumerate(self._update.updates):
+            operation = item.operation
             if operation is None:
                 continue
+            name = item.name
             current = features.get(name)
             spec = specs.get(name)
             try:
@@ -69,8 +73,9 @@ class Plan:
                 if field not in known:
                     violations.append(FieldViolation(field, f"{name} {refused}"))
             else:
-                if event_time is None:
-                    event_time = self._default_event_time
+                event_time = (
+                    self._default_event_time if item.event_time is None else item.event_time
+                )
                 self._take(name, operation, event_time, current, value, spec)
         return violations
 
@@ -123,6 +128,8 @@ class Plan:
                 self.refused.append(name)
             else:
                 self.late[name] = Feature(operation.value, event_time, self._version)
+                if isinstance(operation, Append):
+                    self.late_appends.append(name)
         elif value is None:
             self.removed.append(name)
             self.growth -= feature_size(name, current)

@@ -3,16 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from domain.constraints import ConstraintCheck
 from domain.entity_type import AdditionalFeatures, EntityType
 from domain.errors import RuleViolation
 from domain.feature import Feature
-from domain.feature_spec import FeatureSpec
 from domain.instant import EARLIEST, Instant
+from domain.operations import as_list
 from domain.plan import Plan
 from domain.rules import CompiledRules, NoRules, RuleCompiler
 from domain.transition import Transition
-from domain.values import LIST_KINDS, FeatureValue
 
 _NO_RULES: Final = NoRules()
 
@@ -57,7 +58,7 @@ class Policy:
         """
         found = self._constraint_violations(plan.changed)
         if plan.late:
-            found += self._constraint_violations(_whole(plan.late, self.specs))
+            found += self._constraint_violations(_late(plan))
         if not plan.advances:
             return found
         if recheck:
@@ -108,15 +109,14 @@ class Policy:
         ]
 
 
-def _whole(late: Mapping[str, Feature], specs: Mapping[str, FeatureSpec]) -> Mapping[str, Feature]:
-    """Late values as values of their features: an element that came to be appended is a list."""
-    judged = dict(late)
-    for name, feature in late.items():
-        spec, value = specs.get(name), feature.value
-        if spec is not None and value is not None and spec.kind is LIST_KINDS.get(value.kind):
-            whole = FeatureValue(spec.kind, (value.content,))
-            judged[name] = feature._replace(value=whole)
-    return judged
+def _late(plan: Plan) -> Mapping[str, Feature]:
+    """Late values as values of their features: what came to be appended is a list."""
+    found = dict(plan.late)
+    for name in plan.late_appends:
+        appended = plan.late[name]
+        assert appended.value is not None
+        found[name] = replace(appended, value=as_list(appended.value))
+    return found
 
 
 def _untouched(before: Mapping[str, Feature], plan: Plan) -> dict[str, Feature]:

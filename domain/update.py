@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias
+from functools import lru_cache
+from typing import Final, TypeAlias
 from uuid import UUID
+
+from msgspec import Struct
 
 from domain.entity_key import EntityKey
 from domain.errors import FieldViolation
@@ -16,7 +18,7 @@ from domain.values import value_problem
 FEATURE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
 
 
-class FeatureUpdate(NamedTuple):
+class FeatureUpdate(Struct, frozen=True, gc=False):
     """One operation on one feature."""
 
     name: str
@@ -25,8 +27,7 @@ class FeatureUpdate(NamedTuple):
     event_time: Instant | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Update:
+class Update(Struct, frozen=True, gc=False, kw_only=True):
     """Changes to one aggregate that are made together or not at all."""
 
     key: EntityKey
@@ -46,8 +47,7 @@ class Update:
     actor: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deletion:
+class Deletion(Struct, frozen=True, gc=False, kw_only=True):
     """The end of one aggregate."""
 
     key: EntityKey
@@ -58,8 +58,7 @@ class Deletion:
     actor: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpdateBatch:
+class UpdateBatch(Struct, frozen=True, gc=False, kw_only=True):
     """Updates of many aggregates that are made together or not at all, in the order given."""
 
     updates: tuple[Update, ...]
@@ -103,7 +102,7 @@ def update_violations(
 
 def feature_name_problem(name: str) -> str | None:
     """What is wrong with the name of a feature, or None."""
-    return None if FEATURE_NAME.fullmatch(name) else f"must match {FEATURE_NAME.pattern}"
+    return None if _is_feature_name(name) else f"must match {FEATURE_NAME.pattern}"
 
 
 def _is_plainly_sound(item: FeatureUpdate, non_finite: bool) -> bool:
@@ -111,16 +110,22 @@ def _is_plainly_sound(item: FeatureUpdate, non_finite: bool) -> bool:
 
     Most have nothing wrong, and this is much quicker than the list of what is.
     """
-    name, operation, event_time = item
+    operation, event_time = item.operation, item.event_time
     if event_time is not None and instant_problem(event_time):
         return False
+    if not _is_feature_name(item.name):
+        return False
     if operation is None or operation.value is None:
-        return FEATURE_NAME.fullmatch(name) is not None
-    return (
-        FEATURE_NAME.fullmatch(name) is not None
-        and not value_problem(operation.value, non_finite=non_finite)
-        and not isinstance(operation, Append)
+        return True
+    return type(operation) is not Append and not value_problem(
+        operation.value, non_finite=non_finite
     )
+
+
+# The same names come again and again.
+@lru_cache(maxsize=16_384)
+def _is_feature_name(name: str) -> bool:
+    return FEATURE_NAME.fullmatch(name) is not None
 
 
 def _item_problems(

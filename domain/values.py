@@ -2,8 +2,11 @@
 
 import math
 import struct
+from collections.abc import Callable
 from enum import Enum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, TypeAlias
+
+from msgspec import Struct
 
 from domain.instant import instant_problem
 
@@ -42,7 +45,7 @@ LIST_KINDS: Final = {element: list_kind for list_kind, element in ELEMENT_KINDS.
 """Which kind of list has elements of a kind."""
 
 
-class FeatureValue(NamedTuple):
+class FeatureValue(Struct, frozen=True, gc=False):
     """One value. Two values are equal if they have the same kind and the same content."""
 
     kind: ValueKind
@@ -50,21 +53,14 @@ class FeatureValue(NamedTuple):
     """As the kind says: bool, int, float, str, bytes, an `Instant`, or a tuple of the elements."""
 
 
+Problem: TypeAlias = Callable[[Any], str | None]
+"""Says what is wrong with the content of a value, or None."""
+
+
 def value_problem(value: FeatureValue, *, non_finite: bool = False) -> str | None:
     """What makes a value impossible to store, or None. `non_finite`: NaN and infinities may be."""
-    kind, content = value
-    if kind is ValueKind.INT64:
-        return _int64_problem(content)
-    if kind is ValueKind.DOUBLE:
-        return None if non_finite else _double_problem(content)
-    if kind is ValueKind.TIMESTAMP:
-        return instant_problem(content)
-    problem_of = (_ELEMENT_PROBLEMS_BUT_NON_FINITE if non_finite else _ELEMENT_PROBLEMS).get(kind)
-    if problem_of is not None:
-        for index, element in enumerate(content):
-            if problem := problem_of(element):
-                return f"element {index} {problem}"
-    return None
+    problem_of = (_PROBLEMS_BUT_NON_FINITE if non_finite else _PROBLEMS).get(value.kind)
+    return problem_of(value.content) if problem_of else None
 
 
 def same_value(one: FeatureValue, other: FeatureValue) -> bool:
@@ -103,14 +99,26 @@ def _single_problem(content: Any) -> str | None:
     return None
 
 
-_ELEMENT_PROBLEMS: Final = {
-    ValueKind.INT64_LIST: _int64_problem,
-    ValueKind.DOUBLE_LIST: _double_problem,
-    ValueKind.FLOAT_VECTOR: _float_problem,
+def _of_elements(problem_of: Problem) -> Problem:
+    def problem_of_each(content: Any) -> str | None:
+        for index, element in enumerate(content):
+            if problem := problem_of(element):
+                return f"element {index} {problem}"
+        return None
+
+    return problem_of_each
+
+
+_PROBLEMS_BUT_NON_FINITE: Final[dict[ValueKind, Problem]] = {
+    ValueKind.INT64: _int64_problem,
+    ValueKind.TIMESTAMP: instant_problem,
+    ValueKind.INT64_LIST: _of_elements(_int64_problem),
+    ValueKind.FLOAT_VECTOR: _of_elements(_single_problem),
 }
-_ELEMENT_PROBLEMS_BUT_NON_FINITE: Final = {
-    ValueKind.INT64_LIST: _int64_problem,
-    ValueKind.FLOAT_VECTOR: _single_problem,
+_PROBLEMS: Final[dict[ValueKind, Problem]] = _PROBLEMS_BUT_NON_FINITE | {
+    ValueKind.DOUBLE: _double_problem,
+    ValueKind.DOUBLE_LIST: _of_elements(_double_problem),
+    ValueKind.FLOAT_VECTOR: _of_elements(_float_problem),
 }
 
 _FIXED_SIZES: Final = {
@@ -129,7 +137,7 @@ _LENGTH: Final = 6  # a tag and a length of up to 2^32 bytes
 
 def value_size(value: FeatureValue) -> int:
     """An upper bound of the bytes that a value takes in the stored form."""
-    kind, content = value
+    kind, content = value.kind, value.content
     fixed = _FIXED_SIZES.get(kind)
     if fixed is not None:
         return fixed

@@ -4,26 +4,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
-from repository.codec.instants import to_datetime
 from repository.codec.state import dump_aggregate
 from repository.row import Row
-from repository.texts import lines, numbers
+from repository.texts import lines, numbers, times, uuids
 
 Columns: TypeAlias = tuple[Callable[[Sequence[Any]], object], ...]
 """How each column of a table becomes an argument."""
 
 _VALUES: Final = list
 _READ: Final[Columns] = (numbers, numbers, lines, lines, numbers, numbers)
-_WRITTEN: Final[Columns] = (
-    *(numbers, lines, lines),
-    *(_VALUES, numbers, _VALUES, _VALUES, _VALUES),
-)
-_DELETED: Final[Columns] = (numbers, lines, lines)
-_CHANGED: Final[Columns] = (
-    *(numbers, lines, lines),
-    *(_VALUES, numbers, _VALUES, _VALUES, _VALUES, _VALUES),
-)
-_REQUESTED: Final[Columns] = (numbers, lines, lines, _VALUES, _VALUES, _VALUES, _VALUES)
+_KEYED: Final[Columns] = (numbers, lines, lines)
+"""The unit and the key."""
+_WRITTEN: Final[Columns] = (*_KEYED, uuids, numbers, _VALUES, times, times)
+_DELETED: Final[Columns] = _KEYED
+_CHANGED: Final[Columns] = (*_KEYED, uuids, numbers, times, uuids, _VALUES, _VALUES)
+_REQUESTED: Final[Columns] = (*_KEYED, uuids, times, _VALUES, _VALUES)
 _TYPES: Final[Columns] = (lines, numbers)
 _TYPES_OF_UNITS: Final[Columns] = (numbers, lines)
 
@@ -56,7 +51,7 @@ def _columns(rows: Iterable[tuple[Any, ...]], columns: Columns) -> list[object]:
 
 def _as_read(row: Row) -> tuple[Any, ...]:
     assert row.read is not None
-    return row.unit, row.number, *row.key, *row.read
+    return row.unit, row.number, *row.key, row.read.xmin, row.read.version
 
 
 def _content(row: Row) -> tuple[Any, ...]:
@@ -67,28 +62,35 @@ def _content(row: Row) -> tuple[Any, ...]:
         aggregate.uid,
         aggregate.version,
         dump_aggregate(aggregate),
-        to_datetime(aggregate.create_time),
-        to_datetime(aggregate.update_time),
+        aggregate.create_time,
+        aggregate.update_time,
     )
 
 
 def _changes(rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
     for row in rows:
-        for change, encoded, state in row.changes:
+        for recorded in row.changes:
+            change = recorded.change
             yield (
                 row.unit,
                 *row.key,
                 change.uid,
                 change.version,
-                to_datetime(change.commit_time),
+                change.commit_time,
                 change.request_id,
-                encoded,
-                state,
+                recorded.encoded,
+                recorded.state,
             )
 
 
 def _requests(rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
     for row in rows:
-        for request_id, commit_time, fingerprint, outcome in row.requests:
-            time = to_datetime(commit_time)
-            yield row.unit, *row.key, request_id, time, fingerprint, outcome
+        for request in row.requests:
+            yield (
+                row.unit,
+                *row.key,
+                request.request_id,
+                request.commit_time,
+                request.fingerprint,
+                request.outcome,
+            )

@@ -70,7 +70,7 @@ class CommitPipeline:
         self._max_batch = max_batch
         self._max_waiting = max_waiting
         self._schedule = Schedule()
-        self._arrival = asyncio.Event()
+        self._wake = asyncio.Event()
         self._draining = False
         self._arrivals = Arrivals()
         self._under_way: dict[int, tuple[float, int]] = {}
@@ -93,7 +93,7 @@ class CommitPipeline:
             Submission(command, answer, latest if deadline is None else min(deadline, latest), now)
         )
         self._arrivals.note()
-        self._arrival.set()
+        self._wake.set()
         return answer
 
     @property
@@ -104,7 +104,7 @@ class CommitPipeline:
     async def drain(self) -> None:
         """Refuse new commands, and return when those that wait are answered."""
         self._draining = True
-        self._arrival.set()
+        self._wake.set()
         await asyncio.gather(*self._lanes)
 
     async def _lane(self) -> None:
@@ -117,11 +117,11 @@ class CommitPipeline:
                 await self._commit(batch)
                 del self._under_way[id(batch)]
             elif self._draining and not len(self._schedule):
-                self._arrival.set()  # for the lanes that have not seen it yet
+                self._wake.set()  # for the lanes that have not seen it yet
                 return
             else:
-                self._arrival.clear()
-                await self._arrival.wait()
+                self._wake.clear()
+                await self._wake.wait()
 
     def _takes_more(self) -> bool:
         """Whether a batch of what waits would be a small one."""
@@ -137,7 +137,7 @@ class CommitPipeline:
 
     def _stop_gathering(self) -> None:
         self._look_again = None
-        self._arrival.set()
+        self._wake.set()
 
     def _gathers(self) -> bool:
         """Whether what waits goes into the next batch of another lane."""
@@ -176,4 +176,4 @@ class CommitPipeline:
     def _release(self, keys: Collection[EntityKey]) -> None:
         self._schedule.release(keys)
         if self._schedule.has_ready:
-            self._arrival.set()
+            self._wake.set()

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from domain.batch_errors import batch_error
 from domain.entity_key import EntityKey
 from domain.errors import FeatomError, RequestIdReused
@@ -70,7 +72,7 @@ class Evaluation:
         first = found[0]
         if first.outcome is None or any(k.fingerprint != command.fingerprint for k in found):
             raise RequestIdReused
-        outcome = load_outcome(command, first.outcome)._replace(replayed=True)
+        outcome = replace(load_outcome(command, first.outcome), replayed=True)
         return self._with_states(command, outcome)
 
     def _with_states(self, command: Command, outcome: Outcome) -> Outcome:
@@ -80,16 +82,17 @@ class Evaluation:
             return with_state(outcome, aggregate, command, self._now)
         if isinstance(outcome, BatchOutcome) and isinstance(command, UpdateBatch):
             pairs = zip(command.updates, outcome.outcomes, strict=True)
-            return outcome._replace(
+            return replace(
+                outcome,
                 outcomes=tuple(
                     with_state(
-                        each._replace(replayed=True),
+                        replace(each, replayed=True),
                         self.rows[update.key].aggregate,
                         update,
                         self._now,
                     )
                     for update, each in pairs
-                )
+                ),
             )
         return outcome
 

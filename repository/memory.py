@@ -5,7 +5,6 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -30,6 +29,7 @@ from repository.codec.past import Past, fold, fold_by_event_time
 from repository.codec.state import dump_aggregate, load_aggregate, new_aggregate
 from repository.entity_types.memory import MemoryEntityTypes
 from repository.evaluation import Evaluation, KnownRequest, RequestKey
+from repository.page_length import page_length
 from repository.row import RecordedChange, Row, StoredRow
 from repository.rules import CelCompiler
 from repository.submission import Submission
@@ -106,9 +106,8 @@ class MemoryRepository:
             for key, stored in self._stored.items()
             if key.entity_type == entity_type and key.entity_id > after
         )
-        sizes = accumulate(len(stored.state) for _, stored in following)
-        fitting = sum(size <= max_bytes for size in sizes)
-        page = following[: min(limit, max(1, fitting))]
+        sizes = (len(stored.state) for _, stored in following)
+        page = following[: page_length(sizes, limit, max_bytes)]
         listed = [ListedAggregate(each, self._served(entity_type, found)) for each, found in page]
         return ListedPage(listed, len(listed) < len(following))
 

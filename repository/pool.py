@@ -88,6 +88,7 @@ class Pool:
         """By what they mean, and by SQLSTATE."""
         self._size = size
         self._timeout = statement_timeout + 1.0
+        patience = str(milliseconds(statement_timeout))
         self._pool = asyncpg.create_pool(
             dsn,
             password=password,
@@ -105,9 +106,9 @@ class Pool:
             server_settings={
                 **isolation,
                 "application_name": "featom",
-                "statement_timeout": milliseconds(statement_timeout),
-                "lock_timeout": milliseconds(statement_timeout),
-                "idle_in_transaction_session_timeout": milliseconds(statement_timeout),
+                "statement_timeout": patience,
+                "lock_timeout": patience,
+                "idle_in_transaction_session_timeout": patience,
                 "jit": "off",
                 "timezone": "UTC",
             },

@@ -1,9 +1,11 @@
 """One aggregate in a batch: as it was read, and as the commands of the batch leave it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 from uuid import UUID, uuid4
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from domain.aggregate import FeatureAggregate
 from domain.change import Change
@@ -21,14 +23,14 @@ KEYFRAME_INTERVAL: Final = 64
 """Every so many versions the history holds the whole state, so that the past is never far."""
 
 
-class StoredRow(NamedTuple):
+class StoredRow(Struct, frozen=True, gc=False):
     """What tells whether a row is still the one that was read."""
 
     xmin: int
     version: int
 
 
-class RecordedChange(NamedTuple):
+class RecordedChange(Struct, frozen=True, gc=False):
     """A change and, where the history has a keyframe, the state after it."""
 
     change: Change
@@ -36,7 +38,7 @@ class RecordedChange(NamedTuple):
     state: bytes | None
 
 
-class RecordedRequest(NamedTuple):
+class RecordedRequest(Struct, frozen=True, gc=False):
     """A request id to remember."""
 
     request_id: UUID
@@ -55,8 +57,7 @@ class Savepoint(NamedTuple):
     advanced: bool
 
 
-@dataclass(slots=True)
-class Row:
+class Row(Struct, eq=False):
     """One aggregate in a batch. Commands are applied to it one after the other."""
 
     number: int
@@ -67,8 +68,8 @@ class Row:
     limits: Limits
     leader: "Row | None" = None
     """Another row that this one must be written together with; see `unit`."""
-    changes: list[RecordedChange] = field(default_factory=list)
-    requests: list[RecordedRequest] = field(default_factory=list)
+    changes: list[RecordedChange] = []
+    requests: list[RecordedRequest] = []
     advanced: bool = False
     erase_history: bool = False
     type_revision: int = 0
@@ -180,7 +181,7 @@ def with_state(
     policy = aggregate.policy
     if policy is not None and policy.expiring:
         state = without_expired(state, policy.expiring, now)
-    return outcome._replace(state=state, state_etag=aggregate.etag)
+    return replace(outcome, state=state, state_etag=aggregate.etag)
 
 
 def _is_keyframe(change: Change) -> bool:

@@ -48,38 +48,49 @@ async def read_snapshot(
     arguments: list[Any] = _names(keys)
     if not requests:
         records = await pool.read(WRITE["read_for_update"], *arguments)
-        read = await _rows(keys, records, limits, catalogue)
-        return Snapshot(read, {}, records[0]["now"])
+        return await _snapshot(keys, records, {}, limits, catalogue)
     arguments += _names([key for key, _ in requests])
     arguments += [request_id for _, request_id in requests], remember
     records = await pool.read(WRITE["read_for_update_with_requests"], *arguments)
     rows = [record for record in records if record["fingerprint"] is None]
     answered = [record for record in records if record["fingerprint"] is not None]
-    read = await _rows(keys, rows, limits, catalogue)
-    return Snapshot(read, _known(requests, answered), rows[0]["now"])
+    return await _snapshot(keys, rows, _known(requests, answered), limits, catalogue)
 
 
 def _names(keys: Sequence[EntityKey]) -> list[str]:
     return [lines([key.entity_type for key in keys]), lines([key.entity_id for key in keys])]
 
 
-async def _rows(
-    keys: Sequence[EntityKey], records: Sequence[Record], limits: Limits, catalogue: Catalogue
-) -> dict[EntityKey, Row]:
+async def _snapshot(
+    keys: Sequence[EntityKey],
+    records: Sequence[Record],
+    known: dict[RequestKey, KnownRequest],
+    limits: Limits,
+    catalogue: Catalogue,
+) -> Snapshot:
     rows = {record["ordinal"]: record for record in records}
+    first = rows[1]
     revisions = {
         key.entity_type: rows[number]["type_revision"] or 0
         for number, key in enumerate(keys, start=1)
     }
     policies = await catalogue.policies(revisions)
-    return {
-        key: _row(number, key, rows[number], limits, policies[key.entity_type])
+    read = {
+        key: _row(number, key, rows[number], first["epoch"], limits, policies[key.entity_type])
         for number, key in enumerate(keys, start=1)
     }
+    return Snapshot(read, known, first["now"])
 
 
-def _row(number: int, key: EntityKey, record: Record, limits: Limits, policy: Policy | None) -> Row:
-    epoch, uid = record["epoch"], record["uid"]
+def _row(
+    number: int,
+    key: EntityKey,
+    record: Record,
+    epoch: int,
+    limits: Limits,
+    policy: Policy | None,
+) -> Row:
+    uid = record["uid"]
     if uid is None:
         read = None
         again = partial(new_aggregate, key, uuid4(), epoch, limits, policy=policy)

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
+
+from msgspec import Struct
 
 from domain.entity_key import EntityKey
 from domain.errors import FeatomError
@@ -26,8 +27,7 @@ class Doubt(NamedTuple):
     """What the command is to be answered with, if the batch was committed."""
 
 
-@dataclass(slots=True, eq=False)
-class Submission:
+class Submission(Struct, eq=False):
     """A command, the caller's future, and what happened to it so far."""
 
     command: Command
@@ -38,8 +38,8 @@ class Submission:
     arrived: float = 0.0
     """On the same clock."""
     attempts: int = 0
-    doubts: list[Doubt] = field(default_factory=list)
-    keys: tuple[EntityKey, ...] = field(init=False)
+    doubts: list[Doubt] = []
+    keys: tuple[EntityKey, ...] = ()
     """What the command is about."""
 
     def __post_init__(self) -> None:

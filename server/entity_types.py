@@ -18,7 +18,7 @@ from server.conversion.entity_types import (
     read_type_etag,
     with_etag,
 )
-from server.conversion.reads import page_token, read_page_token
+from server.conversion.reads import MAX_PAGE_BYTES, page_token, read_page_token
 from server.conversion.violations import Violations
 from server.decoding import Decoder
 
@@ -26,8 +26,6 @@ SERVICE: Final = pb.DESCRIPTOR.services_by_name["EntityTypeService"]
 
 _DEFAULT_PAGE: Final = 100
 _MAX_PAGE: Final = 1_000
-# A client takes answers of 4 MiB unless told otherwise; a page ends before that.
-_MAX_PAGE_BYTES: Final = 3 * 1_024 * 1_024
 
 
 class EntityTypeServicer:
@@ -74,7 +72,7 @@ class EntityTypeServicer:
         size = _page_size(request.page_size, _DEFAULT_PAGE, violations)
         after = _read_name_token(request.page_token, violations)
         violations.raise_if_any()
-        listed, more = await self._store.list_types(after, size, _MAX_PAGE_BYTES)
+        listed, more = await self._store.list_types(after, size, MAX_PAGE_BYTES)
         response = pb.ListEntityTypesResponse(entity_types=map(with_etag, listed))
         if more:
             response.next_page_token = _name_token(listed[-1].name)

@@ -11,6 +11,7 @@ from featom.v1 import feature_store_pb2 as pb
 from server.call import Call
 from server.conversion import responses
 from server.conversion.reads import (
+    MAX_PAGE_BYTES,
     Read,
     page_token,
     read_batch_get,
@@ -25,9 +26,6 @@ from server.stages import MessageStage
 from server.update_stream import UpdateStream
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["FeatureStoreService"]
-
-# A client takes answers of 4 MiB unless told otherwise; a page ends before that.
-_MAX_PAGE_BYTES: Final = 3 * 1_024 * 1_024
 
 
 class FeatureStore:
@@ -101,7 +99,7 @@ class FeatureStore:
 
     async def ListAggregates(self, call: Call) -> bytes:
         page = read_list(self._decode(pb.ListAggregatesRequest, call.request), self._limits)
-        listed, more = await self._reader.list_aggregates(*page, _MAX_PAGE_BYTES)
+        listed, more = await self._reader.list_aggregates(*page, MAX_PAGE_BYTES)
         token = page_token(page.entity_type, listed[-1].entity_id) if more else ""
         return responses.list_response(listed, token)
 

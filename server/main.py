@@ -15,6 +15,7 @@ from repository.migrations import migrate
 from repository.password import Password, password_from
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.probe import PostgresProbe
+from repository.time_outs import milliseconds
 from server import garbage
 from server.access.access import access_of
 from server.applying import EntityTypes
@@ -164,7 +165,7 @@ def _options(
 
 
 def _server(settings: Settings) -> grpc.aio.Server:
-    age = _milliseconds(settings.max_connection_age)
+    age = milliseconds(settings.max_connection_age)
     return grpc.aio.server(
         options=[
             ("grpc.so_reuseport", 0),
@@ -181,14 +182,9 @@ def _server(settings: Settings) -> grpc.aio.Server:
             # Who sends pings faster than this, three times, is sent away.
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
             ("grpc.max_concurrent_streams", settings.max_streams),
-            ("grpc.server_handshake_timeout_ms", _milliseconds(settings.handshake_timeout)),
+            ("grpc.server_handshake_timeout_ms", milliseconds(settings.handshake_timeout)),
         ]
     )
-
-
-def _milliseconds(seconds: float) -> int:
-    """A time as gRPC takes it: 0 would be none, and more than this does not fit."""
-    return min(max(1, int(seconds * 1_000)), 2**31 - 1)
 
 
 def _stop_signal() -> asyncio.Event:

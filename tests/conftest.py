@@ -30,14 +30,12 @@ async def migrated_template(postgres: Postgres) -> str:
 @pytest.fixture
 async def database(postgres: Postgres, migrated_template: str) -> AsyncIterator[str]:
     """The DSN of a database of the test's own, with the newest schema and no rows."""
-    name = await postgres.create_database(migrated_template)
-    yield postgres.dsn_of(name)
-    await postgres.drop_database(name)
+    async with postgres.database(migrated_template) as dsn:
+        yield dsn
 
 
 @pytest.fixture
 async def bare_database(postgres: Postgres) -> AsyncIterator[str]:
     """The DSN of a database of the test's own, without a schema."""
-    name = await postgres.create_database()
-    yield postgres.dsn_of(name)
-    await postgres.drop_database(name)
+    async with postgres.database() as dsn:
+        yield dsn

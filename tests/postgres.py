@@ -7,8 +7,8 @@ FEATOM_TEST_POSTGRES_15 names the folder of PostgreSQL 15's programs; without th
 import itertools
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -36,13 +36,19 @@ class Postgres:
         return urlsplit(self.dsn)._replace(path=f"/{database}").geturl()
 
     async def create_database(self, template: str = "template0") -> str:
-        """Return the new database's name. Nobody may be connected to `template`."""
+        """Return the new database's name; it stays. Nobody may be connected to `template`."""
         name = f"test_{next(self._numbers)}"
         await self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
-    async def drop_database(self, name: str) -> None:
-        await self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+    @asynccontextmanager
+    async def database(self, template: str = "template0") -> AsyncIterator[str]:
+        """The DSN of a new database, which is dropped at the end."""
+        name = await self.create_database(template)
+        try:
+            yield self.dsn_of(name)
+        finally:
+            await self._execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     async def _execute(self, statement: str) -> None:
         connection = await asyncpg.connect(self.dsn)

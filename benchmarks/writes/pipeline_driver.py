@@ -3,11 +3,11 @@
 import random
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Final
 from uuid import uuid4
 
 import uvloop
+from msgspec.structs import replace
 
 from benchmarks.writes import changes
 from benchmarks.writes.driver import obey

@@ -4,24 +4,22 @@ from collections.abc import Mapping
 
 from domain.change import Change
 from domain.feature import Feature
-from featom.v1 import aggregate_pb2
+from featom.stored.v1 import stored_pb2
+from repository.codec.features import StoredFeatures, encode_feature
 from repository.codec.instants import encode_instant
-from repository.codec.state import StoredFeatures
-from repository.codec.values import encode_feature
 
 
 def dump_change(change: Change, features: Mapping[str, Feature]) -> bytes:
     """The stored form of a change; `features` are those of the aggregate just after it."""
     assert isinstance(features, StoredFeatures)
-    # What is encoded in the state already is copied from there, at a fraction of the cost.
     state = features.message
-    message = aggregate_pb2.AggregateChange(key=state.key, uid=state.uid, version=change.version)
+    message = stored_pb2.StoredChange(key=state.key, uid=state.uid, version=change.version)
     encode_instant(change.commit_time, message.commit_time)
-    encoded, changed = state.features, message.features
+    encoded, changed = features.encoded, message.features
     for name in change.features:
-        changed[name].CopyFrom(encoded[name])
+        changed[name] = encoded[name]
     for name, feature in change.late_features.items():
-        encode_feature(feature, message.late_features[name])
+        message.late_features[name] = encode_feature(feature)
     message.late_appends.extend(change.late_appends)
     message.removed.extend(change.removed)
     message.deleted = change.deleted

@@ -1,11 +1,10 @@
-"""Feature values and features as messages."""
+"""Feature values as messages."""
 
 from typing import Any, Final
 
 from domain.errors import Corrupted
-from domain.feature import Feature
 from domain.values import FeatureValue, ValueKind
-from featom.v1 import aggregate_pb2, value_pb2
+from featom.v1 import value_pb2
 from repository.codec.instants import decode_instant, encode_instant
 
 _SCALARS: Final = (
@@ -21,13 +20,10 @@ _LIST_KINDS: Final[dict[str | None, ValueKind]] = {
     kind.value: kind for kind in ValueKind if kind not in (*_SCALARS, ValueKind.TIMESTAMP)
 }
 
-# Every update makes several of these; a NamedTuple's own constructor takes twice as long.
-_tuple: Final = tuple.__new__
-
 
 def encode_value(value: FeatureValue, into: value_pb2.FeatureValue) -> None:
     """Write a value into a message that may hold another one."""
-    kind, content = value
+    kind, content = value.kind, value.content
     field = _SCALAR_FIELDS.get(kind)
     if field is not None:
         setattr(into, field, content)
@@ -44,23 +40,9 @@ def decode_value(message: value_pb2.FeatureValue) -> FeatureValue:
     field: Any = message.WhichOneof("kind")
     kind = _SCALAR_KINDS.get(field)
     if kind is not None:
-        return _tuple(FeatureValue, (kind, getattr(message, field)))
+        return FeatureValue(kind, getattr(message, field))
     if field == ValueKind.TIMESTAMP.value:
         return FeatureValue(ValueKind.TIMESTAMP, decode_instant(message.timestamp_value))
     if field not in _LIST_KINDS:
         raise Corrupted("A stored feature has no value of a known kind.")
     return FeatureValue(_LIST_KINDS[field], tuple(getattr(message, field).values))
-
-
-def encode_feature(feature: Feature, into: aggregate_pb2.Feature) -> None:
-    """Write a feature into a message that may hold another one."""
-    value, event_time, version = feature
-    if value is not None:
-        encode_value(value, into.value)
-    encode_instant(event_time, into.event_time)
-    into.version = version
-
-
-def decode_feature(message: aggregate_pb2.Feature) -> Feature:
-    parts = (decode_value(message.value), decode_instant(message.event_time), message.version)
-    return _tuple(Feature, parts)

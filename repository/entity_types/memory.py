@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from itertools import accumulate
+
+from msgspec.structs import replace
 
 from domain.entity_key import EntityKey
 from domain.entity_type import EntityType
@@ -15,6 +15,7 @@ from domain.ports import StoredAggregate
 from domain.rules import RuleCompiler
 from repository.codec.entity_type import dump_entity_type
 from repository.codec.state import load_features
+from repository.page_length import page_length
 
 
 class MemoryEntityTypes:
@@ -42,8 +43,8 @@ class MemoryEntityTypes:
         current = (revisions[-1] for revisions in self._revisions.values())
         types = (definition for definition in current if definition is not None)
         listed = sorted((each for each in types if each.name > after), key=lambda each: each.name)
-        sizes = accumulate(len(dump_entity_type(each)) for each in listed)
-        page = listed[: min(limit, max(1, sum(size <= max_bytes for size in sizes)))]
+        sizes = (len(dump_entity_type(each)) for each in listed)
+        page = listed[: page_length(sizes, limit, max_bytes)]
         return ListedTypes(page, more=len(page) < len(listed))
 
     async def replace(

@@ -1,9 +1,10 @@
 """Entity types in PostgreSQL."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Final, TypeVar
+
+from msgspec.structs import replace
 
 from domain.entity_type import EntityType
 from domain.entity_type_store import CurrentType, Guard, ListedTypes, ScannedAggregate

@@ -61,8 +61,8 @@ async def _connect(dsn: str, password: Password | None, patience: Patience) -> S
         password=password,
         server_settings={
             "application_name": "featom migrate",
-            "lock_timeout": milliseconds(patience.lock_timeout),
-            "statement_timeout": milliseconds(patience.statement_timeout),
+            "lock_timeout": str(milliseconds(patience.lock_timeout)),
+            "statement_timeout": str(milliseconds(patience.statement_timeout)),
         },
     )
 

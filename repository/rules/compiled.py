@@ -126,31 +126,21 @@ def _takes_too_long(facts: Mapping[str, Any], rule: CompiledRule) -> bool:
     reading = rule.reading
     if not (reading.has_macros or reading.has_sums or reading.has_searches):
         return False
-    values = _values(facts)
+    features, previous = facts.get("features", {}), facts.get("previous", {})
+    values = [*features.values(), *previous.values()]
+    weights = list(map(_weight, values))
+    size = sum(weights)
+    times = 1
     if reading.has_macros:
-        if _macro_cost(facts, reading) > MAX_MACRO_COST:
+        times = _elements(values)
+        named = zip((*features, *previous), weights, strict=True)
+        inner = reading.in_macros
+        inside = size if inner is None else sum(weight for name, weight in named if name in inner)
+        if times * inside > MAX_MACRO_COST or times * rule.regexes_weight > MAX_REGEXES_COST:
             return True
-        if _elements(values) * rule.regexes_weight > MAX_REGEXES_COST:
-            return True
-    size = sum(map(_weight, values))
     if reading.has_sums and reading.reads * size > MAX_SUM_COST:
         return True
-    times = _elements(values) if reading.has_macros else 1
     return reading.has_searches and times * reading.reads * size * size > MAX_SEARCH_COST
-
-
-def _values(facts: Mapping[str, Any]) -> list[Any]:
-    maps = (facts.get("features", {}), facts.get("previous", {}))
-    return [value for each in maps for value in each.values()]
-
-
-def _macro_cost(facts: Mapping[str, Any], reading: Reading) -> int:
-    maps = [facts.get("features", {}), facts.get("previous", {})]
-    values = [(name, value) for each in maps for name, value in each.items()]
-    elements = _elements(value for _, value in values)
-    inner = reading.in_macros
-    weight = sum(_weight(value) for name, value in values if inner is None or name in inner)
-    return elements * weight
 
 
 def _elements(values: Iterable[Any]) -> int:

@@ -46,7 +46,7 @@ def to_timestamp(instant: Instant) -> Timestamp:
 
 
 def to_cel(value: FeatureValue) -> Any:
-    kind, content = value
+    kind, content = value.kind, value.content
     if kind in _AS_IT_IS:
         return content
     return to_timestamp(content) if kind is ValueKind.TIMESTAMP else list(content)

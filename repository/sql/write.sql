@@ -1,15 +1,17 @@
 -- The write protocol. Each statement is its own transaction: the connection's default isolation
--- decides which. Each column of one call is an array, or a text of so many lines or numbers.
+-- decides which. Each column of one call is an array, or a text of so many lines or numbers. Times are
+-- microseconds since 1970; they are exact as far as a double is, until 2255.
 
 -- name: read_for_update
 -- Reads the rows that a batch is about, before its transaction, at READ COMMITTED: a probe for an
 -- absent key inside a SERIALIZABLE transaction would lock an index page shared with strangers.
--- One row comes back for each key, in any order. `now` is told after the snapshot was taken, so it
--- is later than every change in it. The time of the statement is not, and an aggregate that was
--- deleted has no row to say when its last change was.
+-- One row comes back for each key, in any order; that of the first key has what is the same for all.
+-- `now` is told after the snapshot was taken, so it is later than every change in it. The time of the
+-- statement is not, and an aggregate that was deleted has no row to say when its last change was.
 SELECT
-    k.ordinal, a.xmin, a.version, a.uid, a.state, e.epoch, clock_timestamp() AS now,
-    t.revision AS type_revision
+    k.ordinal, a.xmin, a.version, a.uid, a.state, t.revision AS type_revision,
+    CASE k.ordinal WHEN 1 THEN e.epoch END AS epoch,
+    CASE k.ordinal WHEN 1 THEN clock_timestamp() END AS now
 FROM unnest(string_to_array($1, chr(10)), string_to_array($2, chr(10)))
     WITH ORDINALITY AS k (entity_type, entity_id, ordinal)
 CROSS JOIN store_epoch AS e
@@ -21,9 +23,10 @@ LEFT JOIN aggregates AS a
 -- The same, and in the same snapshot which request ids are known, no older than $6: rows with a
 -- fingerprint, numbered as $3 to $5. The first outcome is the one that counts.
 SELECT
-    k.ordinal, a.xmin, a.version, a.uid, a.state, e.epoch, clock_timestamp() AS now,
-    t.revision AS type_revision, NULL::bytea AS fingerprint, NULL::bytea AS outcome,
-    NULL::timestamptz AS commit_time
+    k.ordinal, a.xmin, a.version, a.uid, a.state, t.revision AS type_revision,
+    CASE k.ordinal WHEN 1 THEN e.epoch END AS epoch,
+    CASE k.ordinal WHEN 1 THEN clock_timestamp() END AS now,
+    NULL::bytea AS fingerprint, NULL::bytea AS outcome, NULL::timestamptz AS commit_time
 FROM unnest(string_to_array($1, chr(10)), string_to_array($2, chr(10)))
     WITH ORDINALITY AS k (entity_type, entity_id, ordinal)
 CROSS JOIN store_epoch AS e
@@ -121,12 +124,13 @@ updated AS (
     UPDATE aggregates AS a
     SET
         uid = r.uid, version = r.version, state = r.state,
-        create_time = r.create_time, update_time = r.update_time
+        create_time = timestamptz 'epoch' + r.create_time * interval '1 microsecond',
+        update_time = timestamptz 'epoch' + r.update_time * interval '1 microsecond'
     FROM unnest(
         string_to_array($7, ',')::int[],
         string_to_array($8, chr(10)), string_to_array($9, chr(10)),
-        $10::uuid[], string_to_array($11, ',')::bigint[], $12::bytea[],
-        $13::timestamptz[], $14::timestamptz[]
+        string_to_array($10, ',')::uuid[], string_to_array($11, ',')::bigint[], $12::bytea[],
+        string_to_array($13, ',')::bigint[], string_to_array($14, ',')::bigint[]
     ) AS r (unit, entity_type, entity_id, uid, version, state, create_time, update_time)
     WHERE
         a.entity_type = r.entity_type AND a.entity_id = r.entity_id
@@ -136,12 +140,15 @@ inserted AS (
     INSERT INTO aggregates (
         entity_type, entity_id, uid, version, state, create_time, update_time
     )
-    SELECT r.entity_type, r.entity_id, r.uid, r.version, r.state, r.create_time, r.update_time
+    SELECT
+        r.entity_type, r.entity_id, r.uid, r.version, r.state,
+        timestamptz 'epoch' + r.create_time * interval '1 microsecond',
+        timestamptz 'epoch' + r.update_time * interval '1 microsecond'
     FROM unnest(
         string_to_array($15, ',')::int[],
         string_to_array($16, chr(10)), string_to_array($17, chr(10)),
-        $18::uuid[], string_to_array($19, ',')::bigint[], $20::bytea[],
-        $21::timestamptz[], $22::timestamptz[]
+        string_to_array($18, ',')::uuid[], string_to_array($19, ',')::bigint[], $20::bytea[],
+        string_to_array($21, ',')::bigint[], string_to_array($22, ',')::bigint[]
     ) AS r (unit, entity_type, entity_id, uid, version, state, create_time, update_time)
     WHERE r.unit NOT IN (SELECT l.unit FROM lost AS l)
 ),
@@ -160,13 +167,15 @@ recorded AS (
         entity_type, entity_id, uid, version, commit_time, batch_id, request_id, change, state
     )
     SELECT
-        c.entity_type, c.entity_id, c.uid, c.version, c.commit_time, $42::uuid, c.request_id,
-        c.change, c.state
+        c.entity_type, c.entity_id, c.uid, c.version,
+        timestamptz 'epoch' + c.commit_time * interval '1 microsecond',
+        $42::uuid, c.request_id, c.change, c.state
     FROM unnest(
         string_to_array($26, ',')::int[],
         string_to_array($27, chr(10)), string_to_array($28, chr(10)),
-        $29::uuid[], string_to_array($30, ',')::bigint[], $31::timestamptz[],
-        $32::uuid[], $33::bytea[], $34::bytea[]
+        string_to_array($29, ',')::uuid[], string_to_array($30, ',')::bigint[],
+        string_to_array($31, ',')::bigint[], string_to_array($32, ',', '')::uuid[],
+        $33::bytea[], $34::bytea[]
     ) AS c (
         unit, entity_type, entity_id, uid, version, commit_time, request_id, change, state
     )
@@ -177,11 +186,14 @@ remembered AS (
         entity_type, entity_id, request_id, commit_time, fingerprint, outcome
     )
     SELECT
-        q.entity_type, q.entity_id, q.request_id, q.commit_time, q.fingerprint, q.outcome
+        q.entity_type, q.entity_id, q.request_id,
+        timestamptz 'epoch' + q.commit_time * interval '1 microsecond',
+        q.fingerprint, q.outcome
     FROM unnest(
         string_to_array($35, ',')::int[],
         string_to_array($36, chr(10)), string_to_array($37, chr(10)),
-        $38::uuid[], $39::timestamptz[], $40::bytea[], $41::bytea[]
+        string_to_array($38, ',')::uuid[], string_to_array($39, ',')::bigint[],
+        $40::bytea[], $41::bytea[]
     ) AS q (
         unit, entity_type, entity_id, request_id, commit_time, fingerprint, outcome
     )

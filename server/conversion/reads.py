@@ -23,6 +23,8 @@ from server.conversion.fields import read_etag, read_feature_names, read_instant
 from server.conversion.violations import Violations
 
 DEFAULT_PAGE: Final = 100
+# A client takes answers of 4 MiB unless told otherwise; a page ends before that.
+MAX_PAGE_BYTES: Final = 3 * 1_024 * 1_024
 
 
 class Read(NamedTuple):

@@ -4,10 +4,10 @@ A module that takes all of this over and has a fixture `fresh_repository` runs i
 """
 
 import math
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 import pytest
+from msgspec.structs import replace
 
 from domain.entity_key import EntityKey
 from domain.entity_type import AdditionalFeatures, EntityType, Rule

@@ -5,6 +5,7 @@ import math
 from uuid import UUID, uuid4
 
 import pytest
+from msgspec.structs import replace
 
 from domain.entity_key import EntityKey
 from domain.errors import AggregateNotFound, InvalidValue, RequestIdReused, StaleEtag
@@ -35,7 +36,7 @@ async def test_a_repeated_request_is_applied_once_and_answered_alike(
     asked = named(key, request_id, add("f", 1, 10), put("g", 1, 10))
     first = await repository.update(asked)
     again = await repository.update(asked)
-    assert again == first._replace(replayed=True)
+    assert again == replace(first, replayed=True)
     assert await current_features(repository, key) == {"f": 1, "g": 1}
 
 
@@ -48,7 +49,7 @@ async def test_the_first_answer_stays_the_answer_whatever_came_since(
     for _ in range(3):
         await repository.update(update(add("f", 1), key=key))
     again = await repository.update(asked)
-    assert again == first._replace(replayed=True)
+    assert again == replace(first, replayed=True)
     assert again.stale_features == ("late",)
     assert await current_features(repository, key) == {"f": 4, "late": 1}
 
@@ -113,7 +114,7 @@ async def test_a_request_of_late_values_only_is_known_too(
     first = await repository.update(late)
     await repository.update(update(remove("f", 30), key=key))
     again = await repository.update(late)
-    assert again == first._replace(replayed=True)
+    assert again == replace(first, replayed=True)
     assert again.stale_features == ("f",)
     assert await current_features(repository, key) == {}
 
@@ -124,7 +125,7 @@ async def test_a_repetition_with_an_etag_is_answered_although_the_etag_is_stale_
     read = await repository.update(update(put("f", 1), key=key))
     asked = named(key, request_id, put("f", 2), etag=read.etag)
     first = await repository.update(asked)
-    assert await repository.update(asked) == first._replace(replayed=True)
+    assert await repository.update(asked) == replace(first, replayed=True)
     with pytest.raises(StaleEtag):
         await repository.update(named(key, uuid4(), put("f", 2), etag=read.etag))
 
@@ -146,9 +147,9 @@ async def test_a_repeated_deletion_deletes_once(
 ) -> None:
     await repository.update(update(put("f", 1), key=key))
     first = await repository.delete(deletion(key, request_id))
-    assert await repository.delete(deletion(key, request_id)) == first._replace(replayed=True)
+    assert await repository.delete(deletion(key, request_id)) == replace(first, replayed=True)
     await repository.update(update(put("f", 2), key=key))
-    assert await repository.delete(deletion(key, request_id)) == first._replace(replayed=True)
+    assert await repository.delete(deletion(key, request_id)) == replace(first, replayed=True)
     assert await current_features(repository, key) == {"f": 2}
 
 
@@ -159,7 +160,7 @@ async def test_a_request_is_known_beyond_the_deletion_of_its_aggregate(
     first = await repository.update(asked)
     await repository.delete(Deletion(key=key))
     again = await repository.update(asked)
-    assert again == first._replace(replayed=True, state=None, state_etag=None)
+    assert again == replace(first, replayed=True, state=None, state_etag=None)
     assert await repository.read([key]) == [None]
 
 

@@ -5,6 +5,7 @@ import math
 import time
 
 import pytest
+from msgspec.structs import replace
 
 from domain.entity_key import EntityKey
 from domain.errors import FeatomError, InvalidValue, LimitExceeded, Overloaded, StaleEtag
@@ -153,7 +154,7 @@ async def test_a_late_value_is_named_and_replaces_nothing(
 ) -> None:
     first = await repository.update(update(put("f", 1, 20), put("g", 1, 10), key=key))
     outcome = await repository.update(update(put("f", 2, 10), key=key))
-    assert outcome == first._replace(stale_features=("f",))
+    assert outcome == replace(first, stale_features=("f",))
     outcome = await repository.update(update(put("f", 2, 10), put("g", 2, 20), key=key))
     assert (outcome.version, outcome.stale_features) == (2, ("f",))
     assert await current_features(repository, key) == {"f": 1, "g": 2}

@@ -84,11 +84,6 @@ async def rig(
 @asynccontextmanager
 async def new_database(postgres: OwnPostgres) -> AsyncIterator[str]:
     """The DSN of a database with the schema and no rows."""
-    server = Postgres(postgres.server.dsn)
-    name = await server.create_database()
-    dsn = server.dsn_of(name)
-    await migrate_for_servers(dsn)
-    try:
+    async with Postgres(postgres.server.dsn).database() as dsn:
+        await migrate_for_servers(dsn)
         yield dsn
-    finally:
-        await server.drop_database(name)

@@ -83,9 +83,8 @@ class Owner:
 
 @pytest.fixture(scope="module")
 async def database(postgres: Postgres, migrated_template: str) -> AsyncIterator[str]:
-    name = await postgres.create_database(migrated_template)
-    yield postgres.dsn_of(name)
-    await postgres.drop_database(name)
+    async with postgres.database(migrated_template) as dsn:
+        yield dsn
 
 
 @pytest.fixture(scope="module")

@@ -70,10 +70,9 @@ class Current:
 
 @pytest.fixture(scope="module")
 async def two_servers(postgres: Postgres, migrated_template: str) -> AsyncIterator[list[Client]]:
-    database = await postgres.create_database(migrated_template)
-    with ExitStack() as stack:
-        yield [stack.enter_context(server(postgres.dsn_of(database))) for _ in range(2)]
-    await postgres.drop_database(database)
+    async with postgres.database(migrated_template) as dsn:
+        with ExitStack() as stack:
+            yield [stack.enter_context(server(dsn)) for _ in range(2)]
 
 
 @pytest.fixture

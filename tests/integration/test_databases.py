@@ -21,12 +21,10 @@ async def test_a_database_has_the_schema_and_belongs_to_one_test(
     await connection.execute("CREATE TABLE left_behind ()")
     await connection.close()
 
-    another = await postgres.create_database(migrated_template)
-
-    assert await tables(database) >= {"aggregates", "left_behind"}
-    assert "aggregates" in await tables(postgres.dsn_of(another))
-    assert "left_behind" not in await tables(postgres.dsn_of(another))
-    await postgres.drop_database(another)
+    async with postgres.database(migrated_template) as another:
+        assert await tables(database) >= {"aggregates", "left_behind"}
+        assert "aggregates" in await tables(another)
+        assert "left_behind" not in await tables(another)
 
 
 async def test_a_bare_database_has_no_table(bare_database: str) -> None:

@@ -35,16 +35,15 @@ async def database_of(
     aggregates: int, postgres: Postgres, migrated_template: str
 ) -> AsyncIterator[str]:
     """A database with so many aggregates, of which PostgreSQL knows how many they are."""
-    name = await postgres.create_database(migrated_template)
-    async with session_on(postgres.dsn_of(name)) as session:
-        await session.execute(FILL, some_state(), aggregates)
-        await session.execute("ANALYZE")
-        known = await session.fetchval(
-            "SELECT reltuples FROM pg_class WHERE oid = 'aggregates'::regclass"
-        )
-        assert known == aggregates
-    yield postgres.dsn_of(name)
-    await postgres.drop_database(name)
+    async with postgres.database(migrated_template) as dsn:
+        async with session_on(dsn) as session:
+            await session.execute(FILL, some_state(), aggregates)
+            await session.execute("ANALYZE")
+            known = await session.fetchval(
+                "SELECT reltuples FROM pg_class WHERE oid = 'aggregates'::regclass"
+            )
+            assert known == aggregates
+        yield dsn
 
 
 @pytest.fixture(scope="module")

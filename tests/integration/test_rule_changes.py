@@ -3,11 +3,12 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from domain.entity_key import EntityKey
 from domain.entity_type import EntityType, Rule

@@ -95,5 +95,5 @@ def _plain(subject: FeatureAggregate) -> dict[str, PlainFeature]:
     plain = {}
     for name, feature in subject.features.items():
         assert feature.value is not None
-        plain[name] = (*feature.value, feature.event_time)
+        plain[name] = (feature.value.kind, feature.value.content, feature.event_time)
     return plain

@@ -77,15 +77,15 @@ class PlainModel:
 
 def _asked(update: Update, commit_time: int) -> Iterator[tuple[str, Operation, int]]:
     default = commit_time if update.event_time is None else update.event_time
-    for name, operation, event_time in update.updates:
-        assert operation is not None
-        yield name, operation, default if event_time is None else event_time
+    for item in update.updates:
+        assert item.operation is not None
+        yield item.name, item.operation, default if item.event_time is None else item.event_time
 
 
 def _result(operation: Operation, before: PlainFeature | None) -> tuple[ValueKind, Any] | None:
     if isinstance(operation, Remove):
         return None
-    kind, content = operation.value
+    kind, content = operation.value.kind, operation.value.content
     if isinstance(operation, Append) and kind in LISTS:
         kind, content = LISTS[kind], (content,)
     if kind not in FITTING[type(operation)] or (before and before[0] is not kind):

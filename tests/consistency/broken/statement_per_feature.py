@@ -1,6 +1,6 @@
 """Featom with one statement a feature instead of one transaction an update."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from domain import Update, UpdateOutcome
 from repository.postgres import PostgresRepository

@@ -12,9 +12,8 @@ from tests.serving import Server, serving
 
 @pytest.fixture(scope="package")
 async def observed_database(postgres: Postgres, migrated_template: str) -> AsyncIterator[str]:
-    name = await postgres.create_database(migrated_template)
-    yield postgres.dsn_of(name)
-    await postgres.drop_database(name)
+    async with postgres.database(migrated_template) as dsn:
+        yield dsn
 
 
 @pytest.fixture(scope="package")

@@ -56,15 +56,21 @@ class Rise:
         return self._after.total(name, **labels) - self._before.total(name, **labels)
 
     def _scrape(self) -> Scrape:
-        """A caller may have its answer a moment before the call has ended."""
+        """A caller may have its answer a moment before it is counted, or the call has ended."""
         latest = time.monotonic() + 5
         while time.monotonic() < latest:
             now = scrape(self._server)
-            ended = now.total("grpc_server_handled_total")
-            if now.total("grpc_server_started_total") == ended + self._open_calls:
+            if self._is_settled(now):
                 return now
             time.sleep(0.01)
-        raise AssertionError("a call does not end")
+        raise AssertionError("a call does not end, or a message of a stream has no answer")
+
+    def _is_settled(self, now: Scrape) -> bool:
+        begun = now.total("grpc_server_started_total")
+        ended = now.total("grpc_server_handled_total")
+        received = now.total("grpc_server_msg_received_total", **STREAM)
+        sent = now.total("grpc_server_msg_sent_total", **STREAM)
+        return begun == ended + self._open_calls and received == sent
 
 
 def test_a_unary_call_is_counted_once_everywhere(observed: Server, channel: grpc.Channel) -> None:

@@ -12,8 +12,10 @@ from domain.aggregate import FeatureAggregate
 from domain.errors import Corrupted
 from domain.feature import Feature
 from domain.limits import Limits
+from featom.stored.v1 import stored_pb2
 from featom.v1 import aggregate_pb2
-from repository.codec.state import StoredFeatures, dump_aggregate, load_aggregate, new_aggregate
+from repository.codec.features import StoredFeatures
+from repository.codec.state import dump_aggregate, load_aggregate, new_aggregate
 from tests.samples import KEY, NOW, UID, put, remove, update
 from tests.strategies import ANY_FEATURE, FEW_NAMES
 from tests.unit.aggregate_machine import AggregateMachine
@@ -24,7 +26,7 @@ class StoredFeaturesMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.view = StoredFeatures(aggregate_pb2.FeatureAggregate())
+        self.view = StoredFeatures(stored_pb2.StoredAggregate())
         self.plain: dict[str, Feature] = {}
 
     @rule(name=FEW_NAMES, feature=ANY_FEATURE)
@@ -110,7 +112,7 @@ def test_the_stored_form_is_the_contracts_message_without_its_etag() -> None:
 
 @given(st.dictionaries(FEW_NAMES, ANY_FEATURE, min_size=1))
 def test_asking_for_what_is_not_there_does_not_make_it(features: dict[str, Feature]) -> None:
-    view = StoredFeatures(aggregate_pb2.FeatureAggregate())
+    view = StoredFeatures(stored_pb2.StoredAggregate())
     view.update(features)
     assert view.get("zz") is None
     assert "zz" not in view

@@ -1,16 +1,14 @@
-"""Values and features as messages, and back."""
+"""Values as messages, and back."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import Corrupted
-from domain.feature import Feature, feature_size
 from domain.values import FeatureValue, ValueKind
-from featom.v1 import aggregate_pb2, value_pb2
-from repository.codec.values import decode_feature, decode_value, encode_feature, encode_value
-from tests.samples import sample
-from tests.strategies import ANY_FEATURE, ANY_NAME, ANY_VALUE, values_of
+from featom.v1 import value_pb2
+from repository.codec.values import decode_value, encode_value
+from tests.strategies import ANY_VALUE, values_of
 
 every_kind = pytest.mark.parametrize("kind", ValueKind, ids=lambda kind: kind.value)
 
@@ -70,37 +68,3 @@ def test_what_is_empty_or_zero_is_a_value_too(empty: FeatureValue) -> None:
 def test_a_message_without_a_value_is_corrupted() -> None:
     with pytest.raises(Corrupted):
         decode_value(value_pb2.FeatureValue())
-    with pytest.raises(Corrupted):
-        decode_feature(aggregate_pb2.Feature(version=1))
-
-
-@given(ANY_FEATURE)
-def test_a_feature_comes_back(feature: Feature) -> None:
-    message = aggregate_pb2.Feature()
-    encode_feature(feature, message)
-    encoded = message.SerializeToString()
-    assert decode_feature(aggregate_pb2.Feature.FromString(encoded)) == feature
-
-
-def test_a_removal_that_came_late_is_a_feature_without_a_value() -> None:
-    message = aggregate_pb2.Feature()
-    encode_feature(Feature(None, 5, 2), message)
-    assert not message.HasField("value")
-    assert (message.event_time.nanos, message.version) == (5, 2)
-
-
-@given(ANY_NAME, ANY_FEATURE)
-def test_a_feature_takes_no_more_bytes_than_the_domain_says(name: str, feature: Feature) -> None:
-    aggregate = aggregate_pb2.FeatureAggregate()
-    encode_feature(feature, aggregate.features[name])
-    assert aggregate.ByteSize() <= feature_size(name, feature)
-
-
-@every_kind
-def test_the_size_of_a_large_value_is_not_far_from_the_truth(kind: ValueKind) -> None:
-    if not isinstance(sample(kind).content, tuple | str | bytes):
-        return
-    value = FeatureValue(kind, sample(kind).content * 500)
-    message = aggregate_pb2.FeatureAggregate()
-    encode_feature(Feature(value, 0, 1), message.features["f"])
-    assert message.ByteSize() <= feature_size("f", Feature(value, 0, 1)) < 6 * message.ByteSize()

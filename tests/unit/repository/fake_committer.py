@@ -119,9 +119,3 @@ async def pipeline_to(committer: FakeCommitter, **options: Any) -> AsyncIterator
     finally:
         committer.go_on()
         await pipeline.drain()
-
-
-async def a_moment() -> None:
-    """Let whatever can happen without waiting happen."""
-    for _ in range(100):
-        await asyncio.sleep(0)

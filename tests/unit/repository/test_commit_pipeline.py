@@ -7,18 +7,20 @@ from collections.abc import Sequence
 import pytest
 
 from domain.errors import Draining, Overloaded
+from domain.outcome import Outcome
 from domain.update import UpdateBatch, keys_of
+from repository.commit_pipeline import CommitPipeline
 from repository.submission import Submission
 from tests.samples import entity
 from tests.unit.repository.fake_committer import (
     FakeCommitter,
-    a_moment,
     loses,
     number_of,
     numbered,
     outcome,
     pipeline_to,
 )
+from tests.unit.repository.moments import a_moment, at_hand
 
 
 async def test_a_command_is_answered_when_it_is_committed_and_not_before() -> None:
@@ -63,25 +65,28 @@ async def test_a_hot_key_may_have_more_in_a_batch_than_many_keys_together() -> N
 
 
 async def test_requests_that_are_at_hand_go_along() -> None:
-    """Each is read a few turns of the event loop after the one before it."""
     committer = FakeCommitter()
     async with pipeline_to(committer) as pipeline:
-        answers = []
-        for number in range(30):
-            answers.append(pipeline.submit(numbered(number)))
-            for _ in range(5):
-                await asyncio.sleep(0)
+        answers = await at_hand(lambda number: pipeline.submit(numbered(number)), 30)
         await asyncio.gather(*answers)
     assert committer.numbers == [list(range(30))]
+
+
+async def one_after_twelve(
+    committer: FakeCommitter, pipeline: CommitPipeline
+) -> list[asyncio.Future[Outcome]]:
+    """Begin a batch of twelve commands that does not end; then one more command arrives."""
+    committer.hold()
+    answers = [pipeline.submit(numbered(number, entity(number))) for number in range(12)]
+    await a_moment()
+    answers.append(pipeline.submit(numbered(12, entity(12))))
+    return answers
 
 
 async def test_what_little_arrives_while_a_small_batch_commits_waits_for_it() -> None:
     committer = FakeCommitter()
     async with pipeline_to(committer, lanes=2) as pipeline:
-        committer.hold()
-        answers = [pipeline.submit(numbered(number, entity(number))) for number in range(12)]
-        await a_moment()
-        answers.append(pipeline.submit(numbered(12, entity(12))))
+        answers = await one_after_twelve(committer, pipeline)
         await a_moment()
         assert committer.numbers == [list(range(12))]
         committer.go_on()
@@ -92,10 +97,7 @@ async def test_what_little_arrives_while_a_small_batch_commits_waits_for_it() ->
 async def test_a_batch_that_takes_long_is_not_waited_for() -> None:
     committer = FakeCommitter()
     async with pipeline_to(committer, lanes=2) as pipeline:
-        committer.hold()
-        answers = [pipeline.submit(numbered(number, entity(number))) for number in range(12)]
-        await a_moment()
-        answers.append(pipeline.submit(numbered(12, entity(12))))
+        answers = await one_after_twelve(committer, pipeline)
         await asyncio.sleep(0.1)
         assert committer.numbers == [list(range(12)), [12]]
         committer.go_on()

@@ -21,7 +21,6 @@ from repository.submission import Submission
 from tests.samples import entity
 from tests.unit.repository.fake_committer import (
     FakeCommitter,
-    a_moment,
     commits,
     finds_what_was_committed,
     loses,
@@ -32,6 +31,7 @@ from tests.unit.repository.fake_committer import (
     pipeline_to,
     raises,
 )
+from tests.unit.repository.moments import a_moment
 
 Answer = Outcome | BaseException
 

@@ -14,6 +14,7 @@ from domain.ports import StoredAggregate
 from repository.pool import AnswerTooLarge
 from repository.read_coalescer import ReadCoalescer
 from tests.samples import UID, entities, entity
+from tests.unit.repository.moments import a_moment, at_hand
 
 Columns = tuple[int, int, list[int] | None, list[UUID] | None, list[int] | None, list[bytes] | None]
 
@@ -77,11 +78,6 @@ def found(key: EntityKey) -> StoredAggregate | None:
     return StoredAggregate(UID, 1, 1, key.entity_id.encode())
 
 
-async def a_moment() -> None:
-    for _ in range(100):
-        await asyncio.sleep(0)
-
-
 async def test_each_read_gets_its_own_in_its_order() -> None:
     pool = FakePool()
     asked = [
@@ -95,14 +91,11 @@ async def test_each_read_gets_its_own_in_its_order() -> None:
 
 
 async def test_requests_that_are_at_hand_go_along() -> None:
-    """Each is read a few turns of the event loop after the one before it."""
     pool = FakePool()
     async with coalescer_on(pool, readers=2) as coalescer:
-        reads = []
-        for number in range(30):
-            reads.append(asyncio.create_task(coalescer.read([entity(number)])))
-            for _ in range(5):
-                await asyncio.sleep(0)
+        reads = await at_hand(
+            lambda number: asyncio.create_task(coalescer.read([entity(number)])), 30
+        )
         await asyncio.gather(*reads)
     assert pool.queries == [entities(range(30))]
 

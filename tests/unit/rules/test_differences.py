@@ -1,9 +1,9 @@
 """What a change of an entity type changes, and which changes no valid aggregate can break."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from domain.differences import differences
 from domain.entity_type import AdditionalFeatures, EntityType, Rule

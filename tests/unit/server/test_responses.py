@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import pytest
+from msgspec.structs import replace
 
 from domain.entity_key import EntityKey
 from domain.etag import Etag
@@ -126,7 +127,7 @@ def test_in_a_replay_the_aggregate_is_the_current_one_with_the_current_etag(
 ) -> None:
     current = of_features("a", "b")
     first = UpdateOutcome(REQUEST_ID, 2, first_version, NOW, (), replayed=True)
-    outcome = first._replace(state=current.state, state_etag=current.etag)
+    outcome = replace(first, state=current.state, state_etag=current.etag)
     answer = pb.UpdateFeaturesResponse.FromString(responses.update_response(outcome))
     assert (answer.version, answer.replayed) == (first_version, True)
     assert answer.etag == (str(Etag(REQUEST_ID, 2, 1)) if first_version else "")

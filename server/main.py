@@ -182,6 +182,8 @@ def _server(settings: Settings) -> grpc.aio.Server:
             # Who sends pings faster than this, three times, is sent away.
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
             ("grpc.max_concurrent_streams", settings.max_streams),
+            # It would refuse calls of a client that keeps to the line above: docs/adr/0043.
+            ("grpc.http.overload_protection", 0),
             ("grpc.server_handshake_timeout_ms", milliseconds(settings.handshake_timeout)),
         ]
     )

@@ -1,6 +1,7 @@
 """What strangers and careless callers do to a server; each attack returns how it was answered."""
 
 import ssl
+import threading
 import time
 from contextlib import suppress
 from typing import Any, Final
@@ -10,10 +11,12 @@ import grpc
 from featom.v1.feature_store_pb2 import GetAggregateRequest, ListAggregatesRequest
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from tests.attacks.fortress import OWNER, Fortress
-from tests.attacks.raw_http2 import RawConnection, connect, ping, reset
+from tests.attacks.raw_http2 import RawConnection, connect, ping, reset, tls_context
 
 STORE: Final = "/featom.v1.FeatureStoreService/"
 MIB: Final = 1_024 * 1_024
+SLOW: Final = 40
+"""Slow peers of a sort at a time."""
 
 
 def answer_to(call: Any, *args: Any, **rest: Any) -> tuple[grpc.StatusCode, str]:
@@ -88,3 +91,49 @@ def idle_connections(fortress: Fortress, count: int) -> tuple[bool, float]:
                 pass
         each.close()
     return well, time.monotonic() - begin
+
+
+def slow_handshake(fortress: Fortress) -> float:
+    """Shake hands one byte at a time; returns after how many seconds that was ended."""
+    outgoing = ssl.MemoryBIO()
+    hello = tls_context(fortress).wrap_bio(ssl.MemoryBIO(), outgoing)
+    with suppress(ssl.SSLWantReadError):
+        hello.do_handshake()
+    begin = time.monotonic()
+    with connect(fortress) as plain:
+        plain.settimeout(0.1)
+        for byte in outgoing.read():
+            with suppress(TimeoutError):
+                try:
+                    plain.sendall(bytes([byte]))
+                    if plain.recv(1_024) == b"":
+                        break
+                except ConnectionError:
+                    break
+    return time.monotonic() - begin
+
+
+def slow_body(fortress: Fortress) -> float:
+    """Send a message of 95 bytes, one a second; returns after how many seconds that was ended."""
+    begin = time.monotonic()
+    with RawConnection(fortress) as connection:
+        connection.send(connection.headers(1, f"{STORE}UpdateFeatures", fortress.as_caller(OWNER)))
+        connection.send(data_frame(1, b"\0\0\0\0\x5f"))
+        ended = threading.Event()
+
+        def trickle() -> None:
+            with suppress(OSError, ssl.SSLError):
+                while not ended.wait(1.0):
+                    connection.send(data_frame(1, b"x"))
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        for _ in connection.frames(timeout=20):
+            pass
+        ended.set()
+        thread.join()
+    return time.monotonic() - begin
+
+
+def data_frame(stream: int, data: bytes) -> bytes:
+    return len(data).to_bytes(3, "big") + b"\0\0" + stream.to_bytes(4, "big") + data

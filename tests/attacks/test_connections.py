@@ -1,8 +1,6 @@
 """Those who hold connections or flood them are sent away, and nobody else notices."""
 
 import socket
-import ssl
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,11 +8,17 @@ from contextlib import suppress
 
 import pytest
 
-from tests.attacks.attacks import STORE, idle_connections, ping_flood, rapid_resets
-from tests.attacks.fortress import CONNECTION_AGE, HANDSHAKE_TIMEOUT, OWNER, Fortress
-from tests.attacks.raw_http2 import ENHANCE_YOUR_CALM, RawConnection, connect, tls_context
+from tests.attacks.attacks import (
+    SLOW,
+    idle_connections,
+    ping_flood,
+    rapid_resets,
+    slow_body,
+    slow_handshake,
+)
+from tests.attacks.fortress import CONNECTION_AGE, HANDSHAKE_TIMEOUT, Fortress
+from tests.attacks.raw_http2 import ENHANCE_YOUR_CALM, connect
 
-SLOW = 40
 LEEWAY = 8
 """Seconds for a busy machine. Whom nobody ends stays for half a minute and more."""
 # Connections end at this age, give or take a tenth, and have as long again to end their calls.
@@ -29,52 +33,6 @@ def slow_peers(fortress: Fortress) -> Iterator[dict[str, list["Future[float]"]]]
             sort: [pool.submit(attack, fortress) for _ in range(SLOW)]
             for sort, attack in (("handshake", slow_handshake), ("body", slow_body))
         }
-
-
-def slow_handshake(fortress: Fortress) -> float:
-    """Shake hands one byte at a time; returns after how many seconds that was ended."""
-    outgoing = ssl.MemoryBIO()
-    hello = tls_context(fortress).wrap_bio(ssl.MemoryBIO(), outgoing)
-    with suppress(ssl.SSLWantReadError):
-        hello.do_handshake()
-    begin = time.monotonic()
-    with connect(fortress) as plain:
-        plain.settimeout(0.1)
-        for byte in outgoing.read():
-            with suppress(TimeoutError):
-                try:
-                    plain.sendall(bytes([byte]))
-                    if plain.recv(1_024) == b"":
-                        break
-                except ConnectionError:
-                    break
-    return time.monotonic() - begin
-
-
-def slow_body(fortress: Fortress) -> float:
-    """Send a message of 95 bytes, one a second; returns after how many seconds that was ended."""
-    begin = time.monotonic()
-    with RawConnection(fortress) as connection:
-        connection.send(connection.headers(1, f"{STORE}UpdateFeatures", fortress.as_caller(OWNER)))
-        connection.send(data_frame(1, b"\0\0\0\0\x5f"))
-        ended = threading.Event()
-
-        def trickle() -> None:
-            with suppress(OSError, ssl.SSLError):
-                while not ended.wait(1.0):
-                    connection.send(data_frame(1, b"x"))
-
-        thread = threading.Thread(target=trickle)
-        thread.start()
-        for _ in connection.frames(timeout=20):
-            pass
-        ended.set()
-        thread.join()
-    return time.monotonic() - begin
-
-
-def data_frame(stream: int, data: bytes) -> bytes:
-    return len(data).to_bytes(3, "big") + b"\0\0" + stream.to_bytes(4, "big") + data
 
 
 def test_while_slow_peers_are_there_callers_are_answered(

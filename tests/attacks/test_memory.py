@@ -6,11 +6,14 @@ import grpc
 
 from tests.attacks.attacks import (
     MIB,
+    SLOW,
     idle_connections,
     large_message,
     large_metadata,
     ping_flood,
     rapid_resets,
+    slow_body,
+    slow_handshake,
 )
 from tests.attacks.fortress import Fortress
 from tests.attacks.fuzz import fuzz
@@ -19,7 +22,10 @@ from tests.attacks.fuzz import fuzz
 async def attack(fortress: Fortress, seed: int) -> int:
     """Everything, once; returns the bytes that the server holds afterwards."""
     # Those that take long because the server is patient, side by side.
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(2 * SLOW + 2) as pool:
+        for _ in range(SLOW):
+            pool.submit(slow_handshake, fortress)
+            pool.submit(slow_body, fortress)
         pool.submit(idle_connections, fortress, 500)
         pool.submit(rapid_resets, fortress, 10_000)
     ping_flood(fortress, 10_000)

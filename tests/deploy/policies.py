@@ -29,6 +29,12 @@ CLOSING: Final = 10
 # Which Secrets others make: the operator of CloudNativePG for the cluster of this name, and
 # cert-manager, or whoever makes certificates.
 SECRETS_OF_OPERATORS: Final = frozenset({"featom-postgres-app", "featom-postgres-ca", "featom-tls"})
+# What the pod security standard "restricted" asks, which the namespace enforces.
+OF_THE_HOST: Final = frozenset({"hostNetwork", "hostPID", "hostIPC", "hostUsers"})
+RESTRICTED_VOLUMES: Final = frozenset(
+    {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim"}
+    | {"projected", "secret"}
+)
 CONNECTIONS_OF_THE_PROBE: Final = 1
 # The migration, an operator's own, and whoever looks after the database.
 CONNECTIONS_OF_OTHERS: Final = 10
@@ -240,6 +246,13 @@ def pods_are_restricted(objects: Manifests) -> Iterator[str]:
             "no more privileges": context["allowPrivilegeEscalation"] is False,
             "no capabilities": context["capabilities"] == {"drop": ["ALL"]},
             "no token": pod_of(workload)["automountServiceAccountToken"] is False,
+            "nothing of the host": not OF_THE_HOST & pod_of(workload).keys()
+            and not any("hostPort" in port for port in container.get("ports", [])),
+            "no volume of the host": all(
+                volume.keys() <= {"name", *RESTRICTED_VOLUMES}
+                for volume in pod_of(workload)["volumes"]
+            ),
+            "no container besides": not pod_of(workload).keys() & {"initContainers"},
             "requests and limits": all(
                 container["resources"][bound].keys() >= {"cpu", "memory"}
                 for bound in ("requests", "limits")

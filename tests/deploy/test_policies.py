@@ -140,6 +140,22 @@ def a_writable_root(objects: Manifests) -> None:
     container_of(objects.server)["securityContext"]["readOnlyRootFilesystem"] = False
 
 
+def a_port_of_the_node(objects: Manifests) -> None:
+    container_of(objects.server)["ports"][0]["hostPort"] = 50051
+
+
+def a_folder_of_the_node(objects: Manifests) -> None:
+    pod_of(objects.server)["volumes"].append({"name": "x", "hostPath": {"path": "/"}})
+
+
+def the_network_of_the_node(objects: Manifests) -> None:
+    pod_of(objects.migration)["hostNetwork"] = True
+
+
+def another_container_first(objects: Manifests) -> None:
+    pod_of(objects.server)["initContainers"] = [{"name": "x", "image": "x:1"}]
+
+
 def no_network_policy(objects: Manifests) -> None:
     objects[:] = [each for each in objects if each["kind"] != "NetworkPolicy"]
 
@@ -228,7 +244,16 @@ BREAKS: Final[list[tuple[Callable[[Manifests], None], Policy]]] = [
         grants_that_the_server_refuses,
         policies.the_authorization_file_is_one_that_the_server_takes,
     ),
-    (a_writable_root, policies.pods_are_restricted),
+    *(
+        (change, policies.pods_are_restricted)
+        for change in (
+            a_writable_root,
+            a_port_of_the_node,
+            a_folder_of_the_node,
+            the_network_of_the_node,
+            another_container_first,
+        )
+    ),
     (no_network_policy, policies.every_pod_is_behind_a_network_policy),
     (the_health_port_for_everybody, policies.the_health_port_is_open_to_no_pod),
     *(

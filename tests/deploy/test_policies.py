@@ -1,21 +1,22 @@
 """Every overlay keeps every policy, and every policy is seen to fail where it should."""
 
-import inspect
 from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
 
 from deploy.kubernetes.render import OVERLAYS
-from tests.deploy import policies
 from tests.deploy.manifests import Manifests, container_of, manifests, pod_labels, pod_of
-from tests.deploy.policies import Policy
-
-POLICIES: Final[dict[str, Policy]] = {
-    name: policy
-    for name, policy in inspect.getmembers(policies, inspect.isfunction)
-    if policy.__module__ == policies.__name__
-}
+from tests.deploy.policies import (
+    POLICIES,
+    Policy,
+    database,
+    environment,
+    network,
+    pods,
+    references,
+    services,
+)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -215,37 +216,37 @@ def a_database_that_nobody_uses(objects: Manifests) -> None:
 BREAKS: Final[list[tuple[Callable[[Manifests], None], Policy]]] = [
     (
         a_config_map_in_another_namespace,
-        policies.everything_is_in_the_namespace_of_the_servers,
+        references.everything_is_in_the_namespace_of_the_servers,
     ),
-    (same_selectors, policies.services_have_selectors_of_their_own),
+    (same_selectors, services.services_have_selectors_of_their_own),
     (
         selects_the_migration_too,
-        policies.services_select_one_workload_each_and_ports_that_it_has,
+        services.services_select_one_workload_each_and_ports_that_it_has,
     ),
-    (pods_without_names, policies.the_statefulset_names_a_headless_service),
-    (a_volume_for_the_server, policies.the_server_claims_no_volume),
-    (liveness_asks_the_database, policies.probes_ask_the_health_port_for_services_that_exist),
-    (no_startup_probe, policies.what_runs_for_ever_has_every_probe),
-    (another_port, policies.ports_are_those_of_the_settings),
-    (a_longer_drain, policies.the_grace_period_holds_the_whole_drain),
-    (a_misspelt_variable, policies.variables_are_those_of_the_command),
-    (no_dsn, policies.the_server_has_a_database_and_never_one_of_its_own),
-    (the_owners_dsn, policies.the_servers_connect_as_a_role_that_the_migration_grants_to),
-    (a_password_in_the_dsn, policies.no_secret_is_written_down),
-    (a_literal_password, policies.no_secret_is_written_down),
-    (the_latest_image, policies.images_have_tags_that_stay),
-    (a_registry_with_a_port_and_no_tag, policies.images_have_tags_that_stay),
-    (another_build, policies.the_migration_is_the_images_and_can_be_applied_again),
-    (a_secret_that_nobody_makes, policies.what_is_referred_to_is_there),
-    (a_config_map_that_there_is_not, policies.what_is_referred_to_is_there),
-    (a_password_file_elsewhere, policies.files_of_passwords_are_mounted),
-    (a_certificate_that_is_not_mounted, policies.files_of_the_server_are_mounted),
+    (pods_without_names, services.the_statefulset_names_a_headless_service),
+    (a_volume_for_the_server, pods.the_server_claims_no_volume),
+    (liveness_asks_the_database, services.probes_ask_the_health_port_for_services_that_exist),
+    (no_startup_probe, services.what_runs_for_ever_has_every_probe),
+    (another_port, services.ports_are_those_of_the_settings),
+    (a_longer_drain, pods.the_grace_period_holds_the_whole_drain),
+    (a_misspelt_variable, environment.variables_are_those_of_the_command),
+    (no_dsn, database.the_server_has_a_database_and_never_one_of_its_own),
+    (the_owners_dsn, database.the_servers_connect_as_a_role_that_the_migration_grants_to),
+    (a_password_in_the_dsn, environment.no_secret_is_written_down),
+    (a_literal_password, environment.no_secret_is_written_down),
+    (the_latest_image, pods.images_have_tags_that_stay),
+    (a_registry_with_a_port_and_no_tag, pods.images_have_tags_that_stay),
+    (another_build, references.the_migration_is_the_images_and_can_be_applied_again),
+    (a_secret_that_nobody_makes, references.what_is_referred_to_is_there),
+    (a_config_map_that_there_is_not, references.what_is_referred_to_is_there),
+    (a_password_file_elsewhere, environment.files_of_passwords_are_mounted),
+    (a_certificate_that_is_not_mounted, environment.files_of_the_server_are_mounted),
     (
         grants_that_the_server_refuses,
-        policies.the_authorization_file_is_one_that_the_server_takes,
+        environment.the_authorization_file_is_one_that_the_server_takes,
     ),
     *(
-        (change, policies.pods_are_restricted)
+        (change, pods.pods_are_restricted)
         for change in (
             a_writable_root,
             a_port_of_the_node,
@@ -254,10 +255,10 @@ BREAKS: Final[list[tuple[Callable[[Manifests], None], Policy]]] = [
             another_container_first,
         )
     ),
-    (no_network_policy, policies.every_pod_is_behind_a_network_policy),
-    (the_health_port_for_everybody, policies.the_health_port_is_open_to_no_pod),
+    (no_network_policy, network.every_pod_is_behind_a_network_policy),
+    (the_health_port_for_everybody, network.the_health_port_is_open_to_no_pod),
     *(
-        (change, policies.metrics_are_scraped_by_prometheus_alone_and_only_if_they_are_served)
+        (change, network.metrics_are_scraped_by_prometheus_alone_and_only_if_they_are_served)
         for change in (
             metrics_for_everybody,
             metrics_that_nobody_serves,
@@ -266,14 +267,14 @@ BREAKS: Final[list[tuple[Callable[[Manifests], None], Policy]]] = [
             a_port_that_the_service_has_not,
         )
     ),
-    (pods_with_another_label, policies.servers_are_spread_and_at_most_one_is_disrupted),
-    (replicas_beside_the_autoscaler, policies.the_autoscaler_alone_sets_the_number_of_servers),
-    (more_servers_than_connections, policies.the_database_allows_the_connections_of_all_servers),
+    (pods_with_another_label, pods.servers_are_spread_and_at_most_one_is_disrupted),
+    (replicas_beside_the_autoscaler, pods.the_autoscaler_alone_sets_the_number_of_servers),
+    (more_servers_than_connections, database.the_database_allows_the_connections_of_all_servers),
     (
         fewer_predicate_locks,
-        policies.the_database_has_the_predicate_locks_of_the_embedded_one,
+        database.the_database_has_the_predicate_locks_of_the_embedded_one,
     ),
-    (a_database_that_nobody_uses, policies.a_database_is_brought_unless_it_is_azures),
+    (a_database_that_nobody_uses, database.a_database_is_brought_unless_it_is_azures),
 ]
 
 

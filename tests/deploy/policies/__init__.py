@@ -1,0 +1,17 @@
+"""What every overlay must hold, beyond the schemas: each policy yields what is wrong, in words."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias
+
+from tests.deploy.manifests import Manifests
+from tests.deploy.policies import database, environment, network, pods, references, services
+
+Policy: TypeAlias = Callable[[Manifests], Iterator[str]]
+
+POLICIES: Final[dict[str, Policy]] = {
+    name: policy
+    for module in (database, environment, network, pods, references, services)
+    for name, policy in inspect.getmembers(module, inspect.isfunction)
+    if policy.__module__ == module.__name__
+}

@@ -1,0 +1,88 @@
+"""What pods may do, and how many there are of them where."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from tests.deploy.command_line import settings_from
+from tests.deploy.manifests import Manifests, container_of, name_of, pod_labels, pod_of
+
+# repository/pool.py gives each of the two pools five seconds to close.
+CLOSING: Final = 10
+# What the pod security standard "restricted" asks, which the namespace enforces.
+OF_THE_HOST: Final = frozenset({"hostNetwork", "hostPID", "hostIPC", "hostUsers"})
+RESTRICTED_VOLUMES: Final = frozenset(
+    {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim"}
+    | {"projected", "secret"}
+)
+
+
+def pods_are_restricted(objects: Manifests) -> Iterator[str]:
+    for workload in objects.workloads:
+        pod, container = pod_of(workload)["securityContext"], container_of(workload)
+        context = container["securityContext"]
+        holds = {
+            "a uid of its own": pod["runAsNonRoot"] and pod["runAsUser"] > 10_000,
+            "the default seccomp profile": pod["seccompProfile"] == {"type": "RuntimeDefault"},
+            "a read-only root": context["readOnlyRootFilesystem"],
+            "no more privileges": context["allowPrivilegeEscalation"] is False,
+            "no capabilities": context["capabilities"] == {"drop": ["ALL"]},
+            "no token": pod_of(workload)["automountServiceAccountToken"] is False,
+            "nothing of the host": not OF_THE_HOST & pod_of(workload).keys()
+            and not any("hostPort" in port for port in container.get("ports", [])),
+            "no volume of the host": all(
+                volume.keys() <= {"name", *RESTRICTED_VOLUMES}
+                for volume in pod_of(workload)["volumes"]
+            ),
+            "no container besides": not pod_of(workload).keys() & {"initContainers"},
+            "requests and limits": all(
+                container["resources"][bound].keys() >= {"cpu", "memory"}
+                for bound in ("requests", "limits")
+            ),
+        }
+        for what, held in holds.items():
+            if not held:
+                yield f"{name_of(workload)} lacks {what}"
+
+
+def images_have_tags_that_stay(objects: Manifests) -> Iterator[str]:
+    for workload in objects.workloads:
+        image: str = container_of(workload)["image"]
+        _, colon, tag = image.rpartition("/")[2].partition(":")
+        if "@sha256:" not in image and (not colon or tag in {"", "latest"}):
+            yield f"{name_of(workload)} runs {image}"
+
+
+def the_server_claims_no_volume(objects: Manifests) -> Iterator[str]:
+    if "volumeClaimTemplates" in objects.server["spec"]:
+        yield "the server keeps nothing, so it needs no volume"
+
+
+def the_grace_period_holds_the_whole_drain(objects: Manifests) -> Iterator[str]:
+    settings = settings_from(objects.environment(objects.server))
+    pause = container_of(objects.server)["lifecycle"]["preStop"]["sleep"]["seconds"]
+    needed = pause + settings.seconds_to_be_noticed + settings.drain_grace + CLOSING
+    given = pod_of(objects.server)["terminationGracePeriodSeconds"]
+    if given < needed:
+        yield f"a drain takes up to {needed} s and is cut off after {given} s"
+    # Nothing is drained before the endpoints are out of the way.
+    if pause < 1 or settings.seconds_to_be_noticed <= 0:
+        yield "the drain begins before load balancers can know of it"
+
+
+def servers_are_spread_and_at_most_one_is_disrupted(objects: Manifests) -> Iterator[str]:
+    labels = pod_labels(objects.server).items()
+    for spread in pod_of(objects.server)["topologySpreadConstraints"]:
+        if not spread["labelSelector"]["matchLabels"].items() <= labels:
+            yield f"{spread['topologyKey']} spreads other pods"
+    (budget,) = objects.of("PodDisruptionBudget")
+    if objects.selected(budget["spec"]["selector"]["matchLabels"]) != [objects.server]:
+        yield "the disruption budget is not of the servers alone"
+    if budget["spec"].get("maxUnavailable") != 1:
+        yield "the disruption budget is not one server"
+
+
+def the_autoscaler_alone_sets_the_number_of_servers(objects: Manifests) -> Iterator[str]:
+    for scaler in objects.of("HorizontalPodAutoscaler"):
+        target = scaler["spec"]["scaleTargetRef"]
+        if "replicas" in objects.one(target["kind"], target["name"])["spec"]:
+            yield f"an apply sets the number of {target['name']} back"

@@ -1,0 +1,52 @@
+"""What names something else, and whether that is there."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from tests.deploy.manifests import Manifests, container_of, name_of, pod_of, strings
+
+NAMESPACE: Final = "featom"
+# Which Secrets others make: the operator of CloudNativePG for the cluster of this name, and
+# cert-manager, or whoever makes certificates.
+SECRETS_OF_OPERATORS: Final = frozenset({"featom-postgres-app", "featom-postgres-ca", "featom-tls"})
+
+
+def everything_is_in_the_namespace_of_the_servers(objects: Manifests) -> Iterator[str]:
+    for found in objects:
+        if found["kind"] == "Namespace":
+            continue
+        if (namespace := found["metadata"].get("namespace")) != NAMESPACE:
+            yield f"{found['kind']} {name_of(found)} is in the namespace {namespace}"
+
+
+def what_is_referred_to_is_there(objects: Manifests) -> Iterator[str]:
+    secrets = {name_of(each) for each in objects.of("Secret")} | SECRETS_OF_OPERATORS
+    config_maps = {name_of(each) for each in objects.of("ConfigMap")}
+    accounts = {name_of(each) for each in objects.of("ServiceAccount")}
+    for workload in objects.workloads:
+        pod = pod_of(workload)
+        volumes = {volume["name"] for volume in pod.get("volumes", [])}
+        volumes |= {name_of(each) for each in workload["spec"].get("volumeClaimTemplates", [])}
+        for mount in container_of(workload)["volumeMounts"]:
+            if mount["name"] not in volumes:
+                yield f"{name_of(workload)} mounts {mount['name']}, which is no volume"
+        for volume in pod.get("volumes", []):
+            if "secret" in volume and volume["secret"]["secretName"] not in secrets:
+                yield f"{name_of(workload)} takes a Secret that nobody makes"
+            if "configMap" in volume and volume["configMap"]["name"] not in config_maps:
+                yield f"{name_of(workload)} mounts a ConfigMap that there is not"
+        if pod["serviceAccountName"] not in accounts:
+            yield f"{name_of(workload)} has no service account"
+
+
+def the_migration_is_the_images_and_can_be_applied_again(objects: Manifests) -> Iterator[str]:
+    image = container_of(objects.server)["image"]
+    if container_of(objects.migration)["image"] != image:
+        yield "the migration is of another build than the server"
+    build = image.rpartition(":")[2].replace(".", "-")
+    if name_of(objects.migration) != f"featom-migrate-{build}":
+        yield f"{name_of(objects.migration)} should be named after {image}"
+    for name in strings(pod_of(objects.migration)):
+        if re.fullmatch(r"featom-.*-[a-z0-9]{10}", name):
+            yield f"the migration refers to {name}, and a Job cannot be changed"

@@ -10,6 +10,7 @@ from tests.deploy.manifests import Manifests, container_of, manifests, pod_label
 from tests.deploy.policies import (
     POLICIES,
     Policy,
+    api_server,
     database,
     environment,
     network,
@@ -40,6 +41,38 @@ def database_of(objects: Manifests) -> dict[str, str]:
 def service(objects: Manifests, name: str) -> dict[str, Any]:
     spec: dict[str, Any] = objects.one("Service", name)["spec"]
     return spec
+
+
+def a_label_with_a_space(objects: Manifests) -> None:
+    objects.server["metadata"]["labels"]["team"] = "fraud and cards"
+
+
+def a_service_that_begins_with_a_digit(objects: Manifests) -> None:
+    objects.one("Service", "featom")["metadata"]["name"] = "0-featom"
+
+
+def a_key_with_a_slash(objects: Manifests) -> None:
+    database_of(objects)["a/b"] = "c"
+
+
+def a_port_with_a_long_name(objects: Manifests) -> None:
+    container_of(objects.server)["ports"][0]["name"] = "grpc-for-clients"
+
+
+def a_volume_twice(objects: Manifests) -> None:
+    pod_of(objects.server)["volumes"].append({"name": "tmp", "emptyDir": {}})
+
+
+def an_object_twice(objects: Manifests) -> None:
+    objects.append(objects.server)
+
+
+def pods_that_the_statefulset_does_not_select(objects: Manifests) -> None:
+    objects.server["spec"]["selector"]["matchLabels"] = {"app.kubernetes.io/name": "other"}
+
+
+def more_requested_than_allowed(objects: Manifests) -> None:
+    container_of(objects.server)["resources"]["requests"]["memory"] = "1025Mi"
 
 
 def a_config_map_in_another_namespace(objects: Manifests) -> None:
@@ -214,6 +247,17 @@ def a_database_that_nobody_uses(objects: Manifests) -> None:
 
 
 BREAKS: Final[list[tuple[Callable[[Manifests], None], Policy]]] = [
+    (a_label_with_a_space, api_server.names_and_labels_are_well_formed),
+    (a_service_that_begins_with_a_digit, api_server.names_and_labels_are_well_formed),
+    (a_key_with_a_slash, api_server.names_and_labels_are_well_formed),
+    (a_port_with_a_long_name, api_server.names_and_labels_are_well_formed),
+    (a_volume_twice, api_server.names_within_an_object_are_unique),
+    (an_object_twice, api_server.names_within_an_object_are_unique),
+    (
+        pods_that_the_statefulset_does_not_select,
+        api_server.selectors_are_of_their_own_pods,
+    ),
+    (more_requested_than_allowed, api_server.requests_are_within_limits),
     (
         a_config_map_in_another_namespace,
         references.everything_is_in_the_namespace_of_the_servers,

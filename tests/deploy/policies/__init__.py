@@ -5,13 +5,21 @@ from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
 from tests.deploy.manifests import Manifests
-from tests.deploy.policies import database, environment, network, pods, references, services
+from tests.deploy.policies import (
+    api_server,
+    database,
+    environment,
+    network,
+    pods,
+    references,
+    services,
+)
 
 Policy: TypeAlias = Callable[[Manifests], Iterator[str]]
 
 POLICIES: Final[dict[str, Policy]] = {
     name: policy
-    for module in (database, environment, network, pods, references, services)
+    for module in (api_server, database, environment, network, pods, references, services)
     for name, policy in inspect.getmembers(module, inspect.isfunction)
-    if policy.__module__ == module.__name__
+    if policy.__module__ == module.__name__ and not name.startswith("_")
 }

@@ -1,0 +1,67 @@
+"""What deploy/README.md tells one to write above an overlay does what it says."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from deploy.kubernetes.render import HERE, KUBECTL
+from tests.deploy.manifests import Manifests, container_of, pod_of
+
+README: Final = HERE.parent / "README.md"
+DIGEST: Final = "sha256:" + "0" * 64
+TOKENS: Final = """
+resources: [../kubernetes/overlays/aks-tokens]
+configMapGenerator:
+  - name: featom-settings
+    behavior: merge
+    literals: [FEATOM_JWT_ISSUER=https://mine/]
+  - name: featom-authorization
+    behavior: replace
+    files: [authorization.yaml]
+"""
+
+
+def rendered(kustomization: str, folder: Path) -> Manifests:
+    """An overlay beside a copy of ours."""
+    shutil.copytree(HERE, folder / "kubernetes")
+    (folder / "own").mkdir()
+    (folder / "own/kustomization.yaml").write_text(kustomization)
+    (folder / "own/authorization.yaml").write_text("grants: []\n")
+    command = (KUBECTL, "kustomize", folder / "own")
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return Manifests(yaml.safe_load_all(done.stdout))
+
+
+def test_the_overlay_of_the_readme_runs_the_image_that_was_pushed(tmp_path: Path) -> None:
+    printed = re.findall(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL)[0]
+    for placeholder, value in {
+        "<path>/deploy": "..",
+        "<registry>": "registry.example.org",
+        "sha256:<as pushed>": DIGEST,
+    }.items():
+        assert placeholder in printed
+        printed = printed.replace(placeholder, value)
+    objects = rendered(printed, tmp_path)
+    for workload in (objects.server, objects.migration):
+        assert container_of(workload)["image"] == f"registry.example.org/featom@{DIGEST}"
+
+
+def test_settings_above_a_component_have_the_last_word(tmp_path: Path) -> None:
+    objects = rendered(TOKENS, tmp_path)
+    settings = objects.environment(objects.server)
+    assert settings["FEATOM_JWT_ISSUER"] == "https://mine/"
+    assert settings["FEATOM_JWT_AUDIENCE"] == "featom"
+    # Its name is what the servers mount, so a change is read without a rollout.
+    (grants,) = [
+        volume["configMap"]["name"]
+        for volume in pod_of(objects.server)["volumes"]
+        if volume["name"] == "authorization"
+    ]
+    assert objects.one("ConfigMap", grants)["data"] == {"authorization.yaml": "grants: []\n"}
+    assert grants == "featom-authorization"
+    assert {each["metadata"].get("namespace") for each in objects.of("ConfigMap")} == {"featom"}

@@ -16,26 +16,15 @@ from domain.errors import Draining, Overloaded
 from domain.outcome import Outcome
 from domain.update import Command
 from repository.arrivals import Arrivals
+from repository.attempt import Attempt
 from repository.backoff import backoff
-from repository.committing import Committer, commit, is_live
-from repository.schedule import Schedule, size_of
+from repository.batch_sizes import ENOUGH, LONG, gathers, limit_of, share_of
+from repository.committing import Committer, is_live
+from repository.schedule import Schedule
 from repository.submission import Submission, keys_in
 
 PATIENCE: Final = 10.0
 """Seconds that a command without a deadline may take."""
-
-_MIN_SHARE: Final = 32
-_MAX_SHARE: Final = 128
-"""Updates of different keys that make a batch. Larger ones cost more an update: they read so much
-of an index that another lane writes into it meanwhile, and then SERIALIZABLE aborts one of them."""
-
-# A batch costs about as much as twenty updates in it, so while a small one is under way, what waits
-# had better gather for the next: unless there is little to do, and a lane may as well do it; or
-# enough waits for a batch of its own; or the one under way takes long.
-_LITTLE: Final = 8
-_ENOUGH: Final = 64
-_LONG: Final = 0.02
-"""Seconds."""
 
 
 @dataclass(slots=True)
@@ -47,6 +36,10 @@ class Statistics:
     """How often a command was in a batch."""
     undecided: int = 0
     """How often it came back, because another server was faster or the database went away."""
+    chained: int = 0
+    """Batches that went on right behind another."""
+    busy: float = 0.0
+    """Seconds for which lanes had a batch under way, all together."""
 
 
 class CommitPipeline:
@@ -73,8 +66,7 @@ class CommitPipeline:
         self._wake = asyncio.Event()
         self._draining = False
         self._arrivals = Arrivals()
-        self._under_way: dict[int, tuple[float, int]] = {}
-        """When each batch was begun, and how many updates it has."""
+        self._under_way: set[Attempt] = set()
         self._look_again: asyncio.TimerHandle | None = None
         """Wakes the lanes for what has gathered for long."""
         self._lanes = [asyncio.create_task(self._lane(), name="lane") for _ in range(lanes)]
@@ -112,10 +104,7 @@ class CommitPipeline:
             await self._arrivals.let_in(self._takes_more)
             batch = self._next_batch()
             if batch:
-                begun = asyncio.get_running_loop().time(), sum(map(size_of, batch))
-                self._under_way[id(batch)] = begun
                 await self._commit(batch)
-                del self._under_way[id(batch)]
             elif self._draining and not len(self._schedule):
                 self._wake.set()  # for the lanes that have not seen it yet
                 return
@@ -125,53 +114,84 @@ class CommitPipeline:
 
     def _takes_more(self) -> bool:
         """Whether a batch of what waits would be a small one."""
-        return 0 < self._schedule.updates < _ENOUGH
+        return 0 < self._schedule.updates < ENOUGH
 
     def _next_batch(self) -> list[Submission]:
-        if self._gathers():
+        now = asyncio.get_running_loop().time()
+        if gathers(self._schedule.updates, self._under_way, now):
             if self._look_again is None:
                 later = asyncio.get_running_loop().call_later
-                self._look_again = later(_LONG, self._stop_gathering)
+                self._look_again = later(LONG, self._stop_gathering)
             return []
-        return self._schedule.take(self._max_batch, self._share(), is_live)
+        return self._take()
 
     def _stop_gathering(self) -> None:
         self._look_again = None
         self._wake.set()
 
-    def _gathers(self) -> bool:
-        """Whether what waits goes into the next batch of another lane."""
-        waiting = self._schedule.updates
-        if not self._under_way or not 0 < waiting < _ENOUGH:
-            return False
-        recently = asyncio.get_running_loop().time() - _LONG
-        sizes = [size for begun, size in self._under_way.values() if begun > recently]
-        return bool(sizes) and min(sizes) < _ENOUGH and waiting + sum(sizes) > _LITTLE
-
-    def _share(self) -> int:
-        """How much of what waits is one lane's: all lanes shall have something to do at a time."""
-        fair = len(self._schedule) // len(self._lanes)
-        return min(self._max_batch, _MAX_SHARE, max(_MIN_SHARE, fair))
+    def _take(self, behind: Collection[EntityKey] = ()) -> list[Submission]:
+        lanes = len(self._lanes)
+        limit = limit_of(self._schedule.updates, lanes, self._max_batch)
+        share = share_of(len(self._schedule), lanes, self._max_batch)
+        return self._schedule.take(limit, share, is_live, behind)
 
     async def _commit(self, batch: Sequence[Submission]) -> None:
-        for submission in batch:
-            submission.attempts += 1
-        undecided = await commit(self._committer, batch)
+        """Commit a batch, and those that form right behind it."""
+        clock = asyncio.get_running_loop().time
+        since = clock()
+        ahead: Attempt | None = self._begin(batch)
+        while ahead is not None:
+            behind = await self._begin_behind(ahead)
+            undecided, keys = await self._end(ahead), ahead.keys
+            if behind is not None and not ahead.is_committed:
+                # It was in vain, and waits again for what it came after.
+                undecided += await self._end(behind)
+                keys |= behind.keys
+                behind = None
+            self._try_again(undecided)
+            still_busy = {*keys_in(undecided), *(behind.keys if behind else ())}
+            self._release(keys - still_busy)
+            self.statistics.chained += behind is not None
+            now = clock()
+            self.statistics.busy += now - since
+            since = now
+            ahead = behind
+
+    def _begin(self, batch: Sequence[Submission], ahead: Attempt | None = None) -> Attempt:
+        attempt = Attempt(self._committer, batch, ahead)
+        self._under_way.add(attempt)
+        return attempt
+
+    async def _begin_behind(self, ahead: Attempt) -> Attempt | None:
+        """Begin with what waits for the keys of a batch as soon as that is being written.
+
+        One lane never does, so that there is always one for all other keys.
+        """
+        if not await ahead.hands_over() or self._schedule.behind(ahead.keys) < ENOUGH:
+            return None
+        elsewhere = sum(other.is_behind for other in self._under_way if other is not ahead)
+        if elsewhere >= len(self._lanes) - 1:
+            return None
+        batch = self._take(behind=ahead.keys)
+        return self._begin(batch, ahead) if batch else None
+
+    async def _end(self, attempt: Attempt) -> list[Submission]:
+        undecided = await attempt.undecided()
+        self._under_way.remove(attempt)
         self.statistics.batches += 1
-        self.statistics.commands += len(batch)
+        self.statistics.commands += len(attempt.batch)
         self.statistics.undecided += len(undecided)
-        keys = set(keys_in(batch))
+        return undecided
+
+    def _try_again(self, undecided: Sequence[Submission]) -> None:
         if not undecided:
-            self._release(keys)
             return
-        held = set(keys_in(undecided))
         self._schedule.put_back(undecided)
-        self._release(keys - held)
         # Their keys stay busy meanwhile, so nothing overtakes them; the lane goes on with others.
         attempts = max(submission.attempts for submission in undecided)
         # At once after the first loss: the next attempt waits for its turn (repository.turns).
         pause = backoff(attempts - 1) if attempts > 1 else 0.0
-        asyncio.get_running_loop().call_later(pause, self._release, held)
+        asyncio.get_running_loop().call_later(pause, self._release, set(keys_in(undecided)))
 
     def _release(self, keys: Collection[EntityKey]) -> None:
         self._schedule.release(keys)

@@ -13,6 +13,7 @@ from domain.errors import (
     FeatomError,
     Overloaded,
 )
+from repository.handover import Handover
 from repository.pool import AnswerLost
 from repository.submission import Submission, keys_in
 
@@ -26,14 +27,28 @@ SPLIT_AFTER: Final = 3
 class Committer(Protocol):
     """One attempt to commit a batch, as `WriteProtocol.attempt`."""
 
-    async def attempt(self, submissions: Sequence[Submission]) -> list[Submission]: ...
+    async def attempt(
+        self,
+        submissions: Sequence[Submission],
+        ahead: Handover | None = None,
+        behind: Handover | None = None,
+    ) -> list[Submission]: ...
 
 
-async def commit(committer: Committer, batch: Sequence[Submission]) -> list[Submission]:
-    """Commit a batch; returns what is to be tried again, in order. Raises nothing."""
+async def commit(
+    committer: Committer,
+    batch: Sequence[Submission],
+    ahead: Handover | None = None,
+    behind: Handover | None = None,
+) -> list[Submission]:
+    """Commit a batch; returns what is to be tried again, in order. Raises nothing.
+
+    One that is right behind another is tried only as a whole: parts of it might overtake what comes
+    back from the one ahead.
+    """
     try:
-        undecided = await committer.attempt(batch)
-        if _keeps_failing(batch, undecided):
+        undecided = await committer.attempt(batch, ahead, behind)
+        if ahead is None and _keeps_failing(batch, undecided):
             return await _commit_halves(committer, undecided)
         return undecided
     except AnswerLost as lost:
@@ -42,6 +57,8 @@ async def commit(committer: Committer, batch: Sequence[Submission]) -> list[Subm
     except DatabaseUnavailable as error:
         return _give_up(batch, error)
     except Exception as error:
+        if ahead is not None:
+            return _unanswered(batch)
         return await _isolate(committer, batch, error)
 
 

@@ -30,10 +30,19 @@ def pipeline_figures(
     )
     yield counter(
         "featom_pipeline_lane_busy_seconds_total",
-        "What attempts took, of all lanes together.",
-        committer.busy,
+        "How long lanes had a batch under way, all together.",
+        pipeline.statistics.busy,
     )
-    yield gauge("featom_pipeline_lanes", "Lanes, each with one attempt at a time.", lanes)
+    yield counter(
+        "featom_pipeline_chained_batches_total",
+        "Batches that were evaluated while the one ahead of them was being written.",
+        pipeline.statistics.chained,
+    )
+    yield gauge(
+        "featom_pipeline_lanes",
+        "How many lanes there are.",
+        lanes,
+    )
     yield gauge("featom_pipeline_waiting", "Commands that are in no batch yet.", pipeline.waiting)
     yield gauge(
         "featom_pipeline_waiting_limit",

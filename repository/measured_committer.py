@@ -6,6 +6,7 @@ from typing import Final
 
 from domain.figures import Distribution
 from repository.committing import Committer
+from repository.handover import Handover
 from repository.submission import Submission
 
 BATCH_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -38,20 +39,19 @@ class MeasuredCommitter:
         """Seconds from a command's arrival to its first attempt."""
         self.conflicts = 0
         """Commands that came back because another writer was faster."""
-        self.busy = 0.0
-        """Seconds that attempts took, of all lanes together."""
 
-    async def attempt(self, submissions: Sequence[Submission]) -> list[Submission]:
+    async def attempt(
+        self,
+        submissions: Sequence[Submission],
+        ahead: Handover | None = None,
+        behind: Handover | None = None,
+    ) -> list[Submission]:
         """See Committer."""
-        clock = asyncio.get_running_loop().time
-        begun = clock()
+        begun = asyncio.get_running_loop().time()
         self.batch_sizes.observe(len(submissions))
         for submission in submissions:
             if submission.attempts == 1:
                 self.waits.observe(begun - submission.arrived)
-        try:
-            undecided = await self._committer.attempt(submissions)
-        finally:
-            self.busy += clock() - begun
+        undecided = await self._committer.attempt(submissions, ahead, behind)
         self.conflicts += len(undecided)
         return undecided

@@ -23,6 +23,10 @@ KEYFRAME_INTERVAL: Final = 64
 """Every so many versions the history holds the whole state, so that the past is never far."""
 
 
+_UNKNOWN: Final = 0
+"""No transaction has this number."""
+
+
 class StoredRow(Struct, frozen=True, gc=False):
     """What tells whether a row is still the one that was read."""
 
@@ -76,7 +80,7 @@ class Row(Struct, eq=False):
     """The revision of the entity type that `policy` is of."""
     policy: Policy | None = None
     again: Callable[[], FeatureAggregate] | None = None
-    """Gives the aggregate as it was read."""
+    """Gives the aggregate as it was read; None: nothing but a copy can."""
 
     @property
     def writes(self) -> bool:
@@ -108,6 +112,30 @@ class Row(Struct, eq=False):
         while row.leader is not None:
             row.leader, row = row.leader.leader or row.leader, row.leader
         return row
+
+    def behind(self, number: int) -> "Row":
+        """The row as a batch right behind this one finds it, when this one is committed.
+
+        It takes over the aggregate. Who wrote it is not known yet: see `follow`.
+        """
+        read = self.read
+        if self.writes:
+            aggregate = self.aggregate
+            read = StoredRow(_UNKNOWN, aggregate.version) if aggregate.exists else None
+        return Row(
+            number,
+            self.key,
+            read,
+            self.aggregate,
+            self.limits,
+            type_revision=self.type_revision,
+            policy=self.policy,
+        )
+
+    def follow(self, transaction: int) -> None:
+        """Be written only on top of what this transaction wrote, if it wrote the row."""
+        if self.read is not None and self.read.xmin == _UNKNOWN:
+            self.read = StoredRow(transaction, self.read.version)
 
     def update(self, update: Update, now: Instant) -> UpdateOutcome:
         """Apply an update. Raises what FeatureAggregate.apply raises; nothing has changed then."""

@@ -6,7 +6,7 @@ lanes serve the others, and a command about several keys waits until it is first
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from domain.entity_key import EntityKey
 from domain.update import UpdateBatch
@@ -48,19 +48,25 @@ class Schedule:
                 self._ready[key] = None
 
     def take(
-        self, limit: int, share: int, is_live: Callable[[Submission], bool]
+        self,
+        limit: int,
+        share: int,
+        is_live: Callable[[Submission], bool],
+        behind: Collection[EntityKey] = (),
     ) -> list[Submission]:
         """Take the next batch: lines, each up to `limit` updates, until they have `share` of them.
 
         The keys of the batch are busy until they are released. Commands that are not live any more
-        are dropped on the way.
+        are dropped on the way. With `behind`, these lines are taken although their keys are busy.
         """
         batch: list[Submission] = []
         taken: set[EntityKey] = set()
+        beside: set[EntityKey] = set()
         size = 0
-        while self._ready and size < share:
-            key = next(iter(self._ready))
-            while size < limit and (submission := self._first(key)) is not None:
+        ready = OrderedDict.fromkeys(behind) if behind else self._ready
+        while ready and size < share:
+            key = next(iter(ready))
+            while size < limit and (submission := self._first(key, behind)) is not None:
                 keys = submission.keys
                 self._remove(submission, keys)
                 if is_live(submission):
@@ -69,11 +75,14 @@ class Schedule:
                     size += size_of(submission)
                 # These lines have moved up, and are free or ours.
                 for moved in keys:
-                    self._ready.setdefault(moved)
-            self._ready.pop(key, None)
+                    ready.setdefault(moved)
+                beside.update(keys)
+            ready.pop(key, None)
+        self._busy |= taken
         for key in taken:
             self._ready.pop(key, None)
-        self._busy |= taken
+        for key in beside - self._busy:
+            self._ready.setdefault(key)
         return batch
 
     def put_back(self, submissions: Sequence[Submission]) -> None:
@@ -91,14 +100,20 @@ class Schedule:
             if key in self._lines:
                 self._ready[key] = None
 
-    def _first(self, key: EntityKey) -> Submission | None:
-        """The command at the head of a line, if it heads all its lines and they are free."""
+    def behind(self, keys: Iterable[EntityKey]) -> int:
+        """About how many commands wait for these keys, which are busy."""
+        return sum(len(self._lines.get(key, ())) for key in keys)
+
+    def _first(self, key: EntityKey, behind: Collection[EntityKey]) -> Submission | None:
+        """The command at the head of a line, if it heads all its lines and they may be taken."""
         line = self._lines.get(key)
         if not line:
             return None
         submission = line[0]
         for other in submission.keys:
-            if other in self._busy or self._lines[other][0] is not submission:
+            if other in self._busy and other not in behind:
+                return None
+            if self._lines[other][0] is not submission:
                 return None
         return submission
 

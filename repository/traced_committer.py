@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from domain.tracing import Tracer
 from repository.committing import Committer
+from repository.handover import Handover
 from repository.submission import Submission
 
 
@@ -14,7 +15,12 @@ class TracedCommitter:
         self._committer = committer
         self._tracer = tracer
 
-    async def attempt(self, submissions: Sequence[Submission]) -> list[Submission]:
+    async def attempt(
+        self,
+        submissions: Sequence[Submission],
+        ahead: Handover | None = None,
+        behind: Handover | None = None,
+    ) -> list[Submission]:
         """See Committer."""
         with self._tracer.batch("commit", [submission.answer for submission in submissions]):
-            return await self._committer.attempt(submissions)
+            return await self._committer.attempt(submissions, ahead, behind)

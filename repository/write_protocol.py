@@ -15,9 +15,10 @@ net. After Kung and Robinson, "On Optimistic Methods for Concurrency Control" (1
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final, TypeAlias
-from uuid import UUID, uuid4
+from typing import Final, NamedTuple, TypeAlias
+from uuid import uuid4
 
+from domain.entity_key import EntityKey
 from domain.errors import DatabaseUnavailable, FeatomError
 from domain.limits import Limits
 from domain.outcome import Outcome
@@ -25,8 +26,8 @@ from repository.codec.instants import from_datetime
 from repository.columns import write_arguments
 from repository.entity_types.catalogue import Catalogue
 from repository.evaluation import Evaluation
-from repository.pool import AnswerLost, Backend, Connection, Pool, TransactionAborted
-from repository.row import Row
+from repository.handover import Handover, Withdrawn
+from repository.pool import AnswerLost, Backend, Connection, Pool, Record, TransactionAborted
 from repository.snapshot import read_snapshot
 from repository.statements import WRITE
 from repository.submission import Doubt, Submission, keys_in
@@ -38,6 +39,15 @@ _CLOCK_SLACK: Final = timedelta(minutes=5)
 """How far the clocks of a primary and of the standby that takes over may be apart."""
 
 _ENDING_MS: Final = 200
+
+
+class Written(NamedTuple):
+    """How a write ended."""
+
+    lost: set[int]
+    """The units of which nothing was written."""
+    transaction: int
+    """What wrote the others."""
 
 
 class WriteProtocol:
@@ -62,30 +72,49 @@ class WriteProtocol:
         self._remember = remember
         self._turns = Turns(readers, time.monotonic)
 
-    async def attempt(self, submissions: Sequence[Submission]) -> list[Submission]:
+    async def attempt(
+        self,
+        submissions: Sequence[Submission],
+        ahead: Handover | None = None,
+        behind: Handover | None = None,
+    ) -> list[Submission]:
         """Try to commit; answers what is decided, and returns what is not, in order.
 
+        With a batch `ahead`, nothing is written or answered before that is committed, or at all if
+        it is not. A batch `behind` may follow.
         Raises DatabaseUnavailable or AnswerLost, and what PostgreSQL says of data that it cannot
         take; what was not answered then is undecided.
         """
         contended = self._turns.contended(keys_in(submissions))
-        if contended:
-            undecided = await self._turns.take(contended, lambda: self._attempt(submissions))
-        else:
-            undecided = await self._attempt(submissions)
+        try:
+            if contended and ahead is None:
+                undecided = await self._turns.take(contended, lambda: self._attempt(submissions))
+            else:
+                undecided = await self._attempt(submissions, ahead, behind)
+        except Withdrawn:
+            return list(submissions)
         self._turns.lost(keys_in(undecided))
         return undecided
 
-    async def _attempt(self, submissions: Sequence[Submission]) -> list[Submission]:
+    async def _attempt(
+        self,
+        submissions: Sequence[Submission],
+        ahead: Handover | None = None,
+        behind: Handover | None = None,
+    ) -> list[Submission]:
         commands = [submission.command for submission in submissions]
         snapshot = await read_snapshot(
             self._readers, self._catalogue, commands, self._limits, self._remember
         )
+        if ahead is not None:
+            snapshot = await ahead.take_over(snapshot)
         # After the rows were read: what a batch in doubt has changed since makes their write fail.
         waiting = await self._settle_doubts(submissions)
         evaluation = Evaluation(snapshot.rows, snapshot.known, from_datetime(snapshot.now))
         answers = [(each, evaluation.evaluate(each.command)) for each in waiting]
-        lost = await self._write(evaluation, answers, snapshot.now)
+        if ahead is not None:
+            await ahead.follow(snapshot.rows.values())
+        lost = await self._write(evaluation, answers, snapshot.now, behind)
         undecided = []
         for submission, answer in answers:
             if evaluation.unit_of(submission.command) in lost:
@@ -95,7 +124,11 @@ class WriteProtocol:
         return undecided
 
     async def _write(
-        self, evaluation: Evaluation, answers: Sequence[Answered], begun: datetime
+        self,
+        evaluation: Evaluation,
+        answers: Sequence[Answered],
+        begun: datetime,
+        behind: Handover | None = None,
     ) -> set[int]:
         """Write what is to be written; returns the units that lost their race."""
         rows = [row for row in evaluation.rows.values() if row.records]
@@ -104,8 +137,12 @@ class WriteProtocol:
         # Only now: what is refused or rehearsed leaves nothing.
         await self._catalogue.ensure_rows({row.key.entity_type for row in rows})
         batch_id = uuid4()
+        arguments = write_arguments(rows, batch_id)
+        erased = [row.key for row in rows if row.erase_history]
+        if behind is not None:
+            behind.offer(evaluation.rows)
         try:
-            return await self._writers.run(lambda link: _transaction(link, rows, batch_id))
+            written = await self._writers.run(lambda link: _transaction(link, arguments, erased))
         except TransactionAborted:
             return {row.unit for row in rows}
         except AnswerLost as lost:
@@ -114,6 +151,9 @@ class WriteProtocol:
                 if evaluation.unit_of(submission.command) in units:
                     submission.doubts.append(Doubt(batch_id, begun, lost.backend, answer))
             raise
+        if behind is not None and not written.lost:
+            behind.committed(written.transaction)
+        return written.lost
 
     async def _settle_doubts(self, submissions: Sequence[Submission]) -> Sequence[Submission]:
         """Answer the submissions of which an earlier attempt was committed after all."""
@@ -147,15 +187,21 @@ class WriteProtocol:
             raise DatabaseUnavailable
 
 
-async def _transaction(link: Connection, rows: Sequence[Row], batch_id: UUID) -> set[int]:
-    """Write some rows; returns the units of which nothing was written."""
-    arguments = write_arguments(rows, batch_id)
-    erased = [row.key for row in rows if row.erase_history]
+async def _transaction(
+    link: Connection, arguments: Sequence[object], erased: Sequence[EntityKey]
+) -> Written:
+    """Write some rows, and erase the history of some of them."""
     if not erased:
-        return {unit for (unit,) in await link.fetch(WRITE["write_batch"], *arguments)}
+        return _written(await link.fetch(WRITE["write_batch"], *arguments))
     async with link.transaction(isolation="serializable"):
         types, ids = zip(*erased, strict=True)
         await link.execute(WRITE["erase_history"], types, ids)
-        if await link.fetch(WRITE["write_batch"], *arguments):
+        written = _written(await link.fetch(WRITE["write_batch"], *arguments))
+        if written.lost:
             raise TransactionAborted  # or a history would be erased whose entity still lives
-        return set()
+        return written
+
+
+def _written(records: Sequence[Record]) -> Written:
+    *lost, (_, transaction) = records
+    return Written({unit for unit, _ in lost}, transaction)

@@ -87,6 +87,8 @@ WHERE EXISTS (
 -- units are of which types. A unit has lost too if one of its types has another revision by now. The
 -- lock makes a change of the type wait until this commits, and fails this if the type was changed
 -- since its snapshot.
+--
+-- The last row names the transaction, which is the xmin of all that it wrote.
 WITH was_read AS MATERIALIZED (
     SELECT *
     FROM unnest(
@@ -199,7 +201,9 @@ remembered AS (
     )
     WHERE q.unit NOT IN (SELECT l.unit FROM lost AS l)
 )
-SELECT l.unit FROM lost AS l;
+SELECT l.unit, NULL::xid AS transaction FROM lost AS l
+UNION ALL
+SELECT NULL, pg_current_xact_id()::xid;
 
 -- name: erase_history
 -- Erases what is known of some entities, in the transaction that deletes them.

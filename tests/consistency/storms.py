@@ -3,18 +3,20 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from tests.consistency.caller import Patience
 from tests.consistency.checker import Report
+from tests.consistency.eager_server import EAGER
 from tests.consistency.faults import database
 from tests.consistency.faults.proxy import Way
 from tests.consistency.rig import OwnPostgres, Rig, new_database, rig
 from tests.consistency.server_process import NO_SETTINGS
 from tests.consistency.traffic import Client, in_a_hurry, patient, traffic
 from tests.consistency.waiting import eventually
+from tests.program import FEATOM
 
 Chance = random.Random
 
@@ -46,6 +48,8 @@ class Storm(NamedTuple):
     mood: Callable[[Chance], Patience] = patient
     through_proxy: bool = False
     settings: Mapping[str, object] = NO_SETTINGS
+    servers: int = 2
+    command: Sequence[str] = FEATOM
 
 
 async def kill_a_server(situation: Situation) -> None:
@@ -122,6 +126,30 @@ STORMS: Final[Mapping[str, Storm]] = MappingProxyType(
             settings=_SHORT_STATEMENTS,
         ),
         "cancels": Storm(let_clients_hurry, "hurried calls", per_round=5_000, mood=in_a_hurry),
+        # One server: where several write the same entities, no batch follows right behind another.
+        "chained-server-kills": Storm(
+            kill_a_server, "server kills", per_round=10, servers=1, command=EAGER
+        ),
+        "chained-database-kills": Storm(
+            kill_the_database, "database kills", per_round=10, servers=1, command=EAGER
+        ),
+        "chained-network": Storm(
+            disturb_the_network,
+            "network faults",
+            per_round=20,
+            through_proxy=True,
+            settings=_SHORT_STATEMENTS,
+            servers=1,
+            command=EAGER,
+        ),
+        "chained-cancels": Storm(
+            let_clients_hurry,
+            "hurried calls",
+            per_round=5_000,
+            mood=in_a_hurry,
+            servers=1,
+            command=EAGER,
+        ),
     }
 )
 
@@ -157,6 +185,8 @@ async def rage(storm: Storm, amount: int, postgres: OwnPostgres, seed: int) -> A
             dsn,
             postgres=postgres,
             through_proxy=storm.through_proxy,
+            servers=storm.servers,
+            command=storm.command,
             settings=storm.settings,
         ) as stand,
     ):

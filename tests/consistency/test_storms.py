@@ -1,9 +1,15 @@
 """The storms of the torture, for a moment each: everything promised holds, and nothing is stuck."""
 
+import asyncio
+
 import pytest
 
-from tests.consistency.rig import OwnPostgres
+from tests.consistency.eager_server import EAGER
+from tests.consistency.rig import OwnPostgres, rig
 from tests.consistency.storms import STORMS, rage
+from tests.consistency.traffic import traffic
+from tests.consistency.waiting import eventually
+from tests.e2e.observability.scraping import metrics_address_in, scrape_at
 
 AMOUNTS = {
     "server-kills": 2,
@@ -11,6 +17,10 @@ AMOUNTS = {
     "pauses": 2,
     "network": 5,
     "cancels": 500,
+    "chained-server-kills": 1,
+    "chained-database-kills": 2,
+    "chained-network": 4,
+    "chained-cancels": 500,
 }
 
 
@@ -22,3 +32,15 @@ async def test_everything_promised_holds_in_a_storm_of(name: str, killable: OwnP
     assert aftermath.report.changes > 100
     assert aftermath.report.violations == {}, aftermath.report
     assert aftermath.complaints == []
+
+
+async def test_batches_follow_each_other_in_the_storms_that_are_about_that(
+    own_database: str,
+) -> None:
+    settings = {"metrics_listen": "127.0.0.1:0"}
+    async with rig(own_database, servers=1, command=EAGER, settings=settings) as stand:
+        async with traffic(stand.recorder, stand.fleet.addresses):
+            await eventually(lambda: stand.recorder.acknowledged >= 500)
+        address = metrics_address_in(stand.fleet.servers[0].log.read_text())
+        figures = await asyncio.to_thread(scrape_at, address)
+    assert figures.value("featom_pipeline_chained_batches_total") > 10

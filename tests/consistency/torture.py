@@ -20,6 +20,10 @@ AMOUNTS: Mapping[str, int] = {
     "pauses": 30,
     "network": 100,
     "cancels": 20_000,
+    "chained-server-kills": 20,
+    "chained-database-kills": 20,
+    "chained-network": 40,
+    "chained-cancels": 5_000,
 }
 
 

@@ -40,13 +40,20 @@ class Scrape(NamedTuple):
 
 
 def metrics_address_of(server: Server) -> str:
-    found = re.search(r'metrics on ([^\s"]+)', server.log)
-    assert found is not None, server.log
+    return metrics_address_in(server.log)
+
+
+def metrics_address_in(log: str) -> str:
+    found = re.search(r'metrics on ([^\s"]+)', log)
+    assert found is not None, log
     return found[1]
 
 
 def scrape(server: Server) -> Scrape:
-    address = metrics_address_of(server)
+    return scrape_at(metrics_address_of(server))
+
+
+def scrape_at(address: str) -> Scrape:
     with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as answer:
         families = list(text_string_to_metric_families(answer.read().decode()))
     return Scrape(

@@ -12,6 +12,7 @@ from domain.entity_key import EntityKey
 from domain.outcome import UpdateOutcome
 from domain.update import Command, Update, keys_of
 from repository.commit_pipeline import CommitPipeline
+from repository.handover import Handover, Withdrawn
 from repository.pool import AnswerLost
 from repository.submission import Doubt, Submission
 from tests.samples import UID, add, entity, update
@@ -80,6 +81,13 @@ class FakeCommitter:
         self.always: Reaction = commits
         self.under_way: list[set[EntityKey]] = []
         self.most_under_way = 0
+        self.hands_over = False
+        """Whether a batch may begin behind another."""
+        self.behind: list[list[Command]] = []
+        """Those batches that did, and went on when that was committed."""
+        self.turns: Callable[[], int] = lambda: 0
+        """How many turns of the event loop a batch takes."""
+        self._handed_over: dict[Handover | None, set[EntityKey]] = {}
         self._open = asyncio.Event()
         self._open.set()
 
@@ -95,17 +103,37 @@ class FakeCommitter:
         """The numbers of the commands of each batch."""
         return [[number_of(command) for command in batch] for batch in self.batches]
 
-    async def attempt(self, submissions: Sequence[Submission]) -> list[Submission]:
+    async def attempt(
+        self,
+        submissions: Sequence[Submission],
+        ahead: Handover | None = None,
+        behind: Handover | None = None,
+    ) -> list[Submission]:
         keys = {key for submission in submissions for key in keys_of(submission.command)}
-        assert not any(keys & others for others in self.under_way), "a key is in two batches"
+        others = [each for each in self.under_way if each is not self._handed_over.get(ahead)]
+        assert not any(keys & each for each in others), "a key is in two batches"
         self.under_way.append(keys)
+        self._handed_over[behind] = keys
         self.most_under_way = max(self.most_under_way, len(self.under_way))
-        self.batches.append([submission.command for submission in submissions])
+        commands = [submission.command for submission in submissions]
+        self.batches.append(commands)
         try:
             await asyncio.sleep(0)
+            if ahead is not None:
+                await ahead.follow(())
+                self.behind.append(commands)
+            if behind is not None and self.hands_over:
+                behind.offer({})
             await self._open.wait()
+            for _ in range(self.turns()):
+                await asyncio.sleep(0)
             react = self.reactions.popleft() if self.reactions else self.always
-            return react(submissions)
+            undecided = react(submissions)
+            if behind is not None and self.hands_over and not undecided:
+                behind.committed(1)
+            return undecided
+        except Withdrawn:
+            return list(submissions)
         finally:
             self.under_way.remove(keys)
 

@@ -1,7 +1,8 @@
 """The schedule: whatever arrives, commits, loses and goes away, nothing overtakes and all end."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -23,6 +24,9 @@ def command_about(keys: Sequence[EntityKey]) -> Command:
     return updates[0] if len(updates) == 1 else UpdateBatch(updates=updates)
 
 
+Batch: TypeAlias = list[Submission]
+
+
 class ScheduleMachine(RuleBasedStateMachine):
     """Lanes take batches of what waits, and give back what they lose."""
 
@@ -32,7 +36,8 @@ class ScheduleMachine(RuleBasedStateMachine):
         self.schedule = Schedule()
         self.open: list[Submission] = []
         """What is not committed, in the order of arrival."""
-        self.under_way: list[list[Submission]] = []
+        self.under_way: list[list[Batch]] = []
+        """What lanes commit: a batch, and perhaps one right behind it."""
 
     def teardown(self) -> None:
         while self.under_way:
@@ -60,9 +65,19 @@ class ScheduleMachine(RuleBasedStateMachine):
         self.take(share)
 
     @precondition(lambda self: self.under_way)
+    @rule(which=st.integers(0, 3), share=st.integers(1, LIMIT))
+    def a_batch_comes_right_behind_another(self, which: int, share: int) -> None:
+        lane = self.under_way[which % len(self.under_way)]
+        if len(lane) == 1:
+            behind = self.taken(share, lane[0])
+            if behind:
+                lane.append(behind)
+
+    @precondition(lambda self: self.under_way)
     @rule(which=st.integers(0, 3), lost=st.sets(st.sampled_from(KEYS)))
     def a_batch_ends(self, which: int, lost: set[EntityKey]) -> None:
-        batch = self.under_way.pop(which % len(self.under_way))
+        lane = self.under_way.pop(which % len(self.under_way))
+        batch = lane.pop(0)
         held, undecided = set(lost), []
         for submission in batch:
             keys = keys_of(submission.command)
@@ -71,40 +86,61 @@ class ScheduleMachine(RuleBasedStateMachine):
             else:
                 held.update(keys)
                 undecided.append(submission)
+        ended = keys_in([batch])
+        if undecided and lane:
+            behind = lane.pop()
+            undecided += behind
+            ended |= keys_in([behind])
         self.schedule.put_back(undecided)
-        self.schedule.release({key for each in batch for key in keys_of(each.command)})
+        self.schedule.release(ended - keys_in(lane))
+        if lane:
+            self.under_way.append(lane)
 
     @invariant()
-    def a_key_is_in_one_batch_at_a_time(self) -> None:
-        keys_of_batches = [
-            {key for submission in batch for key in keys_of(submission.command)}
-            for batch in self.under_way
-        ]
-        assert sum(map(len, keys_of_batches)) == len(set().union(*keys_of_batches))
+    def a_key_is_in_one_lane_at_a_time(self) -> None:
+        keys_of_lanes = [keys_in(lane) for lane in self.under_way]
+        assert sum(map(len, keys_of_lanes)) == len(set().union(*keys_of_lanes))
+
+    @invariant()
+    def what_can_be_taken_is_ready(self) -> None:
+        lines, busy = self.schedule._lines, set().union(*map(keys_in, self.under_way))
+        for line in lines.values():
+            keys = line[0].keys
+            if busy.isdisjoint(keys) and all(lines[key][0] is line[0] for key in keys):
+                assert self.schedule.has_ready
 
     @invariant()
     def it_knows_how_many_wait_at_most(self) -> None:
-        under_way = sum(map(len, self.under_way))
+        under_way = sum(len(batch) for lane in self.under_way for batch in lane)
         live = [each for each in self.open if is_live(each)]
         assert len(live) - under_way <= len(self.schedule) <= len(self.open) - under_way
 
     def take(self, share: int) -> bool:
-        batch = self.schedule.take(LIMIT, share, is_live)
-        assert all(map(is_live, batch))
-        assert sum(map(_size, batch[:-1])) < LIMIT
-        taken: list[Submission] = []
-        for submission in batch:
-            self.must_not_overtake(submission, taken)
-            taken.append(submission)
+        batch = self.taken(share)
         if batch:
-            self.under_way.append(batch)
+            self.under_way.append([batch])
         return bool(batch)
 
-    def must_not_overtake(self, submission: Submission, taken: list[Submission]) -> None:
+    def taken(self, share: int, ahead: Batch | None = None) -> Batch:
+        behind = keys_in([ahead]) if ahead else ()
+        batch = self.schedule.take(LIMIT, share, is_live, behind)
+        assert all(map(is_live, batch))
+        assert sum(map(_size, batch[:-1])) < LIMIT
+        passed = list(ahead or ())
+        for submission in batch:
+            self.must_not_overtake(submission, passed)
+            passed.append(submission)
+        return batch
+
+    def must_not_overtake(self, submission: Submission, passed: Batch) -> None:
         keys = keys_of(submission.command)
         for earlier in self.open[: self.open.index(submission)]:
             if is_live(earlier) and not set(keys).isdisjoint(keys_of(earlier.command)):
-                assert earlier in taken
+                assert earlier in passed
+
+
+def keys_in(batches: Iterable[Batch]) -> set[EntityKey]:
+    return {key for batch in batches for each in batch for key in keys_of(each.command)}
 
 
 def is_live(submission: Submission) -> bool:
@@ -118,3 +154,21 @@ def _size(submission: Submission) -> int:
 
 TestTheScheduleKeepsItsPromises = ScheduleMachine.TestCase
 TestTheScheduleKeepsItsPromises.settings = settings(max_examples=100, stateful_step_count=30)
+
+
+async def test_what_waited_behind_somebody_who_went_away_is_ready() -> None:
+    schedule, loop = Schedule(), asyncio.get_running_loop()
+    here, there = KEYS[:2]
+
+    def arrives(*keys: EntityKey) -> Submission:
+        submission = Submission(command_about(list(keys)), loop.create_future(), 0.0)
+        schedule.put(submission)
+        return submission
+
+    ahead = arrives(here)
+    assert schedule.take(9, 9, is_live) == [ahead]
+    gone, next_here, next_there = arrives(here, there), arrives(here), arrives(there)
+    assert schedule.take(9, 9, is_live) == []
+    gone.answer.cancel()
+    assert schedule.take(9, 1, is_live, behind={here}) == [next_here]
+    assert schedule.take(9, 9, is_live) == [next_there]

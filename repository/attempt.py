@@ -1,0 +1,57 @@
+"""One batch under way."""
+
+import asyncio
+from collections.abc import Sequence
+
+from repository.committing import Committer, commit
+from repository.handover import Handover, Withdrawn
+from repository.schedule import size_of
+from repository.submission import Submission, keys_in
+
+
+class Attempt:
+    """Commits a batch in a task of its own, which nobody cancels."""
+
+    def __init__(
+        self, committer: Committer, batch: Sequence[Submission], ahead: "Attempt | None" = None
+    ) -> None:
+        """Begin at once; right behind the batch `ahead`, if there is one."""
+        self.keys = frozenset(keys_in(batch))
+        self.size = sum(map(size_of, batch))
+        """How many updates the batch has."""
+        self.begun = asyncio.get_running_loop().time()
+        self._committer = committer
+        self.batch = batch
+        self._behind: Handover = Handover()
+        self._ahead = ahead._behind if ahead else None
+        self._task = asyncio.create_task(self._run(), name="batch")
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether it began behind another batch."""
+        return self._ahead is not None
+
+    @property
+    def is_committed(self) -> bool:
+        """Whether all of the batch was committed at once."""
+        return self._behind.is_committed
+
+    async def hands_over(self) -> bool:
+        """Wait until another batch may begin behind this one, or never will."""
+        try:
+            await self._behind.rows()
+        except Withdrawn:
+            return False
+        return True
+
+    async def undecided(self) -> list[Submission]:
+        """Wait for the end; returns what is to be tried again, in order."""
+        return await self._task
+
+    async def _run(self) -> list[Submission]:
+        for submission in self.batch:
+            submission.attempts += 1
+        try:
+            return await commit(self._committer, self.batch, self._ahead, self._behind)
+        finally:
+            self._behind.end()

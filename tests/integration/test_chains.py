@@ -1,0 +1,192 @@
+"""Batches that are evaluated while the one ahead of them is being written."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from domain.entity_key import EntityKey
+from domain.entity_type import EntityType
+from domain.errors import InvalidValue, RequestIdReused, RuleViolated, StaleEtag
+from domain.feature_spec import FeatureSpec
+from domain.limits import Limits
+from domain.outcome import DeletionOutcome, UpdateOutcome
+from domain.update import Command, Deletion, UpdateBatch
+from domain.values import FeatureValue, ValueKind
+from repository import commit_pipeline
+from repository.postgres import PostgresRepository
+from server.applying import EntityTypes
+from tests.conformance.reading import current_features
+from tests.consistency.waiting import eventually
+from tests.integration.meddling import MeddledPool, Session, meddled_repository_on, touch
+from tests.samples import add, put, update
+
+
+class Chain:
+    """A repository in which whatever waits follows right behind what is being written."""
+
+    def __init__(self, repository: PostgresRepository, pool: MeddledPool) -> None:
+        self.repository = repository
+        self.pool = pool
+
+    async def run(
+        self,
+        ahead: Command,
+        *behind: Command,
+        meanwhile: Callable[[], Awaitable[object]] | None = None,
+    ) -> list[Any]:
+        """Commit a batch of one command while one of the others is already evaluated.
+
+        `meanwhile` happens between their evaluation and the write of the first.
+        """
+        pipeline = self.repository._pipeline
+        go_on = asyncio.Event()
+        self.pool.before.append(go_on.wait)
+        answers = [self.repository.submit(ahead)]
+        while pipeline.waiting:  # noqa: ASYNC110 - the others must come before it has read
+            await asyncio.sleep(0)
+        answers += [self.repository.submit(command) for command in behind]
+        await eventually(lambda: len(pipeline._under_way) == 2)
+        await asyncio.sleep(0.05)
+        assert not any(answer.done() for answer in answers)
+        if meanwhile is not None:
+            await meanwhile()
+        go_on.set()
+        return await asyncio.gather(*answers, return_exceptions=True)
+
+
+@pytest.fixture
+async def chain(shared_database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Chain]:
+    monkeypatch.setattr(commit_pipeline, "ENOUGH", 1)
+    async with meddled_repository_on(shared_database) as (repository, pool):
+        yield Chain(repository, pool)
+
+
+async def test_it_is_written_on_what_the_one_ahead_wrote(chain: Chain, key: EntityKey) -> None:
+    await chain.repository.update(update(put("f", 1), key=key))
+    writes = chain.pool.writes
+    one, two, three = await chain.run(
+        update(add("f", 10), key=key),
+        update(add("f", 100), key=key, return_aggregate=True),
+        update(add("g", 1), key=key),
+    )
+    assert [one.version, two.version, three.version] == [2, 3, 4]
+    assert two.state_etag == two.etag
+    assert chain.pool.writes == writes + 2
+    assert chain.repository.statistics.undecided == 0
+    assert chain.repository.statistics.chained == 1
+    assert await current_features(chain.repository, key) == {"f": 111, "g": 1}
+
+
+async def test_a_new_aggregate_and_a_new_incarnation_can_be_followed(
+    chain: Chain, key: EntityKey
+) -> None:
+    new, deleted = await chain.run(update(put("f", 1), key=key), Deletion(key=key))
+    assert isinstance(new, UpdateOutcome)
+    assert isinstance(deleted, DeletionOutcome)
+    await chain.repository.update(update(put("f", 2), key=key))
+    deleted, again = await chain.run(Deletion(key=key), update(put("f", 3), key=key))
+    assert again.version == 1
+    assert again.uid != new.uid
+    assert again.update_time > deleted.delete_time
+    assert await current_features(chain.repository, key) == {"f": 3}
+    assert chain.repository.statistics.undecided == 0
+
+
+@pytest.mark.parametrize("answer", ["another writer", "lost"])
+async def test_when_the_one_ahead_is_not_committed_all_is_done_again_in_order(
+    chain: Chain, key: EntityKey, session: Session, answer: str
+) -> None:
+    first = await chain.repository.update(update(put("f", 1), key=key))
+
+    async def fails() -> None:
+        if answer == "lost":
+            chain.pool.lost_answers = 1
+        else:
+            await touch(session, key)
+
+    one, two, refused = await chain.run(
+        update(add("f", 10), key=key, etag=first.etag),
+        update(add("f", 100), key=key),
+        update(add("f", 1000), key=key, etag=first.etag),
+        meanwhile=fails,
+    )
+    assert [one.version, two.version] == [2, 3]
+    assert isinstance(refused, StaleEtag)
+    assert chain.repository.statistics.undecided == 3
+    assert await current_features(chain.repository, key) == {"f": 111}
+
+
+async def test_a_request_id_of_the_one_ahead_is_known(chain: Chain, key: EntityKey) -> None:
+    request_id = uuid4()
+
+    def asked(fingerprint: bytes) -> Command:
+        return update(add("f", 1), key=key, request_id=request_id, fingerprint=fingerprint)
+
+    one, again, other = await chain.run(asked(b"1"), asked(b"1"), asked(b"2"))
+    assert (one.version, one.replayed) == (1, False)
+    assert (again.version, again.replayed) == (1, True)
+    assert isinstance(other, RequestIdReused)
+    assert await current_features(chain.repository, key) == {"f": 1}
+
+
+async def test_a_batch_that_is_refused_behind_another_leaves_what_that_wrote(
+    chain: Chain, key: EntityKey
+) -> None:
+    await chain.repository.update(update(put("f", 1), key=key))
+    both = UpdateBatch(updates=(update(add("f", 10), key=key), update(put("f", "x"), key=key)))
+    one, refused, two = await chain.run(
+        update(add("f", 100), key=key), both, update(add("f", 1000), key=key)
+    )
+    assert [one.version, two.version] == [2, 3]
+    assert isinstance(refused, InvalidValue)
+    assert await current_features(chain.repository, key) == {"f": 1101}
+
+
+async def test_a_batch_of_several_keys_reads_those_that_the_one_ahead_does_not_have(
+    chain: Chain, key: EntityKey
+) -> None:
+    other = key._replace(entity_id="other")
+    await chain.repository.update(update(put("f", 1), key=other))
+    both = UpdateBatch(updates=(update(add("f", 10), key=key), update(add("f", 20), key=other)))
+    await chain.run(update(put("f", 5), key=key), both)
+    assert await current_features(chain.repository, key) == {"f": 15}
+    assert await current_features(chain.repository, other) == {"f": 21}
+    assert chain.repository.statistics.undecided == 0
+
+
+async def test_it_is_judged_by_the_type_of_now_when_that_changed_meanwhile(
+    chain: Chain, key: EntityKey
+) -> None:
+    await chain.repository.update(update(put("f", 1), key=key))
+    at_most_ten = FeatureSpec(
+        kind=ValueKind.INT64, maximum=FeatureValue(ValueKind.INT64, 10), required=True
+    )
+
+    async def change() -> None:
+        definition = EntityType(name=key.entity_type, features={"f": at_most_ten})
+        types = EntityTypes(chain.repository.entity_types, chain.repository.compiler, Limits())
+        await types.apply(definition, None, validate_only=False, accept_existing=False)
+
+    one, two = await chain.run(
+        update(add("f", 1), key=key), update(add("f", 100), key=key), meanwhile=change
+    )
+    assert one.version == 2
+    assert isinstance(two, RuleViolated)
+
+
+async def test_a_refusal_rests_on_the_one_ahead_and_is_told_after_it(
+    chain: Chain, key: EntityKey
+) -> None:
+    first = await chain.repository.update(update(put("f", 1), key=key))
+    one, stale, rehearsed = await chain.run(
+        update(add("f", 1), key=key),
+        update(add("f", 1), key=key, etag=first.etag),
+        update(add("f", 1), key=key, validate_only=True),
+    )
+    assert one.version == 2
+    assert isinstance(stale, StaleEtag)
+    assert rehearsed.version == 3
+    assert await current_features(chain.repository, key) == {"f": 2}

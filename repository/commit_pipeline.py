@@ -132,7 +132,7 @@ class CommitPipeline:
     def _take(self, behind: Collection[EntityKey] = ()) -> list[Submission]:
         lanes = len(self._lanes)
         limit = limit_of(self._schedule.updates, lanes, self._max_batch)
-        share = share_of(len(self._schedule), lanes, self._max_batch)
+        share = share_of(self._schedule.updates, lanes, self._max_batch)
         return self._schedule.take(limit, share, is_live, behind)
 
     async def _commit(self, batch: Sequence[Submission]) -> None:

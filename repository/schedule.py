@@ -54,7 +54,7 @@ class Schedule:
         is_live: Callable[[Submission], bool],
         behind: Collection[EntityKey] = (),
     ) -> list[Submission]:
-        """Take the next batch: lines, each up to `limit` updates, until they have `share` of them.
+        """Take the next batch: as many lines as give it `share` updates, or one of up to `limit`.
 
         The keys of the batch are busy until they are released. Commands that are not live any more
         are dropped on the way. With `behind`, these lines are taken although their keys are busy.
@@ -62,22 +62,29 @@ class Schedule:
         batch: list[Submission] = []
         taken: set[EntityKey] = set()
         beside: set[EntityKey] = set()
-        size = 0
+        size, line = 0, None
         ready = OrderedDict.fromkeys(behind) if behind else self._ready
-        while ready and size < share:
+        while ready:
             key = next(iter(ready))
-            while size < limit and (submission := self._first(key, behind)) is not None:
-                keys = submission.keys
-                self._remove(submission, keys)
-                if is_live(submission):
-                    batch.append(submission)
-                    taken.update(keys)
-                    size += size_of(submission)
-                # These lines have moved up, and are free or ours.
-                for moved in keys:
-                    ready.setdefault(moved)
-                beside.update(keys)
-            ready.pop(key, None)
+            submission = self._first(key, behind)
+            if submission is None:
+                del ready[key]
+                continue
+            keys, updates = submission.keys, size_of(submission)
+            if batch and (size >= (limit if key == line else share)):
+                break
+            if batch and len(keys) > 1 and size + updates > share:
+                break
+            self._remove(submission, keys)
+            line = key
+            if is_live(submission):
+                batch.append(submission)
+                taken.update(keys)
+                size += updates
+            # These lines have moved up, and are free or ours.
+            for moved in keys:
+                ready.setdefault(moved)
+            beside.update(keys)
         self._busy |= taken
         for key in taken:
             self._ready.pop(key, None)

@@ -172,3 +172,15 @@ async def test_what_waited_behind_somebody_who_went_away_is_ready() -> None:
     gone.answer.cancel()
     assert schedule.take(9, 1, is_live, behind={here}) == [next_here]
     assert schedule.take(9, 9, is_live) == [next_there]
+
+
+async def test_commands_of_several_keys_do_not_make_a_batch_larger_than_its_share() -> None:
+    schedule, loop = Schedule(), asyncio.get_running_loop()
+    commands = [Submission(command_about(KEYS[:2]), loop.create_future(), 0.0) for _ in range(5)]
+    for command in commands:
+        schedule.put(command)
+    batch = schedule.take(limit=9, share=5, is_live=is_live)
+    assert batch == commands[:2]
+    assert schedule.take(limit=9, share=1, is_live=is_live, behind=KEYS[:2]) == commands[2:3]
+    schedule.release(KEYS[:2])
+    assert schedule.take(limit=9, share=5, is_live=is_live) == commands[3:]

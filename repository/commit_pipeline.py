@@ -3,7 +3,8 @@
 Requests do not own transactions. A few lanes commit batches side by side; while they do, arrivals
 gather and form the next batches: natural batching without a timer. So a hot key is one row write
 for many commands, and a cold load shares round trips and flushes of the log. After group commit:
-DeWitt et al., "Implementation Techniques for Main Memory Database Systems" (1984).
+DeWitt et al., "Implementation Techniques for Main Memory Database Systems" (1984). Where much waits
+for a hot key, its next batch begins while the one ahead is being written (repository.handover).
 """
 
 import asyncio

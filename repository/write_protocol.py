@@ -8,6 +8,9 @@
    still those that were read, and whose entity type still has the revision that was read.
 4. Each command is answered after the commit. What hangs on a row that lost its race is undecided.
 
+A batch right behind another takes what that one changes from it instead of from the database, in
+step 2, and waits for its commit before step 3.
+
 The check of xmin and version carries the promise that no update is lost; SERIALIZABLE is the second
 net. After Kung and Robinson, "On Optimistic Methods for Concurrency Control" (1981).
 """

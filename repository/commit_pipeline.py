@@ -86,7 +86,7 @@ class CommitPipeline:
             Submission(command, answer, latest if deadline is None else min(deadline, latest), now)
         )
         self._arrivals.note()
-        self._wake.set()
+        self._wake_lanes()
         return answer
 
     @property
@@ -196,5 +196,8 @@ class CommitPipeline:
 
     def _release(self, keys: Collection[EntityKey]) -> None:
         self._schedule.release(keys)
+        self._wake_lanes()
+
+    def _wake_lanes(self) -> None:
         if self._schedule.has_ready:
             self._wake.set()

@@ -19,8 +19,8 @@ class Schedule:
     def __init__(self) -> None:
         self._lines: dict[EntityKey, deque[Submission]] = {}
         self._busy: set[EntityKey] = set()
-        # Free keys that may have something to give, in the order in which they became ready. One
-        # that has not is left out until it is released, or the line of a key beside it moves up.
+        # Keys that may have something to give, in the order in which they became ready. One that has
+        # not is left out until it is released, or the line of a key beside it moves up.
         self._ready: OrderedDict[EntityKey, None] = OrderedDict()
         self._waiting = 0
         self.updates = 0
@@ -39,13 +39,18 @@ class Schedule:
         """Let a command wait behind those that came before it."""
         self._waiting += 1
         self.updates += size_of(submission)
+        waits = False
         for key in submission.keys:
             line = self._lines.get(key)
             if line is None:
                 line = self._lines[key] = deque()
+                waits = waits or key in self._busy
+            else:
+                waits = True
             line.append(submission)
-            if key not in self._busy:
-                self._ready[key] = None
+        # One that waits for others is found when these are taken or released.
+        if not waits:
+            self._ready[submission.keys[0]] = None
 
     def take(
         self,

@@ -20,7 +20,7 @@ def main(
         "20000"
     ),
     clients: Annotated[int, typer.Option(min=1, help="Client processes.")] = 4,
-    in_flight: Annotated[int, typer.Option(min=1, help="Calls in flight of each client.")] = 32,
+    in_flight: Annotated[int, typer.Option(min=1, help="Calls in flight of each client.")] = 64,
     target: Annotated[
         str | None,
         typer.Option(metavar="HOST:PORT", help="Use this server instead of starting one."),

@@ -28,7 +28,7 @@ class Options:
     flights: int | None = 20_000
     """How many, in time order; None for all."""
     clients: int = 4
-    in_flight: int = 32
+    in_flight: int = 64
     target: str | None = None
     """A server that runs already; None to start one."""
     together: bool = False

@@ -106,9 +106,20 @@ class FeatureAggregate:
 
     def copy(self) -> "FeatureAggregate":
         """Another aggregate in the same state."""
-        twin = copy(self)
-        twin._features = copy(self._features)
-        return twin
+        return FeatureAggregate(
+            self.key,
+            self.uid,
+            copy(self._features),
+            epoch=self.epoch,
+            version=self.version,
+            create_time=self.create_time,
+            update_time=self.update_time,
+            last_commit=self._last_commit,
+            size=self._size,
+            limits=self._limits,
+            policy=self._policy,
+            entity_type_revision=self.entity_type_revision,
+        )
 
     def apply(self, update: Update, now: Instant) -> Change | None:
         """Apply every operation of `update`, or none.

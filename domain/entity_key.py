@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from domain.errors import FieldViolation
@@ -19,6 +20,8 @@ class EntityKey(NamedTuple):
     entity_id: str
 
 
+# There are many entities of few types.
+@lru_cache(maxsize=4_096)
 def entity_type_problem(entity_type: str) -> str | None:
     """What is wrong with the name of an entity type, or None."""
     if not entity_type:
@@ -61,10 +64,9 @@ def all_sound(entity_ids: Sequence[str]) -> bool:
 
 def key_violations(key: EntityKey, path: str = "key") -> list[FieldViolation]:
     """Everything that is wrong with a key."""
-    problems = {
-        "entity_type": entity_type_problem(key.entity_type),
-        "entity_id": entity_id_problem(key.entity_id),
-    }
-    return [
-        FieldViolation(f"{path}.{part}", problem) for part, problem in problems.items() if problem
-    ]
+    violations = []
+    if problem := entity_type_problem(key.entity_type):
+        violations.append(FieldViolation(f"{path}.entity_type", problem))
+    if problem := entity_id_problem(key.entity_id):
+        violations.append(FieldViolation(f"{path}.entity_id", problem))
+    return violations

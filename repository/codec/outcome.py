@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from domain.etag import parse_etag
+from domain.etag import etag_token, parse_etag
 from domain.outcome import BatchOutcome, DeletionOutcome, Outcome, UpdateOutcome
 from domain.update import Command, Deletion, UpdateBatch
 from featom.v1 import feature_store_pb2 as pb
@@ -13,13 +13,15 @@ _NO_UID = UUID(int=0)
 
 def encode_update_outcome(outcome: UpdateOutcome, into: pb.UpdateFeaturesResponse) -> None:
     """Write all of an outcome but its aggregate into an empty response."""
-    into.version = outcome.version
-    into.stale_features.extend(outcome.stale_features)
-    into.replayed = outcome.replayed
-    etag = outcome.etag
-    if etag is not None:
-        into.etag = str(etag)
+    version = outcome.version
+    if version:
+        into.version = version
+        into.etag = etag_token(outcome.uid, outcome.epoch, version).decode()
         encode_instant(outcome.update_time, into.update_time)
+    if outcome.stale_features:
+        into.stale_features.extend(outcome.stale_features)
+    if outcome.replayed:
+        into.replayed = True
 
 
 def dump_outcome(outcome: Outcome) -> bytes:

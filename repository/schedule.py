@@ -19,8 +19,8 @@ class Schedule:
     def __init__(self) -> None:
         self._lines: dict[EntityKey, deque[Submission]] = {}
         self._busy: set[EntityKey] = set()
-        # Keys that may have something to give, in the order in which they became ready. One that has
-        # not is left out until it is released, or the line of a key beside it moves up.
+        # Keys that may have something to give, in the order in which they became ready. One that
+        # has not is left out until it is released, or the line of a key beside it moves up.
         self._ready: OrderedDict[EntityKey, None] = OrderedDict()
         self._waiting = 0
         self.updates = 0

@@ -12,10 +12,11 @@ from uuid import UUID
 
 from domain.aggregate import FeatureAggregate
 from domain.errors import RuleViolation
-from domain.etag import Etag
+from domain.etag import Etag, etag_token
 from domain.outcome import UpdateOutcome
 from domain.policy import Policy
 from repository import snapshot
+from repository.codec import outcome as outcome_codec
 from repository.pool import SERIALIZABLE, Connection, Pool
 from repository.statements import READ, WRITE
 from repository.write_protocol import WriteProtocol
@@ -83,6 +84,9 @@ def etag_of_xmin_only() -> None:
                 transactions[aggregate.uid] = found[0][0]
         return lost
 
+    def token(uid: UUID, epoch: int, version: int) -> bytes:
+        return etag_token(uid, epoch, transactions.get(uid, 0))
+
     def etag(self: FeatureAggregate | UpdateOutcome) -> Etag:
         return Etag(self.uid, self.epoch, transactions.get(self.uid, 0))
 
@@ -90,6 +94,7 @@ def etag_of_xmin_only() -> None:
     _replace(WriteProtocol, "_write", write_and_look)
     _replace(FeatureAggregate, "etag", property(etag))
     _replace(UpdateOutcome, "etag", property(etag))
+    _replace(outcome_codec, "etag_token", token)
     _break(READ, "read_aggregates", "a.version", "a.xmin::text::bigint")
 
 

@@ -22,8 +22,8 @@ class Attempt:
         self.begun = asyncio.get_running_loop().time()
         self._committer = committer
         self.batch = batch
-        self._behind: Handover = Handover()
-        self._ahead = ahead._behind if ahead else None
+        self._ahead: Handover | None = ahead._behind if ahead else None
+        self._behind: Handover = Handover(self._ahead.place + 1 if self._ahead else 0)
         self._task = asyncio.create_task(self._run(), name="batch")
 
     @property

@@ -38,7 +38,7 @@ class Statistics:
     undecided: int = 0
     """How often it came back, because another server was faster or the database went away."""
     chained: int = 0
-    """Batches that went on right behind another."""
+    """Batches that were committed right behind another."""
     busy: float = 0.0
     """Seconds for which lanes had a batch under way, all together."""
 
@@ -152,7 +152,6 @@ class CommitPipeline:
             self._try_again(undecided)
             still_busy = {*keys_in(undecided), *(behind.keys if behind else ())}
             self._release(keys - still_busy)
-            self.statistics.chained += behind is not None
             now = clock()
             self.statistics.busy += now - since
             since = now
@@ -182,6 +181,7 @@ class CommitPipeline:
         self.statistics.batches += 1
         self.statistics.commands += len(attempt.batch)
         self.statistics.undecided += len(undecided)
+        self.statistics.chained += attempt.is_behind and attempt.is_committed
         return undecided
 
     def _try_again(self, undecided: Sequence[Submission]) -> None:

@@ -23,7 +23,9 @@ class Withdrawn(Exception):
 class Handover:
     """From one batch to the next."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: int = 0) -> None:
+        """`place` is that of the batch ahead in its chain, from 0."""
+        self.place = place
         loop = asyncio.get_running_loop()
         self._rows: asyncio.Future[Mapping[EntityKey, Row] | None] = loop.create_future()
         self._transaction: asyncio.Future[int | None] = loop.create_future()

@@ -56,6 +56,17 @@ class Turns:
         now = self._clock()
         return {key for key in keys if self._until.get(key, 0.0) > now}
 
+    async def are_wanted(self, keys: Iterable[EntityKey]) -> bool:
+        """Whether another server has its turn with one of these keys.
+
+        It has lost to us, though we never lost: from now on we take turns too.
+        """
+        keys = set(keys)
+        ((free,),) = await self._pool.read(WRITE["turns_are_free"], sorted(map(_lock_id, keys)))
+        if not free:
+            self.lost(keys)
+        return not free
+
     async def take(
         self, keys: Iterable[EntityKey], work: Callable[[], Awaitable[Result]]
     ) -> Result:

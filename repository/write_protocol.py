@@ -43,6 +43,9 @@ _CLOCK_SLACK: Final = timedelta(minutes=5)
 
 _ENDING_MS: Final = 200
 
+_LOOK_AROUND: Final = 8
+"""After so many batches right behind one another it is asked whether others want a turn."""
+
 
 class Written(NamedTuple):
     """How a write ended."""
@@ -105,6 +108,8 @@ class WriteProtocol:
         ahead: Handover | None = None,
         behind: Handover | None = None,
     ) -> list[Submission]:
+        if ahead is not None and await self._others_want(submissions, ahead.place):
+            raise Withdrawn
         commands = [submission.command for submission in submissions]
         snapshot = await read_snapshot(
             self._readers, self._catalogue, commands, self._limits, self._remember
@@ -125,6 +130,12 @@ class WriteProtocol:
             else:
                 submission.settle(answer)
         return undecided
+
+    async def _others_want(self, submissions: Sequence[Submission], place: int) -> bool:
+        """Whether another server wants to write the same, and finds no moment to be faster."""
+        if place % _LOOK_AROUND:
+            return False
+        return await self._turns.are_wanted(keys_in(submissions))
 
     async def _write(
         self,

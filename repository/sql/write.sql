@@ -49,6 +49,10 @@ JOIN requests AS r
 SELECT set_config('lock_timeout', $2, true), pg_advisory_xact_lock(t.lock)
 FROM unnest($1::bigint[]) AS t (lock);
 
+-- name: turns_are_free
+-- Whether no other server has or awaits its turn with one of these locks.
+SELECT bool_and(pg_try_advisory_xact_lock(t.lock)) FROM unnest($1::bigint[]) AS t (lock);
+
 -- name: end_backend
 -- Ends the backend that was sent a batch and gave no answer, and says whether it is gone: from then
 -- on the batch is committed or never will be. None comes back if the backend was gone already.

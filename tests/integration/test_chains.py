@@ -17,6 +17,7 @@ from domain.update import Command, Deletion, UpdateBatch
 from domain.values import FeatureValue, ValueKind
 from repository import commit_pipeline
 from repository.postgres import PostgresRepository
+from repository.turns import _lock_id
 from server.applying import EntityTypes
 from tests.conformance.reading import current_features
 from tests.consistency.waiting import eventually
@@ -190,3 +191,25 @@ async def test_a_refusal_rests_on_the_one_ahead_and_is_told_after_it(
     assert isinstance(stale, StaleEtag)
     assert rehearsed.version == 3
     assert await current_features(chain.repository, key) == {"f": 2}
+
+
+async def test_a_chain_ends_where_another_server_has_its_turn(
+    chain: Chain, key: EntityKey, session: Session
+) -> None:
+    """Batches right behind one another would leave it no moment to be faster."""
+
+    async def end() -> None:
+        await session.execute("SELECT pg_advisory_unlock_all()")
+
+    await chain.repository.update(update(put("f", 1), key=key))
+    await session.execute("SELECT pg_advisory_lock($1)", _lock_id(key))
+    one, two = await chain.run(
+        update(add("f", 10), key=key), update(add("f", 100), key=key), meanwhile=end
+    )
+    assert [one.version, two.version] == [2, 3]
+    assert chain.repository.statistics.chained == 0
+    writes = chain.pool.writes
+    await asyncio.gather(*(chain.repository.update(update(add("f", 1), key=key)) for _ in "12345"))
+    assert chain.pool.writes > writes
+    assert chain.repository.statistics.chained == 0
+    assert await current_features(chain.repository, key) == {"f": 116}

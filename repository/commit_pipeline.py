@@ -173,6 +173,8 @@ class CommitPipeline:
         if elsewhere >= len(self._lanes) - 1:
             return None
         batch = self._take(behind=ahead.keys)
+        # What went away on the way may have been in the way of others.
+        self._wake_lanes()
         return self._begin(batch, ahead) if batch else None
 
     async def _end(self, attempt: Attempt) -> list[Submission]:

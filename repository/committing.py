@@ -13,7 +13,7 @@ from domain.errors import (
     FeatomError,
     Overloaded,
 )
-from repository.handover import Handover
+from repository.handover import Handover, Withdrawn
 from repository.pool import AnswerLost
 from repository.submission import Submission, keys_in
 
@@ -51,6 +51,11 @@ async def commit(
         if ahead is None and _keeps_failing(batch, undecided):
             return await _commit_halves(committer, undecided)
         return undecided
+    except Withdrawn:
+        # It was no attempt: nothing of it was tried.
+        for submission in batch:
+            submission.attempts -= 1
+        return list(batch)
     except AnswerLost as lost:
         log.warning("the answer to a commit was lost: %s", lost)
         return _unanswered(batch)

@@ -8,11 +8,12 @@ Memory Database Systems" (1984).
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from domain.entity_key import EntityKey
 from repository.evaluation import KnownRequest
-from repository.row import Row
+from repository.row import Row, StoredRow
 from repository.snapshot import Snapshot
 
 
@@ -29,14 +30,12 @@ class Handover:
         loop = asyncio.get_running_loop()
         self._rows: asyncio.Future[Mapping[EntityKey, Row] | None] = loop.create_future()
         self._transaction: asyncio.Future[int | None] = loop.create_future()
+        self._taken: list[Taken] = []
         self.is_committed = False
         """Whether all of the batch was committed."""
 
     def offer(self, rows: Mapping[EntityKey, Row]) -> None:
-        """Leave the aggregates of `rows` to the batch behind, which changes them.
-
-        From now on, the batch ahead must not look at them any more.
-        """
+        """Let the batch behind see `rows`, which do not change any more."""
         self._rows.set_result(rows)
 
     def committed(self, transaction: int) -> None:
@@ -62,28 +61,51 @@ class Handover:
 
         Raises Withdrawn, also if the one ahead was evaluated by other revisions of entity types.
         """
-        left = {key: row for key, row in (await self.rows()).items() if row.records}
-        rows = {
-            key: _behind(left[key], row) if key in left else row for key, row in found.rows.items()
-        }
+        left = {key: row for key, row in (await self.rows()).items() if row.writes}
+        rows = dict(found.rows)
+        for key in left.keys() & rows.keys():
+            taken = Taken(left[key], rows[key], left[key].behind(rows[key].number))
+            taken.require_same_rules()
+            self._taken.append(taken)
+            rows[key] = taken.row
         answered = {
             (key, request.request_id): KnownRequest(request.fingerprint, request.outcome)
-            for key, row in left.items()
+            for key, row in (await self.rows()).items()
             for request in row.requests
         }
         return found._replace(rows=rows, known=found.known | answered)
 
-    async def follow(self, rows: Iterable[Row]) -> None:
-        """Wait until `rows`, which were taken over, can be written. Raises Withdrawn."""
+    async def follow(self) -> None:
+        """Wait until what was taken over is committed, so that it can be written upon.
+
+        Raises Withdrawn, also if somebody else has written it since.
+        """
         transaction = await self._transaction
         if transaction is None:
             raise Withdrawn
-        for row in rows:
-            row.follow(transaction)
+        for taken in self._taken:
+            taken.follow(transaction)
 
 
-def _behind(left: Row, found: Row) -> Row:
-    same_type = left.type_revision == found.type_revision
-    if not same_type or left.aggregate.epoch != found.aggregate.epoch:
-        raise Withdrawn
-    return left.behind(found.number)
+class Taken(NamedTuple):
+    """A row that the batch behind takes from the one ahead."""
+
+    left: Row
+    found: Row
+    """What the batch behind has read, before or after the one ahead was committed."""
+    row: Row
+    """What it goes on with."""
+
+    def require_same_rules(self) -> None:
+        same_type = self.left.type_revision == self.found.type_revision
+        if not same_type or self.left.aggregate.epoch != self.found.aggregate.epoch:
+            raise Withdrawn
+
+    def follow(self, transaction: int) -> None:
+        written = self.left.left
+        if written is not None:
+            written = StoredRow(transaction, written.version)
+        # Only what is written is checked once more when it is: a refusal must be right by itself.
+        if self.found.read not in (self.left.read, written):
+            raise Withdrawn
+        self.row.read = written

@@ -80,7 +80,7 @@ class Row(Struct, eq=False):
     """The revision of the entity type that `policy` is of."""
     policy: Policy | None = None
     again: Callable[[], FeatureAggregate] | None = None
-    """Gives the aggregate as it was read; None: nothing but a copy can."""
+    """Gives the aggregate as it was read."""
 
     @property
     def writes(self) -> bool:
@@ -113,29 +113,30 @@ class Row(Struct, eq=False):
             row.leader, row = row.leader.leader or row.leader, row.leader
         return row
 
-    def behind(self, number: int) -> "Row":
-        """The row as a batch right behind this one finds it, when this one is committed.
+    @property
+    def left(self) -> StoredRow | None:
+        """The row as it will be, by whom is not known yet. None: there will be none."""
+        if not self.writes:
+            return self.read
+        aggregate = self.aggregate
+        return StoredRow(_UNKNOWN, aggregate.version) if aggregate.exists else None
 
-        It takes over the aggregate. Who wrote it is not known yet: see `follow`.
+    def behind(self, number: int) -> "Row":
+        """The row for a batch right behind this one, with an aggregate of its own.
+
+        A message keeps the memory of all that it ever held, so one may not go from batch to batch.
         """
-        read = self.read
-        if self.writes:
-            aggregate = self.aggregate
-            read = StoredRow(_UNKNOWN, aggregate.version) if aggregate.exists else None
+        again = self.aggregate.copy
         return Row(
             number,
             self.key,
-            read,
-            self.aggregate,
+            self.left,
+            again(),
             self.limits,
             type_revision=self.type_revision,
             policy=self.policy,
+            again=again,
         )
-
-    def follow(self, transaction: int) -> None:
-        """Be written only on top of what this transaction wrote, if it wrote the row."""
-        if self.read is not None and self.read.xmin == _UNKNOWN:
-            self.read = StoredRow(transaction, self.read.version)
 
     def update(self, update: Update, now: Instant) -> UpdateOutcome:
         """Apply an update. Raises what FeatureAggregate.apply raises; nothing has changed then."""

@@ -28,7 +28,10 @@ def numbers(column: Sequence[int]) -> str:
 
 
 def uuids(column: Sequence[UUID | None]) -> str:
-    """For `string_to_array($1, ',', '')::uuid[]`."""
+    """For `string_to_array($1, ',', '')::uuid[]`, beside other columns.
+
+    One None alone gives no element at all, which unnest makes a NULL.
+    """
     return ",".join(["" if uuid is None else uuid.hex for uuid in column])
 
 

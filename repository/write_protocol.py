@@ -88,17 +88,14 @@ class WriteProtocol:
 
         With a batch `ahead`, nothing is written or answered before that is committed, or at all if
         it is not. A batch `behind` may follow.
-        Raises DatabaseUnavailable or AnswerLost, and what PostgreSQL says of data that it cannot
-        take; what was not answered then is undecided.
+        Raises Withdrawn, DatabaseUnavailable or AnswerLost, and what PostgreSQL says of data that
+        it cannot take; what was not answered then is undecided.
         """
         contended = self._turns.contended(keys_in(submissions))
-        try:
-            if contended and ahead is None:
-                undecided = await self._turns.take(contended, lambda: self._attempt(submissions))
-            else:
-                undecided = await self._attempt(submissions, ahead, behind)
-        except Withdrawn:
-            return list(submissions)
+        if contended and ahead is None:
+            undecided = await self._turns.take(contended, lambda: self._attempt(submissions))
+        else:
+            undecided = await self._attempt(submissions, ahead, behind)
         self._turns.lost(keys_in(undecided))
         return undecided
 
@@ -121,7 +118,7 @@ class WriteProtocol:
         evaluation = Evaluation(snapshot.rows, snapshot.known, from_datetime(snapshot.now))
         answers = [(each, evaluation.evaluate(each.command)) for each in waiting]
         if ahead is not None:
-            await ahead.follow(snapshot.rows.values())
+            await ahead.follow()
         lost = await self._write(evaluation, answers, snapshot.now, behind)
         undecided = []
         for submission, answer in answers:

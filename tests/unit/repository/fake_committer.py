@@ -12,7 +12,7 @@ from domain.entity_key import EntityKey
 from domain.outcome import UpdateOutcome
 from domain.update import Command, Update, keys_of
 from repository.commit_pipeline import CommitPipeline
-from repository.handover import Handover, Withdrawn
+from repository.handover import Handover
 from repository.pool import AnswerLost
 from repository.submission import Doubt, Submission
 from tests.samples import UID, add, entity, update
@@ -120,7 +120,7 @@ class FakeCommitter:
         try:
             await asyncio.sleep(0)
             if ahead is not None:
-                await ahead.follow(())
+                await ahead.follow()
                 self.behind.append(commands)
             if behind is not None and self.hands_over:
                 behind.offer({})
@@ -132,8 +132,6 @@ class FakeCommitter:
             if behind is not None and self.hands_over and not undecided:
                 behind.committed(1)
             return undecided
-        except Withdrawn:
-            return list(submissions)
         finally:
             self.under_way.remove(keys)
 

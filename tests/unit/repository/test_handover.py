@@ -36,10 +36,12 @@ async def test_only_what_is_changed_is_taken_over() -> None:
     left = {HERE: changed(row(HERE)), THERE: row(THERE)}
     ahead.offer(left)
     taken = await ahead.take_over(found)
-    assert taken.rows[HERE].aggregate is left[HERE].aggregate
+    assert taken.rows[HERE].aggregate.features == left[HERE].aggregate.features
+    # A message keeps the memory of all that it ever held: a chain would grow as long as it lasts.
+    assert taken.rows[HERE].aggregate.features is not left[HERE].aggregate.features
     assert taken.rows[THERE] is found.rows[THERE]
     ahead.committed(99)
-    await ahead.follow(taken.rows.values())
+    await ahead.follow()
     assert taken.rows[HERE].read == StoredRow(99, 2)
     assert taken.rows[THERE].read == StoredRow(7, 1)
 
@@ -52,13 +54,29 @@ async def test_nothing_is_taken_over_that_other_rules_were_asked_of(other: dict[
         await ahead.take_over(snapshot(row(HERE, **other)))
 
 
+@pytest.mark.parametrize("found", [StoredRow(7, 1), StoredRow(99, 2), StoredRow(100, 3), None])
+async def test_what_somebody_else_has_written_since_is_not_answered_for(
+    found: StoredRow | None,
+) -> None:
+    ahead, read = Handover(), row(HERE)
+    ahead.offer({HERE: changed(row(HERE))})
+    read.read = found
+    await ahead.take_over(snapshot(read))
+    ahead.committed(99)
+    if found in (StoredRow(7, 1), StoredRow(99, 2)):
+        await ahead.follow()
+    else:
+        with pytest.raises(Withdrawn):
+            await ahead.follow()
+
+
 async def test_what_was_not_handed_over_in_the_end_is_withdrawn() -> None:
     ahead = Handover()
     ahead.end()
     with pytest.raises(Withdrawn):
         await ahead.take_over(snapshot(row(HERE)))
     with pytest.raises(Withdrawn):
-        await ahead.follow(())
+        await ahead.follow()
     assert not ahead.is_committed
 
 
@@ -67,5 +85,5 @@ async def test_what_is_committed_stays_so() -> None:
     ahead.offer({})
     ahead.committed(5)
     ahead.end()
-    await ahead.follow(())
+    await ahead.follow()
     assert ahead.is_committed

@@ -38,8 +38,7 @@ class Etag(NamedTuple):
 
 def etag_token(uid: UUID, epoch: int, version: int) -> bytes:
     """The token, with its quotes."""
-    (token,) = etag_tokens([(uid, epoch, version)])
-    return token
+    return b'"%b"' % _encoded(_PADDED.pack(uid.bytes, epoch, version))[:_ENCODED_LENGTH]
 
 
 def etag_tokens(versions: Iterable[tuple[UUID, int, int]]) -> list[bytes]:
@@ -48,9 +47,13 @@ def etag_tokens(versions: Iterable[tuple[UUID, int, int]]) -> list[bytes]:
     Made for every aggregate that is served, so they are made fast.
     """
     packed = b"".join([_PADDED.pack(uid.bytes, epoch, version) for uid, epoch, version in versions])
-    encoded = binascii.b2a_base64(packed, newline=False).translate(_URL_SAFE)
+    encoded = _encoded(packed)
     starts = range(0, len(encoded), _PADDED_LENGTH)
     return [b'"%b"' % encoded[start : start + _ENCODED_LENGTH] for start in starts]
+
+
+def _encoded(packed: bytes) -> bytes:
+    return binascii.b2a_base64(packed, newline=False).translate(_URL_SAFE)
 
 
 def parse_etag(token: str) -> Etag:

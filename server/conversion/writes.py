@@ -132,15 +132,17 @@ def _read_operation(index: int, item: pb.FeatureUpdate, malformed: Violations) -
         malformed.note(field, "must be set, to an operation that this server knows")
         return None
     argument: Any = getattr(item, chosen)
-    if chosen == "remove":
-        if not argument:
-            malformed.note(f"updates[{index}].remove", "may only be true")
-        return Remove()
+    operation = _WITH_VALUE.get(chosen)
+    if operation is not None:
+        value = _read_value(argument, index, chosen, malformed)
+        return None if value is None else operation(value)
     if chosen == "append":
         value = _read_value(argument.value, index, "append.value", malformed)
         return None if value is None else Append(value, argument.max_length)
-    value = _read_value(argument, index, chosen, malformed)
-    return None if value is None else _WITH_VALUE[chosen](value)
+    assert chosen == "remove"
+    if not argument:
+        malformed.note(f"updates[{index}].remove", "may only be true")
+    return Remove()
 
 
 _WITH_VALUE: Final[dict[str, Callable[[FeatureValue], Operation]]] = {

@@ -1,42 +1,44 @@
 """Outcomes as they are remembered with a request id: as the responses that they gave."""
 
+from functools import lru_cache
+from typing import Final
 from uuid import UUID
 
 from domain.etag import etag_token, parse_etag
+from domain.instant import Instant
 from domain.outcome import BatchOutcome, DeletionOutcome, Outcome, UpdateOutcome
 from domain.update import Command, Deletion, UpdateBatch
 from featom.v1 import feature_store_pb2 as pb
 from repository.codec.instants import decode_instant, encode_instant
+from repository.codec.wire import nested, tag
 
-_NO_UID = UUID(int=0)
+_NO_UID: Final = UUID(int=0)
+_RESPONSES: Final = tag(pb.BatchUpdateFeaturesResponse, "responses")
 
 
-def encode_update_outcome(outcome: UpdateOutcome, into: pb.UpdateFeaturesResponse) -> None:
-    """Write all of an outcome but its aggregate into an empty response."""
+def dump_update_outcome(outcome: UpdateOutcome) -> bytes:
+    """All of an outcome but its aggregate."""
+    message = pb.UpdateFeaturesResponse()
     version = outcome.version
     if version:
-        into.version = version
-        into.etag = etag_token(outcome.uid, outcome.epoch, version).decode()
-        encode_instant(outcome.update_time, into.update_time)
+        message.version = version
+        message.etag = etag_token(outcome.uid, outcome.epoch, version).decode()
     if outcome.stale_features:
-        into.stale_features.extend(outcome.stale_features)
+        message.stale_features.extend(outcome.stale_features)
     if outcome.replayed:
-        into.replayed = True
+        message.replayed = True
+    encoded = message.SerializeToString()
+    return encoded + _dump_update_time(outcome.update_time) if version else encoded
 
 
 def dump_outcome(outcome: Outcome) -> bytes:
     if isinstance(outcome, UpdateOutcome):
-        update = pb.UpdateFeaturesResponse()
-        encode_update_outcome(outcome, update)
-        return update.SerializeToString()
+        return dump_update_outcome(outcome)
     if isinstance(outcome, DeletionOutcome):
         deletion = pb.DeleteAggregateResponse(version=outcome.version)
         encode_instant(outcome.delete_time, deletion.delete_time)
         return deletion.SerializeToString()
-    batch = pb.BatchUpdateFeaturesResponse()
-    for each in outcome.outcomes:
-        encode_update_outcome(each, batch.responses.add())
-    return batch.SerializeToString()
+    return b"".join(nested(_RESPONSES, dump_update_outcome(each)) for each in outcome.outcomes)
 
 
 def load_outcome(command: Command, stored: bytes) -> Outcome:
@@ -59,3 +61,11 @@ def _update_outcome(response: pb.UpdateFeaturesResponse) -> UpdateOutcome:
         update_time=decode_instant(response.update_time),
         stale_features=tuple(response.stale_features),
     )
+
+
+# Mostly, all updates of a batch have the same.
+@lru_cache(maxsize=256)
+def _dump_update_time(update_time: Instant) -> bytes:
+    message = pb.UpdateFeaturesResponse()
+    encode_instant(update_time, message.update_time)
+    return message.SerializeToString()

@@ -13,6 +13,7 @@ from domain.ports import ListedAggregate, StoredAggregate
 from featom.v1 import aggregate_pb2
 from featom.v1 import feature_store_pb2 as pb
 from repository.codec.state import dump_aggregate, new_aggregate
+from repository.codec.wire import varint
 from server.conversion import responses
 from tests.samples import KEY, NOW, REQUEST_ID, UID, entity, put, update
 
@@ -172,4 +173,4 @@ def test_only_the_features_that_are_asked_for_are_served(
     ],
 )
 def test_a_length_is_written_as_protobuf_writes_it(number: int, encoded: bytes) -> None:
-    assert responses.varint(number) == encoded
+    assert varint(number) == encoded

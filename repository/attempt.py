@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from repository.committing import Committer, commit
 from repository.handover import Handover, Withdrawn
-from repository.schedule import size_of
 from repository.submission import Submission, keys_in
 
 
@@ -17,7 +16,7 @@ class Attempt:
     ) -> None:
         """Begin at once; right behind the batch `ahead`, if there is one."""
         self.keys = frozenset(keys_in(batch))
-        self.size = sum(map(size_of, batch))
+        self.size = sum(submission.size for submission in batch)
         """How many updates the batch has."""
         self.begun = asyncio.get_running_loop().time()
         self._committer = committer

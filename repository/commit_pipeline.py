@@ -10,6 +10,7 @@ for a hot key, its next batch begins while the one ahead is being written (repos
 import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from domain.entity_key import EntityKey
@@ -60,6 +61,8 @@ class CommitPipeline:
     ) -> None:
         """At most `max_waiting` commands wait; a batch has about `max_batch` updates."""
         self.statistics = Statistics()
+        # Asked for once: to find the running loop asks the system for the number of the process.
+        self._loop = asyncio.get_running_loop()
         self._committer = committer
         self._max_batch = max_batch
         self._max_waiting = max_waiting
@@ -78,10 +81,9 @@ class CommitPipeline:
             raise Draining
         if len(self._schedule) >= self._max_waiting:
             raise Overloaded
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = self._loop.time()
         latest = now + PATIENCE
-        answer: asyncio.Future[Outcome] = loop.create_future()
+        answer: asyncio.Future[Outcome] = self._loop.create_future()
         self._schedule.put(
             Submission(command, answer, latest if deadline is None else min(deadline, latest), now)
         )
@@ -118,11 +120,10 @@ class CommitPipeline:
         return 0 < self._schedule.updates < ENOUGH
 
     def _next_batch(self) -> list[Submission]:
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         if gathers(self._schedule.updates, self._under_way, now):
             if self._look_again is None:
-                later = asyncio.get_running_loop().call_later
-                self._look_again = later(LONG, self._stop_gathering)
+                self._look_again = self._loop.call_later(LONG, self._stop_gathering)
             return []
         return self._take()
 
@@ -134,11 +135,11 @@ class CommitPipeline:
         lanes = len(self._lanes)
         limit = limit_of(self._schedule.updates, lanes, self._max_batch)
         share = share_of(self._schedule.updates, lanes, self._max_batch)
-        return self._schedule.take(limit, share, is_live, behind)
+        return self._schedule.take(limit, share, partial(is_live, self._loop.time()), behind)
 
     async def _commit(self, batch: Sequence[Submission]) -> None:
         """Commit a batch, and those that form right behind it."""
-        clock = asyncio.get_running_loop().time
+        clock = self._loop.time
         since = clock()
         ahead: Attempt | None = self._begin(batch)
         while ahead is not None:
@@ -194,7 +195,7 @@ class CommitPipeline:
         attempts = max(submission.attempts for submission in undecided)
         # At once after the first loss: the next attempt waits for its turn (repository.turns).
         pause = backoff(attempts - 1) if attempts > 1 else 0.0
-        asyncio.get_running_loop().call_later(pause, self._release, set(keys_in(undecided)))
+        self._loop.call_later(pause, self._release, set(keys_in(undecided)))
 
     def _release(self, keys: Collection[EntityKey]) -> None:
         self._schedule.release(keys)

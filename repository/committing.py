@@ -1,6 +1,5 @@
 """Committing one batch, whatever happens: each command is answered, or comes back."""
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Final, Protocol
@@ -67,11 +66,14 @@ async def commit(
         return await _isolate(committer, batch, error)
 
 
-def is_live(submission: Submission) -> bool:
-    """Whether somebody still waits for a command; one that is too late gets its answer here."""
+def is_live(now: float, submission: Submission) -> bool:
+    """Whether somebody still waits for a command; one that is too late gets its answer here.
+
+    `now` is on the event loop's clock.
+    """
     if submission.answer.done():
         return False
-    if submission.deadline > asyncio.get_running_loop().time():
+    if submission.deadline > now:
         return True
     submission.settle(_out_of_time(submission))
     return False

@@ -9,7 +9,6 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from domain.entity_key import EntityKey
-from domain.update import UpdateBatch
 from repository.submission import Submission
 
 
@@ -38,7 +37,7 @@ class Schedule:
     def put(self, submission: Submission) -> None:
         """Let a command wait behind those that came before it."""
         self._waiting += 1
-        self.updates += size_of(submission)
+        self.updates += submission.size
         waits = False
         for key in submission.keys:
             line = self._lines.get(key)
@@ -75,7 +74,7 @@ class Schedule:
             if submission is None:
                 del ready[key]
                 continue
-            keys, updates = submission.keys, size_of(submission)
+            keys, updates = submission.keys, submission.size
             if batch and (size >= (limit if key == line else share)):
                 break
             if batch and len(keys) > 1 and size + updates > share:
@@ -101,7 +100,7 @@ class Schedule:
         """Let commands of busy keys wait again, before all others."""
         for submission in reversed(submissions):
             self._waiting += 1
-            self.updates += size_of(submission)
+            self.updates += submission.size
             for key in submission.keys:
                 self._lines.setdefault(key, deque()).appendleft(submission)
 
@@ -131,15 +130,9 @@ class Schedule:
 
     def _remove(self, submission: Submission, keys: Iterable[EntityKey]) -> None:
         self._waiting -= 1
-        self.updates -= size_of(submission)
+        self.updates -= submission.size
         for key in keys:
             line = self._lines[key]
             line.popleft()
             if not line:
                 del self._lines[key]
-
-
-def size_of(submission: Submission) -> int:
-    """How many updates a command has."""
-    command = submission.command
-    return len(command.updates) if isinstance(command, UpdateBatch) else 1

@@ -11,7 +11,7 @@ from msgspec import Struct
 from domain.entity_key import EntityKey
 from domain.errors import FeatomError
 from domain.outcome import Outcome
-from domain.update import Command, keys_of
+from domain.update import Command, UpdateBatch, keys_of
 from repository.pool import Backend
 
 
@@ -41,9 +41,14 @@ class Submission(Struct, eq=False):
     doubts: list[Doubt] = []
     keys: tuple[EntityKey, ...] = ()
     """What the command is about."""
+    size: int = 1
+    """How many updates the command has."""
 
     def __post_init__(self) -> None:
-        self.keys = keys_of(self.command)
+        command = self.command
+        self.keys = keys_of(command)
+        if isinstance(command, UpdateBatch):
+            self.size = len(command.updates)
 
     def settle(self, answer: Outcome | FeatomError) -> None:
         """Answer the caller, if it is still there."""

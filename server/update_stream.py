@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Sequence
 from functools import partial
 from typing import Final
@@ -21,6 +22,8 @@ from server.stages import MessageHandler, MessageStage, surround
 
 WINDOW: Final = 256
 """Updates of one stream that may be read and not yet answered."""
+WITH_AGGREGATE: Final = 16
+"""As so many counts one that is to be answered with its aggregate, which may be large."""
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +46,14 @@ class UpdateStream:
         self._draining = draining
         self._deadline = call.deadline
         self._stages = stages
-        self._room = asyncio.Semaphore(WINDOW)
-        self._answers: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._room = WINDOW
+        self._more_room = asyncio.Event()
+        self._answers: deque[tuple[int, bytes]] = deque()
+        """Each with the room that it takes."""
         self._undecided: set[asyncio.Future[Outcome]] = set()
         self._reading = True
+        self._news = asyncio.Event()
+        """Set when there is an answer to send, or there will be no more."""
 
     async def run(self) -> None:
         """Answer every update, until the client has no more or the server drains.
@@ -56,9 +63,8 @@ class UpdateStream:
         reader = asyncio.create_task(self._read())
         drainer = asyncio.create_task(self._stop_reading_on_drain(reader))
         try:
-            while (answer := await self._answers.get()) is not None:
-                await self._call.write(answer)
-                self._room.release()
+            while self._reading or self._undecided or self._answers:
+                await self._send_answers()
         finally:
             drainer.cancel()
             reader.cancel()
@@ -67,47 +73,68 @@ class UpdateStream:
                 future.cancel()
         await self._raise_why_reading_ended(reader)
 
+    async def _send_answers(self) -> None:
+        """Send what there is; waits for an answer if there is none yet."""
+        self._news.clear()
+        while self._answers:
+            room, answer = self._answers.popleft()
+            await self._call.write(answer)
+            self._room += room
+            self._more_room.set()
+        if self._reading or self._undecided:
+            await self._news.wait()
+
     async def _read(self) -> None:
         # Not kept: it knows us, and what knows itself is not freed before Python looks for it.
         submit = surround(self._write, self._stages)
         try:
             async for data in self._call.stream:
-                await self._room.acquire()
-                self._begin(submit, self._decode(pb.StreamUpdateFeaturesRequest, data))
+                request = self._decode(pb.StreamUpdateFeaturesRequest, data)
+                room = WITH_AGGREGATE if request.update.return_aggregate else 1
+                while self._room < room:
+                    self._more_room.clear()
+                    await self._more_room.wait()
+                self._room -= room
+                self._begin(submit, request, room)
         finally:
             self._reading = False
-            self._end_if_complete()
+            self._news.set()
 
     async def _stop_reading_on_drain(self, reader: "asyncio.Task[None]") -> None:
         await self._draining.wait()
         reader.cancel()
 
-    def _begin(self, submit: MessageHandler, request: pb.StreamUpdateFeaturesRequest) -> None:
+    def _begin(
+        self, submit: MessageHandler, request: pb.StreamUpdateFeaturesRequest, room: int
+    ) -> None:
         try:
             future = submit(self._call, request)
         except FeatomError as error:
-            self._answers.put_nowait(self._failure(request.sequence, error))
+            self._answer(room, self._failure(request.sequence, error))
         else:
             self._undecided.add(future)
-            future.add_done_callback(partial(self._finish, request.sequence))
+            future.add_done_callback(partial(self._finish, request.sequence, room))
 
     def _write(
         self, call: Call, request: pb.StreamUpdateFeaturesRequest
     ) -> "asyncio.Future[Outcome]":
         return self._writer.submit(read_update(request.update, call.principal), self._deadline)
 
-    def _finish(self, sequence: int, future: "asyncio.Future[Outcome]") -> None:
+    def _finish(self, sequence: int, room: int, future: "asyncio.Future[Outcome]") -> None:
         self._undecided.discard(future)
         if future.cancelled():
             return
         error = future.exception()
         if isinstance(error, Exception):
-            self._answers.put_nowait(self._failure(sequence, error))
+            self._answer(room, self._failure(sequence, error))
         else:
             outcome = future.result()
             assert isinstance(outcome, UpdateOutcome)
-            self._answers.put_nowait(stream_response(sequence, outcome))
-        self._end_if_complete()
+            self._answer(room, stream_response(sequence, outcome))
+
+    def _answer(self, room: int, answer: bytes) -> None:
+        self._answers.append((room, answer))
+        self._news.set()
 
     def _failure(self, sequence: int, error: Exception) -> bytes:
         self._call.on_error(error)
@@ -115,10 +142,6 @@ class UpdateStream:
         if code is StatusCode.INTERNAL:
             log.error("%s %s failed", self._call.request_id, self._call.method, exc_info=error)
         return stream_error(sequence, status)
-
-    def _end_if_complete(self) -> None:
-        if not self._reading and not self._undecided:
-            self._answers.put_nowait(None)
 
     async def _raise_why_reading_ended(self, reader: "asyncio.Task[None]") -> None:
         if not reader.cancelled():

@@ -14,7 +14,7 @@ _LENGTH_DELIMITED: Final = 2
 def tag(message: type[Message], field: str) -> bytes:
     """The tag of a message or string field, as it stands before its length."""
     number = message.DESCRIPTOR.fields_by_name[field].number
-    return bytes([number << 3 | _LENGTH_DELIMITED])
+    return varint(number << 3 | _LENGTH_DELIMITED)
 
 
 def nested(field: bytes, content: bytes) -> bytes:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import asyncpg
@@ -13,6 +14,8 @@ import asyncpg
 from domain.errors import DatabaseUnavailable
 from domain.figures import Distribution
 from domain.tracing import Tracer
+from repository.migrations import window
+from repository.migrations.session import require_current
 from repository.password import Password
 from repository.sqlstates import Verdict, sqlstate_of, verdict
 from repository.time_outs import milliseconds
@@ -98,14 +101,14 @@ class Pool:
             max_queries=2**31,
             max_cached_statement_lifetime=0,
             timeout=10.0,
-            init=_get_to_know,
+            init=partial(_get_to_know, window.BUILD),
             reset=_leave_as_it_is,
             connection_class=traced_connections(_KnownConnection, tracer)
             if tracer
             else _KnownConnection,
             server_settings={
                 **isolation,
-                "application_name": "featom",
+                "application_name": window.session_name(window.BUILD),
                 "statement_timeout": patience,
                 "lock_timeout": patience,
                 "idle_in_transaction_session_timeout": patience,
@@ -190,6 +193,8 @@ class Pool:
     async def _connection(self) -> AsyncIterator[Connection]:
         try:
             connection = await self._pool.acquire(timeout=self._timeout)
+        except window.SchemaMismatch as misfit:
+            raise DatabaseUnavailable(f"This server must not be used: {misfit}.") from misfit
         except Exception as error:
             if self._judge(error) is Verdict.AWAY:
                 raise DatabaseUnavailable from error
@@ -219,7 +224,9 @@ class _KnownConnection(asyncpg.Connection):  # generic for the type checker alon
     backend: Backend
 
 
-async def _get_to_know(connection: Any) -> None:
+async def _get_to_know(build: int, connection: Any) -> None:
+    # A backfill may have begun while we were not seen: nothing of ours may be written after that.
+    await require_current(connection, build)
     (own,) = await connection.fetch(_OWN_BACKEND)
     connection.backend = Backend(*own)
 

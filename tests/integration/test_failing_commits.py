@@ -207,7 +207,7 @@ async def test_connections_that_broke_while_they_were_idle_are_replaced(
         await repository.read([key])
         ended = await session.fetchval(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-            " WHERE application_name = 'featom' AND datname = current_database()"
+            " WHERE application_name LIKE 'featom, build %' AND datname = current_database()"
         )
         assert ended >= 2
         assert await current_features(repository, key) == {"f": 1}
@@ -224,7 +224,7 @@ async def test_a_closed_repository_leaves_no_connection(
     for _ in range(50):
         left = await session.fetchval(
             "SELECT count(*) FROM pg_stat_activity"
-            " WHERE application_name = 'featom' AND datname = current_database()"
+            " WHERE application_name LIKE 'featom, build %' AND datname = current_database()"
         )
         if not left:
             return

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from server.migration_commands import PENDING
 from tests.deploy.command_line import settings_from
 from tests.deploy.manifests import Manifests, container_of, name_of, pod_labels, pod_of
 
@@ -45,11 +46,33 @@ def pods_are_restricted(objects: Manifests) -> Iterator[str]:
 
 
 def images_have_tags_that_stay(objects: Manifests) -> Iterator[str]:
-    for workload in objects.workloads:
-        image: str = container_of(workload)["image"]
+    images = {name_of(each): container_of(each)["image"] for each in objects.workloads}
+    # Without one the operator chooses, and a new operator chooses anew.
+    clusters = objects.of("Cluster")
+    images |= {name_of(each): each["spec"].get("imageName", "whatever") for each in clusters}
+    for name, image in images.items():
         _, colon, tag = image.rpartition("/")[2].partition(":")
         if "@sha256:" not in image and (not colon or tag in {"", "latest"}):
-            yield f"{name_of(workload)} runs {image}"
+            yield f"{name} runs {image}"
+
+
+def a_migration_that_has_to_wait_is_no_failure(objects: Manifests) -> Iterator[str]:
+    job = objects.migration["spec"]
+    exits = [
+        rule["onExitCodes"]
+        for rule in job.get("podFailurePolicy", {"rules": []})["rules"]
+        if rule["action"] == "Ignore" and "onExitCodes" in rule
+    ]
+    wanted = {
+        "containerName": container_of(objects.migration)["name"],
+        "operator": "In",
+        "values": [PENDING],
+    }
+    if exits != [wanted]:
+        yield f"{name_of(objects.migration)} fails for good while it has to wait"
+    # The API server refuses such a policy with any other.
+    if pod_of(objects.migration)["restartPolicy"] != "Never":
+        yield f"{name_of(objects.migration)} is started again in its pod"
 
 
 def the_server_claims_no_volume(objects: Manifests) -> Iterator[str]:

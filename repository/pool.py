@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 
 SECONDS_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
+CLOSING: Final = 5.0
+"""Seconds that `Pool.close` takes at most."""
+
 READ_COMMITTED: Final = {"default_transaction_isolation": "read committed"}
 
 # A nested loop over the sorted keys of a batch takes its row locks in their order, so batches never
@@ -135,7 +138,7 @@ class Pool:
     async def close(self) -> None:
         """Close every connection, at once if they do not close in time."""
         try:
-            await asyncio.wait_for(self._pool.close(), timeout=5.0)
+            await asyncio.wait_for(self._pool.close(), timeout=CLOSING)
         except TimeoutError:
             self._pool.terminate()
 

@@ -3,12 +3,16 @@
 from collections.abc import Iterator
 from typing import Final
 
+import repository.postgres
+import server.access.audit_log
 from server.migration_commands import PENDING
+from server.tracing.provider import FLUSH
 from tests.deploy.command_line import settings_from
 from tests.deploy.manifests import Manifests, container_of, name_of, pod_labels, pod_of
 
-# repository/pool.py gives each of the two pools five seconds to close.
-CLOSING: Final = 10
+# What comes after the calls, each with the bound that it sets itself. The ports close at once.
+CLOSING: Final = repository.postgres.CLOSING + server.access.audit_log.CLOSING + FLUSH
+TO_SPARE: Final = 5
 # What the pod security standard "restricted" asks, which the namespace enforces.
 OF_THE_HOST: Final = frozenset({"hostNetwork", "hostPID", "hostIPC", "hostUsers"})
 RESTRICTED_VOLUMES: Final = frozenset(
@@ -83,7 +87,7 @@ def the_server_claims_no_volume(objects: Manifests) -> Iterator[str]:
 def the_grace_period_holds_the_whole_drain(objects: Manifests) -> Iterator[str]:
     settings = settings_from(objects.environment(objects.server))
     pause = container_of(objects.server)["lifecycle"]["preStop"]["sleep"]["seconds"]
-    needed = pause + settings.seconds_to_be_noticed + settings.drain_grace + CLOSING
+    needed = pause + settings.seconds_to_be_noticed + settings.drain_grace + CLOSING + TO_SPARE
     given = pod_of(objects.server)["terminationGracePeriodSeconds"]
     if given < needed:
         yield f"a drain takes up to {needed} s and is cut off after {given} s"

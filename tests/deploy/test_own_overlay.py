@@ -79,6 +79,20 @@ def test_a_later_step_of_an_upgrade_is_the_migration_with_another_command(
     ]
 
 
+def test_alerts_lead_to_the_runbooks_of_whoever_deploys_them(tmp_path: Path) -> None:
+    (printed,) = (each for each in blocks() if "runbook_url" in each)
+    beneath = "resources: [../kubernetes/overlays/aks]\n"
+    beneath += "components: [../kubernetes/components/monitoring]\n"
+    place = "wiki.example.org/featom/runbooks"
+    objects = rendered(beneath + printed.replace("<host and path>", place), tmp_path)
+    (rule,) = objects.of("PrometheusRule")
+    for group in rule["spec"]["groups"]:
+        for alert in group["rules"]:
+            wanted = f"https://{place}/{alert['alert']}.md"
+            assert alert["annotations"]["runbook_url"] == wanted
+    assert "runbooks" not in {name_of(each) for each in objects.of("ConfigMap")}
+
+
 def test_settings_above_a_component_have_the_last_word(tmp_path: Path) -> None:
     objects = rendered(TOKENS, tmp_path)
     settings = objects.environment(objects.server)

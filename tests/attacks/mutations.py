@@ -7,7 +7,7 @@ from typing import Any, Final
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from tests.attacks.requests import replacements
+from tests.attacks.texts import replacements
 
 _TEXTS: Final = (
     "",
@@ -106,9 +106,10 @@ def _plain(request: Message) -> Message:
     """Without what makes a request fit one state alone: more of them get through."""
     copy = type(request)()
     copy.CopyFrom(request)
-    for part in (copy, getattr(copy, "update", None), *getattr(copy, "updates", ())):
+    inner = (getattr(copy, name, None) for name in ("update", "entity_type", "definition"))
+    for part in (copy, *inner, *getattr(copy, "updates", ())):
         for name in _CONDITIONS:
-            if part is not None and name in part.DESCRIPTOR.fields_by_name:
+            if isinstance(part, Message) and name in part.DESCRIPTOR.fields_by_name:
                 part.ClearField(name)
     return copy
 

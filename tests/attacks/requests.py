@@ -1,9 +1,8 @@
-"""A request of each RPC with every field set, and each string of it replaced by what one likes."""
+"""A request of each RPC, nearly right, with as many fields set as go together."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -17,9 +16,6 @@ from featom.v1.aggregate_pb2 import EntityKey
 KEY: Final = EntityKey(entity_type="attacked", entity_id="e-1")
 REQUEST_ID: Final = "5f0c6d1e-8a55-4d0c-9d7e-0d7a8f4a1c11"
 WHEN: Final = Timestamp(seconds=1_700_000_000, nanos=1_000)
-
-Replacement = Callable[[str], Message]
-"""The request with one of its strings replaced."""
 
 
 def _value(**fields: Any) -> value_pb2.FeatureValue:
@@ -49,6 +45,12 @@ _UPDATES: Final = [
         name="last",
         append=pb.AppendOperation(value=_value(string_value="x"), max_length=3),
     ),
+    pb.FeatureUpdate(
+        name="lasts",
+        append=pb.AppendOperation(
+            value=_value(string_list=value_pb2.StringList(values=["x", "y"])), max_length=3
+        ),
+    ),
     pb.FeatureUpdate(name="gone", remove=True),
 ]
 
@@ -75,6 +77,14 @@ _TYPE: Final = type_pb.EntityType(
             max_length=2,
             pattern="[A-Z]{2}",
         ),
+        "seal": type_pb.FeatureSpec(
+            type=type_pb.FEATURE_TYPE_BYTES,
+            allowed_values=[_value(bytes_value=b"red")],
+            default_value=_value(bytes_value=b"red"),
+        ),
+        "taste": type_pb.FeatureSpec(
+            type=type_pb.FEATURE_TYPE_FLOAT_VECTOR, dimension=2, allow_non_finite=True
+        ),
     },
     rules=[
         type_pb.Rule(
@@ -84,6 +94,7 @@ _TYPE: Final = type_pb.EntityType(
         )
     ],
     additional_features=type_pb.ADDITIONAL_FEATURES_ALLOW,
+    etag='"x"',
 )
 
 _STORE: Final = "/featom.v1.FeatureStoreService/"
@@ -95,7 +106,8 @@ REQUESTS: Final[Mapping[str, Message]] = {
         updates=[update(), update(etag='"x"')], request_id=REQUEST_ID
     ),
     f"{_STORE}StreamUpdateFeatures": pb.StreamUpdateFeaturesRequest(
-        sequence=1, update=update(request_id=REQUEST_ID)
+        sequence=1,
+        update=update(request_id=REQUEST_ID, etag='"x"', return_aggregate=True),
     ),
     f"{_STORE}DeleteAggregate": pb.DeleteAggregateRequest(
         key=KEY, etag='"x"', request_id=REQUEST_ID, erase_history=True
@@ -125,49 +137,3 @@ REQUESTS: Final[Mapping[str, Message]] = {
         entity_type="attacked_type", page_size=2, page_token="eA", definition=_TYPE
     ),
 }
-
-
-def replacements(request: Message) -> Iterator[tuple[str, Replacement]]:
-    """Each string of a request by its path, keys of maps among them, and how to replace it."""
-    for path, steps in _strings(request, "", ()):
-
-        def replaced(text: str, steps: tuple[Any, ...] = steps) -> Message:
-            copy = type(request)()
-            copy.CopyFrom(request)
-            _replace(copy, steps, text)
-            return copy
-
-        yield path, replaced
-
-
-def _strings(message: Any, path: str, steps: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
-    for field, value in message.ListFields():
-        here = f"{path}.{field.name}".lstrip(".")
-        if field.message_type is not None and field.message_type.GetOptions().map_entry:
-            for key in value:
-                yield f"{here} (key)", (*steps, (field, key, True))
-                yield from _strings(value[key], f"{here}[{key}]", (*steps, (field, key, False)))
-        elif field.type == FieldDescriptor.TYPE_MESSAGE:
-            several = list(value) if field.is_repeated else [value]
-            for index, each in enumerate(several):
-                position = index if field.is_repeated else None
-                yield from _strings(each, f"{here}[{index}]", (*steps, (field, position, False)))
-        elif field.type == FieldDescriptor.TYPE_STRING:
-            positions: list[int | None] = [*range(len(value))] if field.is_repeated else [None]
-            for each in positions:
-                yield here, (*steps, (field, each, True))
-
-
-def _replace(message: Any, steps: tuple[Any, ...], text: str) -> None:
-    (field, position, last), *rest = steps
-    value = getattr(message, field.name)
-    if not last:
-        _replace(value if position is None else value[position], tuple(rest), text)
-    elif position is None:
-        setattr(message, field.name, text)
-    elif isinstance(position, str):
-        value[text].CopyFrom(value[position])
-        if text != position:
-            del value[position]
-    else:
-        value[position] = text

@@ -12,4 +12,4 @@ async def test_mutated_messages_are_answered_and_never_with_internal(fortress: F
     # It was worth it: many got through to the database, and many were refused.
     assert findings.codes[StatusCode.OK] > 100
     assert findings.codes[StatusCode.INVALID_ARGUMENT] > 100
-    assert len(findings.codes) >= 5
+    assert len(findings.codes) >= 4

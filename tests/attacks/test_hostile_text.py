@@ -15,7 +15,9 @@ from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue
 from server.access.needs import RPCS
 from tests.attacks.fortress import OWNER, Fortress
-from tests.attacks.requests import REQUESTS, replacements
+from tests.attacks.misplaced import MISPLACED
+from tests.attacks.requests import REQUESTS
+from tests.attacks.texts import Replacement, paths_of, replacements
 
 HOSTILE = (
     "'; DROP TABLE aggregates; --",
@@ -63,6 +65,21 @@ def test_every_rpc_has_a_request() -> None:
     assert REQUESTS.keys() == RPCS.keys()
 
 
+def places(rpc: str) -> list[tuple[str, Replacement]]:
+    """Where a text may be in a request, each place once."""
+    found = list(replacements(REQUESTS[rpc]))
+    for request in MISPLACED.get(rpc, ()):
+        known = {path for path, _ in found}
+        found += (place for place in replacements(request) if place[0] not in known)
+    return found
+
+
+@pytest.mark.parametrize("rpc", REQUESTS, ids=lambda rpc: rpc.rpartition("/")[2])
+def test_hostile_text_is_put_into_every_text_that_a_request_may_have(rpc: str) -> None:
+    known = {path for path, _ in places(rpc)}
+    assert known == set(paths_of(RPCS[rpc].request.DESCRIPTOR))
+
+
 async def code_of(channel: grpc.aio.Channel, rpc: str, data: bytes, metadata: Any) -> StatusCode:
     try:
         if rpc.endswith("StreamUpdateFeatures"):
@@ -79,7 +96,7 @@ async def code_of(channel: grpc.aio.Channel, rpc: str, data: bytes, metadata: An
 
 
 @pytest.mark.parametrize("rpc", REQUESTS, ids=lambda rpc: rpc.rpartition("/")[2])
-async def test_hostile_text_in_any_string_is_text(
+async def test_hostile_text_in_any_place_is_text(
     rpc: str, fortress: Fortress, channel: grpc.aio.Channel, tables: asyncpg.Connection
 ) -> None:
     metadata = fortress.as_caller(OWNER)
@@ -93,10 +110,9 @@ async def test_hostile_text_in_any_string_is_text(
 
     calls = [
         (path, text, in_turn(replaced(text).SerializeToString()))
-        for path, replaced in replacements(REQUESTS[rpc])
+        for path, replaced in places(rpc)
         for text in HOSTILE
     ]
-    assert calls
     codes = await asyncio.gather(*(call for _, _, call in calls))
     unexpected = [
         (path, text, code)

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from domain.errors import FieldViolation
 
+LONGEST_ENTITY_TYPE: Final = 63
 ENTITY_TYPE: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 MAX_ENTITY_ID_BYTES: Final = 256
 # Unicode's category Cc: C0, DEL and C1.
@@ -20,15 +21,20 @@ class EntityKey(NamedTuple):
     entity_id: str
 
 
-# There are many entities of few types.
-@lru_cache(maxsize=4_096)
 def entity_type_problem(entity_type: str) -> str | None:
     """What is wrong with the name of an entity type, or None."""
     if not entity_type:
         return "must not be empty"
-    if not ENTITY_TYPE.fullmatch(entity_type):
+    # What is remembered stays in memory, and callers can make up names as long as a message.
+    if len(entity_type) > LONGEST_ENTITY_TYPE or not _is_entity_type(entity_type):
         return f"must match {ENTITY_TYPE.pattern}"
     return None
+
+
+# There are many entities of few types.
+@lru_cache(maxsize=4_096)
+def _is_entity_type(name: str) -> bool:
+    return ENTITY_TYPE.fullmatch(name) is not None
 
 
 def entity_id_problem(entity_id: str) -> str | None:

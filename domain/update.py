@@ -15,6 +15,7 @@ from domain.instant import Instant, instant_problem
 from domain.operations import Append, Operation
 from domain.values import value_problem
 
+LONGEST_NAME: Final = 128
 FEATURE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
 
 
@@ -102,7 +103,9 @@ def update_violations(
 
 def feature_name_problem(name: str) -> str | None:
     """What is wrong with the name of a feature, or None."""
-    return None if _is_feature_name(name) else f"must match {FEATURE_NAME.pattern}"
+    if len(name) <= LONGEST_NAME and _is_feature_name(name):
+        return None
+    return f"must match {FEATURE_NAME.pattern}"
 
 
 def _is_plainly_sound(item: FeatureUpdate, non_finite: bool) -> bool:
@@ -113,7 +116,7 @@ def _is_plainly_sound(item: FeatureUpdate, non_finite: bool) -> bool:
     operation, event_time = item.operation, item.event_time
     if event_time is not None and instant_problem(event_time):
         return False
-    if not _is_feature_name(item.name):
+    if len(item.name) > LONGEST_NAME or not _is_feature_name(item.name):
         return False
     if operation is None or operation.value is None:
         return True
@@ -122,7 +125,8 @@ def _is_plainly_sound(item: FeatureUpdate, non_finite: bool) -> bool:
     )
 
 
-# The same names come again and again.
+# The same names come again and again. Callers can make up names as long as a message: so none is
+# asked about that is too long, as what is remembered stays in memory.
 @lru_cache(maxsize=16_384)
 def _is_feature_name(name: str) -> bool:
     return FEATURE_NAME.fullmatch(name) is not None

@@ -24,6 +24,7 @@ from server.embedded_postgres import EmbeddedPostgres
 from server.entity_types import SERVICE as TYPES_SERVICE
 from server.entity_types import EntityTypeServicer
 from server.feature_store import SERVICE, FeatureStore
+from server.freed_memory import give_back
 from server.health import Health
 from server.health_port import serving_health
 from server.listening import listen
@@ -115,6 +116,7 @@ async def serve_on(
         garbage.settle()
         watched = (
             health.watch,
+            give_back,
             *access.watches,
             *((tls.files.watch,) if tls else ()),
         )

@@ -68,7 +68,8 @@ def rapid_resets(fortress: Fortress, count: int) -> int | None:
                 connection.headers(number, f"{STORE}GetAggregate", metadata) + reset(number)
                 for number in numbers
             )
-            connection.send(b"".join(frames))
+            with suppress(OSError, ssl.SSLError):  # it may be ended while we are at it
+                connection.send(b"".join(frames))
         return connection.why_closed()
 
 

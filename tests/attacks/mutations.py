@@ -38,7 +38,7 @@ _BYTES: Final = (b"\x00", b"\x7f", b"\x80", b"\xff", b"\xff" * 9 + b"\x01", b"\x
 def mutated(request: Message, others: Sequence[bytes], chance: random.Random) -> bytes:
     """A request with a string or a field changed, or its bytes in up to three places."""
     if chance.random() < 0.6:
-        request = _plain(request)
+        request = plain(request)
     match chance.randrange(4):
         case 0:
             replace = chance.choice(_replacements(request) or [lambda text: request])
@@ -102,7 +102,7 @@ def _another(field: FieldDescriptor, chance: random.Random) -> Any:
     return chance.choice((0, 1, 2, -1, 999_999_999, 2**31 - 1, -(2**31)))
 
 
-def _plain(request: Message) -> Message:
+def plain(request: Message) -> Message:
     """Without what makes a request fit one state alone: more of them get through."""
     copy = type(request)()
     copy.CopyFrom(request)

@@ -1,7 +1,6 @@
 """Who is known, who may do what, and what is written down of it; all over a real port."""
 
 import asyncio
-import base64
 import json
 import time
 from collections.abc import AsyncIterator
@@ -24,12 +23,11 @@ from featom.v1.entity_type_service_pb2_grpc import EntityTypeServiceStub
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue
 from tests.attacks.attacks import listing
+from tests.attacks.bad_tokens import BAD_TOKENS
 from tests.attacks.fortress import NOBODY, OWNER, READER, Fortress, bearer
-from tests.issuer import ISSUER, Issuer
 from tests.refusal import refusal
 
 SECRET = "a value that nobody may see"
-NOW = int(time.time())
 
 
 def update(entity_id: str, entity_type: str = "card", **rest: Any) -> pb.UpdateFeaturesRequest:
@@ -43,26 +41,6 @@ async def store(fortress: Fortress) -> AsyncIterator[Any]:
     credentials = fortress.credentials(fortress.client)
     async with grpc.aio.secure_channel(fortress.server.address, credentials) as channel:
         yield FeatureStoreServiceStub(channel)
-
-
-def unsigned() -> str:
-    header = {"alg": "none", "kid": "key-1"}
-    claims = {"iss": ISSUER, "aud": "featom", "sub": OWNER, "exp": NOW + 600}
-    parts = (base64.urlsafe_b64encode(json.dumps(each).encode()) for each in (header, claims))
-    return b".".join([*(part.rstrip(b"=") for part in parts), b""]).decode()
-
-
-BAD_TOKENS: dict[str, Any] = {
-    "expired": lambda fortress: fortress.issuer.token(OWNER, exp=NOW - 60),
-    "for another audience": lambda fortress: fortress.issuer.token(OWNER, aud="another"),
-    "of another issuer": lambda fortress: fortress.issuer.token(OWNER, iss="https://another"),
-    "with alg none": lambda fortress: unsigned(),
-    "signed with another key": lambda fortress: Issuer().token(OWNER),
-    "with a kid that is a path": lambda fortress: fortress.issuer.token(
-        OWNER, header={"kid": "../../etc/passwd"}
-    ),
-    "junk": lambda fortress: "junk",
-}
 
 
 @pytest.mark.parametrize("sort", BAD_TOKENS)

@@ -15,25 +15,10 @@ from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue
 from server.access.needs import RPCS
 from tests.attacks.fortress import OWNER, Fortress
-from tests.attacks.misplaced import MISPLACED
+from tests.attacks.hostile import HOSTILE, code_of, places
 from tests.attacks.requests import REQUESTS
-from tests.attacks.texts import Replacement, paths_of, replacements
+from tests.attacks.texts import paths_of
 
-HOSTILE = (
-    "'; DROP TABLE aggregates; --",
-    "x' OR '1'='1",
-    "\\'; SELECT pg_sleep(5); --",
-    "$1 %s {0} ${x} {{7*7}}",
-    "1/0 == 1 || true",
-    '[1,2,3].all(x, [1,2,3].all(y, "a".matches("(a+)+$")))',
-    "(a+)+$",
-    "../../../etc/passwd",
-    "/etc/passwd\u202e",
-    "%2e%2e%2f%00",
-    "\x00",
-    "\r\nx-injected: 1",
-    "😀" * 2_000,
-)
 ENTITY_IDS = tuple(text for text in HOSTILE if text.isprintable() and len(text) < 100)
 
 # Every way in which a caller can be wrong; never INTERNAL, never UNKNOWN.
@@ -65,34 +50,10 @@ def test_every_rpc_has_a_request() -> None:
     assert REQUESTS.keys() == RPCS.keys()
 
 
-def places(rpc: str) -> list[tuple[str, Replacement]]:
-    """Where a text may be in a request, each place once."""
-    found = list(replacements(REQUESTS[rpc]))
-    for request in MISPLACED.get(rpc, ()):
-        known = {path for path, _ in found}
-        found += (place for place in replacements(request) if place[0] not in known)
-    return found
-
-
 @pytest.mark.parametrize("rpc", REQUESTS, ids=lambda rpc: rpc.rpartition("/")[2])
 def test_hostile_text_is_put_into_every_text_that_a_request_may_have(rpc: str) -> None:
     known = {path for path, _ in places(rpc)}
     assert known == set(paths_of(RPCS[rpc].request.DESCRIPTOR))
-
-
-async def code_of(channel: grpc.aio.Channel, rpc: str, data: bytes, metadata: Any) -> StatusCode:
-    try:
-        if rpc.endswith("StreamUpdateFeatures"):
-            stream: Any = channel.stream_stream(rpc)
-            call = stream(iter([data]), timeout=5, metadata=metadata)
-            async for answer in call:
-                error = pb.StreamUpdateFeaturesResponse.FromString(answer).error
-                return next(each for each in StatusCode if each.value[0] == error.code)
-        unary: Any = channel.unary_unary(rpc)
-        await unary(data, timeout=5, metadata=metadata)
-    except grpc.aio.AioRpcError as error:
-        return error.code()
-    return StatusCode.OK
 
 
 @pytest.mark.parametrize("rpc", REQUESTS, ids=lambda rpc: rpc.rpartition("/")[2])

@@ -32,6 +32,7 @@ from server.observing import Tracing, metrics_of, stages_around, telling, tracin
 from server.reflection import SERVICE as REFLECTION_SERVICE
 from server.reflection import Reflection
 from server.registration import register
+from server.reloads import Reloads
 from server.settings import Settings
 from server.supervision import keep_running
 
@@ -82,13 +83,16 @@ async def serve_on(
     probe = PostgresProbe(dsn, password)
     names = [service.full_name for service in SERVICES]
     health = Health(names, probe, settings.probe_interval)
-    metrics = metrics_of(settings, SERVICES, [repository, probe, health])
+    decode = _decoder(settings)
+    access = access_of(settings, decode)
+    tls = _tls(settings)
+    reloads = Reloads([*access.files, *([tls.files] if tls else [])])
+    guards = (*access.sources, *([tls] if tls else []), reloads)
+    metrics = metrics_of(settings, SERVICES, [repository, probe, health, *guards])
     around = stages_around(metrics, tracing)
     server = _server(settings)
     add_HealthServicer_to_server(health.servicer, server)
     draining = asyncio.Event()
-    decode = _decoder(settings)
-    access = access_of(settings, decode)
     stages = (*around, *access.stages)
     servicer = FeatureStore(
         repository, repository, settings.limits, decode, draining, access.message_stages
@@ -100,7 +104,6 @@ async def serve_on(
     reflection = Reflection((*names, HEALTH_SERVICE, REFLECTION_SERVICE.full_name), decode)
     # The contract is no secret; but only callers who are known need it.
     register(server, REFLECTION_SERVICE, reflection, (*around, *access.callers))
-    tls = _tls(settings)
     async with AsyncExitStack() as closing:
         closing.callback(access.close)
         port = listen(server, settings.listen, tls.credentials() if tls else None)

@@ -1,15 +1,23 @@
 """TLS with certificates that change while the server runs."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import grpc
 
+from domain.figures import Figure, gauge
 from server.pem import PemRefused, read_certificates, require_key_of
 from server.watched_files import ContentRefused, WatchedFiles
 
 log = logging.getLogger(__name__)
+
+
+class _Loaded(NamedTuple):
+    configuration: grpc.ServerCertificateConfiguration
+    expiry: float
+    """When the first certificate of the server's chain expires, since 1970."""
 
 
 class Tls:
@@ -21,14 +29,14 @@ class Tls:
         Raises SettingsRefused if the files cannot be used.
         """
         paths = [certificate, key, *([client_ca] if client_ca else [])]
-        self.files = WatchedFiles("TLS certificate and key", paths, _load)
+        self.files = WatchedFiles("TLS certificate and key", paths, _load, "tls")
         self._mutual = client_ca is not None
         self._given = self.files.current
 
     def credentials(self) -> grpc.ServerCredentials:
         """What to open a port with; new connections get the newest certificate."""
         return grpc.dynamic_ssl_server_credentials(
-            self._given,
+            self._given.configuration,
             self._newer,  # type: ignore[arg-type]  # None is allowed: no change
             require_client_authentication=self._mutual,
         )
@@ -39,14 +47,22 @@ class Tls:
         if current is self._given:
             return None
         self._given = current
-        return current
+        return current.configuration
+
+    def figures(self) -> Iterator[Figure]:
+        """See domain.figures.FigureSource."""
+        yield gauge(
+            "featom_tls_certificate_expiry_timestamp_seconds",
+            "When the server's certificate expires, or the first of those that vouch for it.",
+            self.files.current.expiry,
+        )
 
 
-def _load(contents: Sequence[bytes]) -> grpc.ServerCertificateConfiguration:
+def _load(contents: Sequence[bytes]) -> _Loaded:
     """Certificate and key only as a pair: one may have been read before the swap, one after it."""
     certificate, key, *client_ca = contents
     try:
-        own, *_ = read_certificates(certificate, "the certificate")
+        own, *others = read_certificates(certificate, "the certificate")
         require_key_of(own, key, "the key")
         for each in client_ca:
             read_certificates(each, "the CA of clients")
@@ -57,6 +73,9 @@ def _load(contents: Sequence[bytes]) -> grpc.ServerCertificateConfiguration:
         own.subject.rfc4514_string() or "no name",
         own.not_valid_after_utc.isoformat(),
     )
-    return grpc.ssl_server_certificate_configuration(
+    configuration = grpc.ssl_server_certificate_configuration(
         [(key, certificate)], root_certificates=client_ca[0] if client_ca else None
+    )
+    return _Loaded(
+        configuration, min(each.not_valid_after_utc.timestamp() for each in (own, *others))
     )

@@ -27,12 +27,19 @@ class WatchedFiles(Generic[Loaded]):
     """What is loaded from files that belong together, and loaded anew when one of them changes."""
 
     def __init__(
-        self, name: str, paths: Sequence[Path], load: Callable[[Sequence[bytes]], Loaded]
+        self,
+        name: str,
+        paths: Sequence[Path],
+        load: Callable[[Sequence[bytes]], Loaded],
+        label: str = "",
     ) -> None:
         """Load them, in this order. `load` raises ContentRefused; this then raises SettingsRefused.
 
-        `name` says in messages what the files are.
+        `name` says in messages what the files are, `label` in metrics.
         """
+        self.label: Final = label or name
+        self.failures = 0
+        """Looks at them that found something which cannot be used."""
         self._name = name
         self._paths = paths
         self._load = load
@@ -52,6 +59,7 @@ class WatchedFiles(Generic[Loaded]):
                 return
             self.current = self._load(contents)
         except (OSError, ContentRefused) as error:
+            self.failures += 1
             if str(error) != self._problem:
                 log.error("%s: %s; what was loaded before stays in force", self._name, error)
             self._problem = str(error)
@@ -67,6 +75,7 @@ class WatchedFiles(Generic[Loaded]):
             try:
                 await asyncio.to_thread(self.refresh)
             except Exception:
+                self.failures += 1
                 log.exception("%s: could not be looked at", self._name)
 
     def _read(self) -> list[bytes]:

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from domain.figures import FigureSource
 from server.access.audit_log import AuditLog
 from server.access.auditing import Auditing
 from server.access.authentication import Authenticator, authenticated
@@ -15,6 +16,10 @@ from server.decoding import Decoder
 from server.settings import Settings, SettingsRefused
 from server.stages import MessageStage, Stage
 from server.waiting_bytes import WaitingBytes
+from server.watched_files import WatchedFiles
+
+if TYPE_CHECKING:
+    from server.access.key_sources import ObservedKeySource
 
 
 class Access(NamedTuple):
@@ -28,6 +33,9 @@ class Access(NamedTuple):
     """To be run until the server stops."""
     close: Callable[[], None]
     """To be called when the last call has ended."""
+    files: Sequence[WatchedFiles[Any]]
+    """Those that are watched."""
+    sources: Sequence[FigureSource]
 
 
 def access_of(settings: Settings, decode: Decoder) -> Access:
@@ -37,8 +45,15 @@ def access_of(settings: Settings, decode: Decoder) -> Access:
     message_stages: list[MessageStage] = [waiting.message_stage]
     callers: list[Stage] = []
     watches: list[Callable[[], Awaitable[None]]] = []
+    files: list[WatchedFiles[Any]] = []
+    sources: list[FigureSource] = []
     if settings.auth_modes:
-        callers.append(authenticated(_authenticators(settings, watches)))
+        authenticators, keys = _authenticators(settings)
+        callers.append(authenticated(authenticators))
+        if keys is not None:
+            watches.append(keys.watch)
+            files += keys.files
+            sources.append(keys)
     if settings.rate_per_principal:
         rates = Rates(settings.rate_per_principal, time.monotonic)
         callers.append(rates.stage)
@@ -47,11 +62,12 @@ def access_of(settings: Settings, decode: Decoder) -> Access:
     if settings.authorization is not None:
         grants = watched_grants(settings.authorization)
         watches.append(grants.watch)
+        files.append(grants)
         authorization = Authorization(lambda: grants.current, decode)
         stages.append(authorization.stage)
         message_stages.append(authorization.message_stage)
     if settings.audit_log is None:
-        return Access(stages, message_stages, callers, watches, lambda: None)
+        return Access(stages, message_stages, callers, watches, lambda: None, files, sources)
     audit_log = _audit_log(settings.audit_log)
     auditing = Auditing(audit_log, decode)
     return Access(
@@ -60,24 +76,27 @@ def access_of(settings: Settings, decode: Decoder) -> Access:
         callers,
         watches,
         audit_log.close,
+        files,
+        [*sources, audit_log],
     )
 
 
-def _authenticators(
-    settings: Settings, watches: list[Callable[[], Awaitable[None]]]
-) -> list[Authenticator]:
-    """A token before the certificate: it says on whose behalf a connection is used."""
+def _authenticators(settings: Settings) -> "tuple[list[Authenticator], ObservedKeySource | None]":
+    """A token before the certificate: it says on whose behalf a connection is used.
+
+    Also where the keys of tokens come from, if tokens are taken.
+    """
     authenticators: list[Authenticator] = []
+    keys: ObservedKeySource | None = None
     if "jwt" in settings.auth_modes:
         # What is off is not imported: cryptography takes a quarter of a second.
         from server.access import token_callers
 
         tokens, keys = token_callers.known_by_token(settings)
-        watches.append(keys.watch)
         authenticators.append(tokens)
     if "mtls" in settings.auth_modes:
         authenticators.append(from_certificate)
-    return authenticators
+    return authenticators, keys
 
 
 def _audit_log(target: str) -> AuditLog:

@@ -8,10 +8,12 @@ import json
 import logging
 import queue
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from logging.handlers import QueueHandler, QueueListener, WatchedFileHandler
 from time import monotonic
 from typing import Any, Final
+
+from domain.figures import Figure, counter
 
 STDOUT: Final = "-"
 MAX_QUEUED: Final = 100_000
@@ -30,7 +32,8 @@ class AuditLog:
             logging.StreamHandler(sys.stdout) if target == STDOUT else WatchedFileHandler(target)
         )
         handler.setFormatter(logging.Formatter("%(message)s"))
-        handler.handleError = _say_so  # type: ignore[method-assign]
+        handler.handleError = self._not_written  # type: ignore[method-assign]
+        self._unwritten = 0
         records: queue.Queue[logging.LogRecord] = queue.Queue(max_queued)
         self._handler = handler
         self._queue = _Losing(records)
@@ -45,6 +48,14 @@ class AuditLog:
             self._queue.handle(_record({"lost": lost}))
         self._queue.handle(_record(entry))
 
+    def figures(self) -> Iterator[Figure]:
+        """See domain.figures.FigureSource."""
+        yield counter(
+            "featom_audit_lines_lost_total",
+            "Lines that the audit log lacks: too many were queued, or they could not be written.",
+            self._queue.lost_ever + self._unwritten,
+        )
+
     def close(self) -> None:
         """Write what is queued, and close the file; that it cannot be written in time is logged."""
         try:
@@ -52,6 +63,10 @@ class AuditLog:
             self._handler.close()
         except (OSError, queue.Full) as error:
             log.error("the audit log could not be written to its end: %r", error)
+
+    def _not_written(self, record: logging.LogRecord) -> None:
+        self._unwritten += 1
+        log.error("the audit log cannot be written: %s; lost: %s", sys.exc_info()[1], record.msg)
 
 
 class _Patient(QueueListener):
@@ -75,6 +90,8 @@ class _Losing(QueueHandler):
         super().__init__(records)
         self._records = records
         self.lost = 0
+        """Of which the audit log has not been told."""
+        self.lost_ever = 0
 
     def room(self) -> bool:
         """Whether two lines fit."""
@@ -88,12 +105,9 @@ class _Losing(QueueHandler):
             self._records.put_nowait(record)
         except queue.Full:
             self.lost += 1
+            self.lost_ever += 1
 
 
 def _record(entry: Mapping[str, Any]) -> logging.LogRecord:
     line = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
     return logging.LogRecord("featom.audit", logging.INFO, "", 0, line, None, None)
-
-
-def _say_so(record: logging.LogRecord) -> None:
-    log.error("the audit log cannot be written: %s; lost: %s", sys.exc_info()[1], record.msg)

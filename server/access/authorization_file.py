@@ -22,7 +22,9 @@ _TYPES: Final = re.compile(r"[a-z0-9_*]+")
 
 def watched_grants(path: Path) -> WatchedFiles[Grants]:
     """The grants of a file, as it changes. Raises SettingsRefused if it cannot be used now."""
-    return WatchedFiles("authorization file", [path], lambda contents: read_grants(*contents))
+    return WatchedFiles(
+        "authorization file", [path], lambda contents: read_grants(*contents), "authorization"
+    )
 
 
 def read_grants(content: bytes) -> Grants:

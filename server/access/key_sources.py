@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from domain.errors import AuthenticationUnavailable
+from domain.figures import Figure, FigureSource, counter
 from server.access.jwks import SigningKey, matching, read_keys
 from server.watched_files import WatchedFiles
 
@@ -37,26 +38,40 @@ class KeySource(Protocol):
         """Keep up with the issuer, for ever."""
 
 
+class ObservedKeySource(KeySource, FigureSource, Protocol):
+    """One that tells how it fares."""
+
+    @property
+    def files(self) -> Sequence[WatchedFiles[Any]]:
+        """The files that the keys are in, if they are in files."""
+
+
 class KeysOfFile:
     """Keys of a file, which may change."""
 
     def __init__(self, path: Path) -> None:
         """Raises SettingsRefused if there are no keys in it."""
-        self._files = WatchedFiles("JSON Web Key Set", [path], lambda read: read_keys(*read))
+        self._file = WatchedFiles("JSON Web Key Set", [path], lambda read: read_keys(*read), "jwks")
+        self.files: Sequence[WatchedFiles[Any]] = (self._file,)
 
     @property
     def current(self) -> Sequence[SigningKey]:
-        return self._files.current
+        return self._file.current
+
+    def figures(self) -> Iterable[Figure]:
+        return ()
 
     async def find(self, kid: str | None) -> Sequence[SigningKey]:
         return matching(self.current, kid)
 
     async def watch(self) -> None:
-        await self._files.watch()
+        await self._file.watch()
 
 
 class KeysOfIssuer:
     """Keys that are fetched from the issuer: now and then, and when one is not known."""
+
+    files: Sequence[WatchedFiles[Any]] = ()
 
     def __init__(self, fetch: Callable[[], bytes]) -> None:
         """`fetch` blocks, for a bounded time, and raises OSError."""
@@ -66,6 +81,7 @@ class KeysOfIssuer:
         self._fetching: asyncio.Task[None] | None = None
         self._not_before = 0.0
         self._failed = True
+        self._failures = 0
 
     async def find(self, kid: str | None) -> Sequence[SigningKey]:
         found = matching(self.current, kid)
@@ -81,6 +97,13 @@ class KeysOfIssuer:
         while True:
             await self._ask()
             await asyncio.sleep(ASK_AGAIN if self._failed else REFRESH)
+
+    def figures(self) -> Iterator[Figure]:
+        yield counter(
+            "featom_jwks_fetch_failures_total",
+            "Times that the keys of the issuer of tokens could not be fetched, or not be used.",
+            self._failures,
+        )
 
     async def _ask_if_it_is_time(self) -> None:
         if self._fetching is not None or asyncio.get_running_loop().time() >= self._not_before:
@@ -103,6 +126,7 @@ class KeysOfIssuer:
         except Exception as error:  # whatever is wrong with this answer, the next one may be right
             log.error("the keys of the issuer of tokens could not be fetched: %s", error)
             self._failed = True
+            self._failures += 1
         finally:
             pause = ASK_AGAIN if self.current else TRY_AGAIN
             self._not_before = asyncio.get_running_loop().time() + pause

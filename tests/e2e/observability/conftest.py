@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import grpc
 import pytest
 
+from tests.attacks.fortress import Fortress
 from tests.e2e.observability.collector import Collector, collecting
 from tests.postgres import Postgres
 from tests.serving import Server, serving
@@ -38,6 +39,15 @@ def observed(observed_database: str, collector: Collector) -> Iterator[Server]:
             log_level="debug",
         ) as server:
             yield server
+
+
+@pytest.fixture(scope="package")
+def guarded(observed_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fortress]:
+    """One that lets few in, for what only such a server tells. Its issuer of tokens is away."""
+    with Fortress(tmp_path_factory.mktemp("guarded")).serving(
+        observed_database, metrics_listen="127.0.0.1:0", jwt_jwks="https://127.0.0.1:9/keys"
+    ) as fortress:
+        yield fortress
 
 
 @pytest.fixture

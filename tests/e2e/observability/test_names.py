@@ -4,10 +4,13 @@ import re
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from repository.sqlstates import Verdict
+from tests.attacks.fortress import Fortress
 from tests.deploy.observability import expressions
 from tests.deploy.promql import matchers_in, metrics_in
-from tests.e2e.observability.scraping import scrape
+from tests.e2e.observability.scraping import Scrape, scrape
 from tests.serving import Server
 
 TABLE: Final = Path(__file__).parents[3] / "docs/observability.md"
@@ -18,8 +21,16 @@ ROW: Final = re.compile(
 OF_PROMETHEUS: Final = {"up"}
 
 
-def test_the_table_of_metrics_is_what_a_server_exports(observed: Server) -> None:
-    exported = scrape(observed)
+@pytest.fixture(scope="module")
+def exported(observed: Server, guarded: Fortress) -> Scrape:
+    """All that there is, of a server that everybody may call and of one that is guarded."""
+    everybodys, guardeds = scrape(observed), scrape(guarded.server)
+    return Scrape(
+        {**everybodys.families, **guardeds.families}, {**everybodys.samples, **guardeds.samples}
+    )
+
+
+def test_the_table_of_metrics_is_what_a_server_exports(exported: Scrape) -> None:
     documented = {name: kind for name, kind, _ in ROW.findall(TABLE.read_text())}
     assert documented == {
         f"{name}_total" if kind == "counter" else name: kind
@@ -27,8 +38,7 @@ def test_the_table_of_metrics_is_what_a_server_exports(observed: Server) -> None
     }
 
 
-def test_the_table_names_the_labels_that_series_have(observed: Server) -> None:
-    exported = scrape(observed)
+def test_the_table_names_the_labels_that_series_have(exported: Scrape) -> None:
     documented = {
         name: set(re.findall(r"`(\w+)`", labels))
         for name, _, labels in ROW.findall(TABLE.read_text())
@@ -39,17 +49,17 @@ def test_the_table_names_the_labels_that_series_have(observed: Server) -> None:
         assert {label for label, _ in labels} - {"le"} == wanted, name
 
 
-def test_alerts_and_dashboard_ask_only_for_metrics_that_there_are(observed: Server) -> None:
-    series = scrape(observed).series
+def test_alerts_and_dashboard_ask_only_for_metrics_that_there_are(exported: Scrape) -> None:
+    series = exported.series
     for who, expression in expressions():
         found = metrics_in(expression)
         assert found, f"{who} asks for nothing"
         assert found <= series | OF_PROMETHEUS, f"{who} asks for {found - series}"
 
 
-def test_alerts_and_dashboard_compare_with_values_that_there_are(observed: Server) -> None:
+def test_alerts_and_dashboard_compare_with_values_that_there_are(exported: Scrape) -> None:
     known: dict[str, set[str]] = {"verdict": {verdict.name.lower() for verdict in Verdict}}
-    for _, labels in scrape(observed).samples:
+    for _, labels in exported.samples:
         for label, value in labels:
             known.setdefault(label, set()).add(value)
     # Made up in tests, or given by Prometheus.

@@ -1,8 +1,10 @@
 """A certificate is used with its own key, or not at all."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from server.settings import SettingsRefused
 from server.tls import Tls
@@ -22,6 +24,20 @@ def test_a_pair_is_taken_and_a_new_pair_replaces_it(tmp_path: Path) -> None:
     authority.issue("second").write(tmp_path)
     tls.files.refresh()
     assert tls.files.current is not before
+
+
+def test_the_metrics_tell_when_the_first_certificate_of_the_chain_expires(tmp_path: Path) -> None:
+    authority = Authority()
+    certificate, key = authority.issue("server").write(tmp_path)
+    sooner = authority.issue("another", valid_for=timedelta(minutes=30)).certificate
+    certificate.write_bytes(certificate.read_bytes() + sooner)
+    ends = [
+        each.not_valid_after_utc.timestamp()
+        for each in x509.load_pem_x509_certificates(certificate.read_bytes())
+    ]
+    (figure,) = Tls(certificate, key, None).figures()
+    assert len(set(ends)) == 2
+    assert figure.readings[0].value == min(ends)
 
 
 def test_a_certificate_without_its_key_is_refused(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from server.reloads import Reloads
 from server.settings import SettingsRefused
 from server.watched_files import ContentRefused, WatchedFiles
 
@@ -65,6 +66,7 @@ def test_what_is_broken_leaves_the_old_in_force_and_is_logged_once(
         files[0].write_text(broken)
     for _ in range(3):
         watched.refresh()
+    assert watched.failures == 3
     assert watched.current == [1, 2]
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
@@ -72,6 +74,18 @@ def test_what_is_broken_leaves_the_old_in_force_and_is_logged_once(
     files[0].write_text("7")
     watched.refresh()
     assert watched.current == [7, 2]
+    assert watched.failures == 3
+
+
+def test_the_failures_of_all_files_are_one_figure(files: list[Path]) -> None:
+    one, two = (WatchedFiles(path.name, [path], numbers) for path in files)
+    files[1].write_text("x")
+    two.refresh()
+    (figure,) = Reloads([one, two]).figures()
+    assert [(reading.labels["file"], reading.value) for reading in figure.readings] == [
+        ("one", 0),
+        ("two", 1),
+    ]
 
 
 @pytest.mark.parametrize("broken", ["x", None], ids=["nonsense", "no file"])

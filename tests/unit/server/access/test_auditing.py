@@ -245,6 +245,13 @@ def test_a_file_that_is_moved_away_is_made_anew(tmp_path: Path) -> None:
     assert file.read_text() == '{"number":2}\n'
 
 
+def counted(audit_log: AuditLog) -> object:
+    """The lines that the metrics count as lost."""
+    (figure,) = audit_log.figures()
+    assert figure.name == "featom_audit_lines_lost_total"
+    return figure.readings[0].value
+
+
 def test_what_is_lost_is_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,6 +272,7 @@ def test_what_is_lost_is_said(
     assert lost >= 39
     assert {"lost": lost} in read
     assert f"{lost} lines of the audit log were lost" in caplog.text
+    assert counted(audit_log) == lost
 
 
 def test_a_disk_that_is_full_is_said(
@@ -276,6 +284,7 @@ def test_a_disk_that_is_full_is_said(
     audit_log.close()
     assert "the audit log cannot be written" in caplog.text
     assert '{"number":1}' in caplog.text
+    assert counted(audit_log) == 1
 
 
 def test_a_disk_that_hangs_does_not_hold_up_the_end_of_the_server(

@@ -35,6 +35,13 @@ def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(key_sources, "TRY_AGAIN", 0.05)
 
 
+def failures(keys: KeysOfIssuer) -> object:
+    """As the metrics count them."""
+    (figure,) = keys.figures()
+    assert figure.name == "featom_jwks_fetch_failures_total"
+    return figure.readings[0].value
+
+
 async def kids(keys: KeysOfIssuer, kid: str | None) -> list[str | None]:
     return [key.kid for key in await keys.find(kid)]
 
@@ -88,6 +95,7 @@ async def test_while_the_issuer_is_away_known_keys_count_and_unknown_ones_cannot
     with pytest.raises(AuthenticationUnavailable):
         await keys.find("new")
     assert await kids(keys, "old") == ["old"]
+    assert failures(keys) == 1
 
 
 async def test_an_answer_that_is_no_key_set_changes_nothing() -> None:
@@ -100,6 +108,7 @@ async def test_an_answer_that_is_no_key_set_changes_nothing() -> None:
     with pytest.raises(AuthenticationUnavailable):
         await keys.find("new")
     assert keys.current is before
+    assert failures(keys) == 1
 
 
 async def test_a_caller_that_goes_away_does_not_end_the_fetch_of_others() -> None:

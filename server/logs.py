@@ -30,9 +30,8 @@ class _Records(QueueHandler):
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         finished = copy.copy(record)
         finished.msg, finished.args = record.getMessage(), None
-        call = current_call.get()
-        if call is not None:
-            setattr(finished, FIELDS, call.log_fields | getattr(record, FIELDS, {}))
+        if fields := _fields_of_call():
+            setattr(finished, FIELDS, fields | getattr(record, FIELDS, {}))
         if record.exc_info and not record.exc_text:
             finished.exc_text = _TRACEBACKS.formatException(record.exc_info)
         finished.exc_info = None
@@ -40,6 +39,23 @@ class _Records(QueueHandler):
 
 
 _TRACEBACKS: Final = logging.Formatter()
+
+
+def _fields_of_call() -> dict[str, str]:
+    call = current_call.get()
+    if call is None:
+        return {}
+    # What is asked for may itself be logged about, and so on without an end.
+    known = current_call.set(None)
+    try:
+        return call.log_fields
+    finally:
+        current_call.reset(known)
+
+
+def _is_of_use(record: logging.LogRecord) -> bool:
+    """Not that metadata is no text, each time that it is looked at: callers send what they like."""
+    return not str(record.msg).startswith("Invalid encoding on")
 
 
 @contextmanager
@@ -55,6 +71,7 @@ def logging_to_stderr(level: str, form: str = "text") -> Iterator[None]:
     root = logging.getLogger()
     root.handlers = [_Records(records)]
     root.setLevel(level.upper())
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_of_use)
     # Alembic tells of each migration on its own account.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     listener.start()

@@ -73,6 +73,16 @@ def rapid_resets(fortress: Fortress, count: int) -> int | None:
         return connection.why_closed()
 
 
+def no_text(fortress: Fortress, count: int) -> None:
+    """Calls with metadata that is no text, answered before this returns."""
+    with RawConnection(fortress) as connection:
+        metadata = [*fortress.as_caller(OWNER), ("x-request-id", b"\xff\xfe")]
+        for number in range(1, 2 * count, 2):
+            connection.send(connection.headers(number, f"{STORE}GetAggregate", metadata))
+            connection.send(data_frame(number, bytes(5)))
+        connection.why_closed()
+
+
 def ping_flood(fortress: Fortress, count: int) -> int | None:
     """Returns why the connection was ended."""
     with RawConnection(fortress) as connection:

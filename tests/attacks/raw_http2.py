@@ -45,9 +45,11 @@ class RawConnection:
     def send(self, data: bytes) -> None:
         self._tls.sendall(data)
 
-    def headers(self, stream: int, path: str, metadata: Sequence[tuple[str, str]] = ()) -> bytes:
+    def headers(
+        self, stream: int, path: str, metadata: Sequence[tuple[str, str | bytes]] = ()
+    ) -> bytes:
         """The frame that begins a call; no state is kept, so that frames can be made ahead."""
-        pairs = [
+        pairs: list[tuple[str, str | bytes]] = [
             (":method", "POST"),
             (":scheme", "https"),
             (":path", path),

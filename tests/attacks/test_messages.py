@@ -7,7 +7,7 @@ import grpc
 import pytest
 from grpc import StatusCode
 
-from tests.attacks.attacks import MIB, STORE, answer_to, large_message, large_metadata
+from tests.attacks.attacks import MIB, STORE, answer_to, large_message, large_metadata, no_text
 from tests.attacks.fortress import NOBODY, OWNER, Fortress
 
 GZIP = grpc.Compression.Gzip
@@ -42,6 +42,15 @@ def test_a_message_above_the_limit_is_refused_with_the_limit(
 )
 def test_metadata_of_17_kib_is_refused(size: int, code: StatusCode, fortress: Fortress) -> None:
     assert large_metadata(fortress, size)[0] is code
+
+
+def test_metadata_that_is_no_text_does_not_fill_the_log(fortress: Fortress) -> None:
+    before = fortress.server.log
+    no_text(fortress, 20)
+    told = fortress.server.log[len(before) :]
+    assert told.count("GetAggregate INVALID_ARGUMENT") == 20
+    assert "Traceback" not in told
+    assert len(told) < 20 * 500
 
 
 @pytest.mark.parametrize("method", ["BatchUpdateFeatures", "BatchGetAggregates"])

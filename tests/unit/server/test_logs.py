@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from domain.errors import AggregateNotFound
-from server.call import Call
+from server.call import Call, current_call
 from server.logs import logging_to_stderr
 from server.stages import Handler, access_logged, surround, with_errors
 from tests.unit.server.fake_context import METHOD, Aborted, FakeContext, call_with
@@ -45,6 +45,30 @@ def test_text_stays_as_it_was(logged: Logged) -> None:
         log.info("ready, %d", 3)
     (line,) = logged.lines()
     assert line.endswith(" INFO featom.test: ready, 3")
+
+
+def test_what_is_logged_while_a_record_is_finished_is_one_more_line(logged: Logged) -> None:
+    class Complaining(FakeContext):
+        def invocation_metadata(self) -> Any:
+            log.error("not text")
+            return ()
+
+    context: Any = Complaining()
+    known = current_call.set(Call(METHOD, context))
+    try:
+        with logging_to_stderr("info", "json"):
+            log.info("begun")
+    finally:
+        current_call.reset(known)
+    lines = logged.objects()
+    assert [line["message"] for line in lines] == ["not text", "begun"]
+    assert lines[1]["request_id"]
+
+
+def test_metadata_that_is_no_text_is_not_worth_a_line(logged: Logged) -> None:
+    with logging_to_stderr("info", "text"):
+        logging.getLogger("grpc._cython.cygrpc").error("Invalid encoding on %s", b"\xff")
+    assert logged.lines() == []
 
 
 def test_a_record_is_one_object(logged: Logged) -> None:

@@ -54,8 +54,14 @@ def _fields_of_call() -> dict[str, str]:
 
 
 def _is_of_use(record: logging.LogRecord) -> bool:
-    """Not that metadata is no text, each time that it is looked at: callers send what they like."""
-    return not str(record.msg).startswith("Invalid encoding on")
+    return not str(record.msg).startswith(_OF_CALLERS)
+
+
+_OF_CALLERS: Final = (
+    "Invalid encoding on",  # metadata that is no text, each time that somebody looks at it
+    "ExecuteBatchError raised in core",  # the caller has gone without its answer
+)
+"""What grpc logs as errors, with a traceback, and callers can bring about as often as they like."""
 
 
 @contextmanager

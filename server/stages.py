@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import Any, TypeAlias, TypeVar
 
+import grpc
 from grpc import StatusCode
 from grpc_status import rpc_status
 
@@ -65,6 +66,10 @@ def with_errors(handler: Handler) -> Handler:
         except asyncio.CancelledError:
             call.code = call.cancelled_as
             raise
+        except grpc.aio.InternalError:
+            # An answer could not be sent: the caller is gone, and cannot be told anything more.
+            call.code = call.cancelled_as
+            raise asyncio.CancelledError from None
         except Exception as error:
             call.on_error(error)
             call.code, status = to_status(error, call.request_id)

@@ -76,11 +76,22 @@ def rapid_resets(fortress: Fortress, count: int) -> int | None:
 def no_text(fortress: Fortress, count: int) -> None:
     """Calls with metadata that is no text, answered before this returns."""
     with RawConnection(fortress) as connection:
-        metadata = [*fortress.as_caller(OWNER), ("x-request-id", b"\xff\xfe")]
+        metadata: list[tuple[str, str | bytes]] = [*fortress.as_caller(OWNER)]
+        metadata.append(("x-request-id", b"\xff\xfe"))
         for number in range(1, 2 * count, 2):
             connection.send(connection.headers(number, f"{STORE}GetAggregate", metadata))
             connection.send(data_frame(number, bytes(5)))
         connection.why_closed()
+
+
+def unread_answers(fortress: Fortress, updates: int) -> None:
+    """Updates on a stream whose answers have no room, and then the caller is gone."""
+    with RawConnection(fortress, window=0) as connection:
+        path = f"{STORE}StreamUpdateFeatures"
+        connection.send(connection.headers(1, path, fortress.as_caller(OWNER)))
+        # Without an update in it, each is answered with an error.
+        connection.send(data_frame(1, bytes(5)) * updates)
+        connection.why_closed(timeout=0.5)
 
 
 def ping_flood(fortress: Fortress, count: int) -> int | None:

@@ -15,6 +15,7 @@ from tests.attacks.attacks import (
     rapid_resets,
     slow_body,
     slow_handshake,
+    unread_answers,
 )
 from tests.attacks.fortress import CONNECTION_AGE, HANDSHAKE_TIMEOUT, Fortress
 from tests.attacks.raw_http2 import ENHANCE_YOUR_CALM, connect
@@ -64,6 +65,21 @@ def test_bodies_that_come_a_byte_a_second_end_with_their_connection(
 def test_rapid_resets_of_10000_streams_harm_nobody(fortress: Fortress) -> None:
     """They are cheap to refuse: the connection lives to its age, as any other does."""
     assert rapid_resets(fortress, 10_000) == 0
+
+
+def test_callers_who_go_without_reading_their_answers_are_no_error_of_the_server(
+    fortress: Fortress,
+) -> None:
+    before = fortress.server.log
+    for _ in range(5):
+        unread_answers(fortress, 300)
+    gone = "StreamUpdateFeatures CANCELLED"
+    latest = time.monotonic() + LEEWAY
+    while (told := fortress.server.log[len(before) :]).count(gone) < 5:
+        assert time.monotonic() < latest, told
+        time.sleep(0.05)
+    assert "INTERNAL" not in told
+    assert "Traceback" not in told
 
 
 def test_who_floods_with_pings_is_sent_away(fortress: Fortress) -> None:

@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from typing import Final
 
+from msgspec.structs import replace
+
 from domain.constraints import ConstraintCheck
 from domain.feature_spec import FeatureSpec
 from domain.values import ELEMENT_KINDS, LIST_KINDS, FeatureValue, ValueKind, value_problem
 
 MAX_PATTERN_LENGTH: Final = 1_000
 
+_BOUNDS: Final = ("minimum", "maximum")
 _ORDERED: Final = (ValueKind.INT64, ValueKind.DOUBLE, ValueKind.TIMESTAMP)
 _SIZED: Final = (ValueKind.STRING, ValueKind.BYTES, ValueKind.FLOAT_VECTOR, *ELEMENT_KINDS)
 _TEXTS: Final = (ValueKind.STRING, ValueKind.STRING_LIST)
@@ -20,16 +23,18 @@ def spec_violations(spec: FeatureSpec) -> Iterator[tuple[str, str]]:
 
     Whether the pattern is one is for the compiler of patterns to say.
     """
-    yield from _misplaced(spec)
-    yield from _values_that_do_not_fit(spec)
-    yield from _contradictions(spec)
+    wrong = [*_misplaced(spec), *_values_that_do_not_fit(spec)]
+    yield from wrong
+    # With a bound that is no bound nothing can be compared.
+    no_bounds = {field: None for field, _ in wrong if field in _BOUNDS}
+    yield from _contradictions(replace(spec, **no_bounds))
 
 
 def _misplaced(spec: FeatureSpec) -> Iterator[tuple[str, str]]:
     name = spec.kind.value
     bounded = spec.element_kind in _ORDERED
     if not bounded:
-        for field in ("minimum", "maximum"):
+        for field in _BOUNDS:
             if getattr(spec, field) is not None:
                 yield field, f"makes no sense for {name}, which has no order"
     if spec.allowed_values and spec.kind is ValueKind.FLOAT_VECTOR:
@@ -46,7 +51,7 @@ def _misplaced(spec: FeatureSpec) -> Iterator[tuple[str, str]]:
 
 def _values_that_do_not_fit(spec: FeatureSpec) -> Iterator[tuple[str, str]]:
     wanted = spec.element_kind
-    bounds = [(field, getattr(spec, field)) for field in ("minimum", "maximum")]
+    bounds = [(field, getattr(spec, field)) for field in _BOUNDS]
     for index, allowed in enumerate(spec.allowed_values):
         bounds.append((f"allowed_values[{index}]", allowed))
     for field, value in bounds:

@@ -137,6 +137,25 @@ def test_many_allowed_values_are_judged_at_once() -> None:
     assert time.perf_counter() - begun < 2.0
 
 
+@pytest.mark.parametrize("field", ["minimum", "maximum"])
+@pytest.mark.parametrize(
+    ("kind", "content", "bound"),
+    [
+        (K.BYTES, b"red", value(K.BYTES, b"red")),
+        (K.STRING, "red", value(K.INT64, 1)),
+        (K.STRING_LIST, ("red",), value(K.STRING, "red")),
+        (K.INT64, 1, value(K.STRING, "red")),
+        (K.TIMESTAMP, 1, value(K.BYTES, b"red")),
+    ],
+    ids=lambda each: each.value if isinstance(each, K) else None,
+)
+def test_a_bound_that_is_none_is_refused_also_where_there_is_a_value_to_judge(
+    kind: ValueKind, content: Any, bound: FeatureValue, field: str
+) -> None:
+    wanted = FeatureSpec(kind=kind, default_value=value(kind, content), **{field: bound})
+    assert {name for name, _ in spec_violations(wanted)} == {field}
+
+
 def test_a_bound_of_another_kind_is_refused() -> None:
     spec = FeatureSpec(kind=K.INT64, minimum=value(K.DOUBLE, 1.0))
     assert list(spec_violations(spec)) == [("minimum", "must be int64_value, is double_value")]

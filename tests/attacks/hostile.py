@@ -5,9 +5,9 @@ from typing import Any
 import grpc
 from grpc import StatusCode
 
-from featom.v1 import feature_store_pb2 as pb
+from tests.attacks.fuzz import STREAMS
 from tests.attacks.misplaced import MISPLACED
-from tests.attacks.requests import REQUESTS
+from tests.attacks.requests import OPEN_REQUESTS, REQUESTS, WATCH
 from tests.attacks.texts import Replacement, replacements
 
 HOSTILE = (
@@ -29,7 +29,7 @@ HOSTILE = (
 
 def places(rpc: str) -> list[tuple[str, Replacement]]:
     """Where a text may be in a request, each place once."""
-    found = list(replacements(REQUESTS[rpc]))
+    found = list(replacements({**REQUESTS, **OPEN_REQUESTS}[rpc]))
     for request in MISPLACED.get(rpc, ()):
         known = {path for path, _ in found}
         found += (place for place in replacements(request) if place[0] not in known)
@@ -38,12 +38,16 @@ def places(rpc: str) -> list[tuple[str, Replacement]]:
 
 async def code_of(channel: grpc.aio.Channel, rpc: str, data: bytes, metadata: Any) -> StatusCode:
     try:
-        if rpc.endswith("StreamUpdateFeatures"):
+        if rpc in STREAMS:
             stream: Any = channel.stream_stream(rpc)
             call = stream(iter([data]), timeout=5, metadata=metadata)
             async for answer in call:
-                error = pb.StreamUpdateFeaturesResponse.FromString(answer).error
-                return next(each for each in StatusCode if each.value[0] == error.code)
+                number = STREAMS[rpc](answer)
+                return next(each for each in StatusCode if each.value[0] == number)
+        if rpc == WATCH:
+            watch: Any = channel.unary_stream(rpc)
+            await anext(aiter(watch(data, timeout=5, metadata=metadata)))
+            return StatusCode.OK
         unary: Any = channel.unary_unary(rpc)
         await unary(data, timeout=5, metadata=metadata)
     except grpc.aio.AioRpcError as error:

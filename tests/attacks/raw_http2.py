@@ -27,7 +27,7 @@ class RawConnection:
     """A TLS connection that has sent its preface."""
 
     def __init__(self, fortress: Fortress, window: int = 65_535) -> None:
-        """`window` is how many bytes of each stream the server may send."""
+        """The server may send `window` bytes of each answer before it is asked for more."""
         self._authority = fortress.server.address
         self._tls = tls_context(fortress).wrap_socket(connect(fortress))
         settings = SettingsFrame(0, {SettingsFrame.INITIAL_WINDOW_SIZE: window})

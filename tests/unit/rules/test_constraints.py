@@ -152,8 +152,9 @@ def test_many_allowed_values_are_judged_at_once() -> None:
 def test_a_bound_that_is_none_is_refused_also_where_there_is_a_value_to_judge(
     kind: ValueKind, content: Any, bound: FeatureValue, field: str
 ) -> None:
-    wanted = FeatureSpec(kind=kind, default_value=value(kind, content), **{field: bound})
-    assert {name for name, _ in spec_violations(wanted)} == {field}
+    bounds: dict[str, Any] = {field: bound}
+    spec = FeatureSpec(kind=kind, default_value=value(kind, content), **bounds)
+    assert {name for name, _ in spec_violations(spec)} == {field}
 
 
 def test_a_bound_of_another_kind_is_refused() -> None:

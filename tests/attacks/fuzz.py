@@ -31,6 +31,8 @@ CALLERS: Final = 32
 ON_A_STREAM: Final = 10
 ROUNDS: Final = 10
 MOST_GROWTH: Final = 0.1
+LASTING: Final[Mapping[str, float]] = {"max_connection_age": 120}
+"""Settings with which no stream ends because its connection is old."""
 
 SEEDS: Final = {**REQUESTS, **OPEN_REQUESTS}
 STREAMS: Final[Mapping[str, Callable[[bytes], int]]] = {
@@ -184,7 +186,7 @@ async def _main(messages: int, seed: int, only: str) -> int:
     bad, memory = 0, []
     with tempfile.TemporaryDirectory(prefix="featom-fuzz-") as folder:
         async with attacked() as dsn:
-            with Fortress(Path(folder)).serving(dsn, max_connection_age=120) as fortress:
+            with Fortress(Path(folder)).serving(dsn, **LASTING) as fortress:
                 for number in range(ROUNDS):
                     findings = await fuzz(fortress, messages // ROUNDS, seed + number, only)
                     bad += len(findings.bad)

@@ -101,14 +101,14 @@ class PostgresRepository:
         options = self._options
         await self._reading.open()
         await self._writing.open()
-        protocol = WriteProtocol(
+        self._protocol = WriteProtocol(
             self._reading,
             self._writing,
             self._catalogue,
             options.limits,
             options.remember_requests,
         )
-        self._committer = MeasuredCommitter(protocol)
+        self._committer = MeasuredCommitter(self._protocol)
         tracer = options.tracer
         self._pipeline = CommitPipeline(
             TracedCommitter(self._committer, tracer) if tracer else self._committer,
@@ -147,6 +147,7 @@ class PostgresRepository:
     async def close(self) -> None:
         """Drain and let go of the database."""
         await self.drain()
+        await self._protocol.close()
         self._maintenance.cancel()
         await self._coalescer.close()
         await self._writing.close()

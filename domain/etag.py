@@ -19,6 +19,7 @@ _ENCODED_LENGTH: Final = (_LAYOUT.size * 4 + 2) // 3
 # Base64 turns three bytes into four characters, so 30 bytes do not run into their neighbours.
 _PADDED: Final = struct.Struct(">16sIQ2x")
 _PADDED_LENGTH: Final = _PADDED.size // 3 * 4
+_QUOTED: Final = b'"%b"'
 ETAG_LENGTH: Final = _ENCODED_LENGTH + 2
 """Every etag has this many characters, all ASCII."""
 _TOKEN: Final = re.compile(f'"([A-Za-z0-9_-]{{{_ENCODED_LENGTH}}})"')
@@ -38,7 +39,7 @@ class Etag(NamedTuple):
 
 def etag_token(uid: UUID, epoch: int, version: int) -> bytes:
     """The token, with its quotes."""
-    return b'"%b"' % _encoded(_PADDED.pack(uid.bytes, epoch, version))[:_ENCODED_LENGTH]
+    return _QUOTED % _encoded(_PADDED.pack(uid.bytes, epoch, version))[:_ENCODED_LENGTH]
 
 
 def etag_tokens(versions: Iterable[tuple[UUID, int, int]]) -> list[bytes]:
@@ -49,7 +50,7 @@ def etag_tokens(versions: Iterable[tuple[UUID, int, int]]) -> list[bytes]:
     packed = b"".join([_PADDED.pack(uid.bytes, epoch, version) for uid, epoch, version in versions])
     encoded = _encoded(packed)
     starts = range(0, len(encoded), _PADDED_LENGTH)
-    return [b'"%b"' % encoded[start : start + _ENCODED_LENGTH] for start in starts]
+    return [_QUOTED % encoded[start : start + _ENCODED_LENGTH] for start in starts]
 
 
 def _encoded(packed: bytes) -> bytes:

@@ -24,12 +24,12 @@ _TYPES_OF_UNITS: Final[Columns] = (numbers, lines)
 
 
 def write_arguments(rows: Sequence[Row], batch_id: UUID) -> list[Any]:
-    """Everything that the rows want written. They must be in the order of their keys, which is the
-    order in which PostgreSQL then locks them."""
+    """Everything that the rows want written, and what they must still be for that. They must be in
+    the order of their keys, which is the order in which PostgreSQL then locks them."""
     written = [row for row in rows if row.writes]
     existed = [row for row in written if row.read is not None]
     return [
-        *_columns(map(_as_read, existed), _READ),
+        *_columns((_as_read(row) for row in rows if row.read is not None), _READ),
         *_columns((_content(row) for row in existed if row.aggregate.exists), _WRITTEN),
         *_columns(
             (_content(row) for row in written if row.read is None and row.aggregate.exists),

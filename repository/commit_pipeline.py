@@ -192,9 +192,9 @@ class CommitPipeline:
             return
         self._schedule.put_back(undecided)
         # Their keys stay busy meanwhile, so nothing overtakes them; the lane goes on with others.
-        attempts = max(submission.attempts for submission in undecided)
-        # At once after the first loss: the next attempt waits for its turn (repository.turns).
-        pause = backoff(attempts - 1) if attempts > 1 else 0.0
+        # A first turn is waited for where it is taken (repository.turns), so not here as well.
+        losses = max(submission.attempts - submission.in_turn for submission in undecided)
+        pause = backoff(losses) if losses > 0 else 0.0
         self._loop.call_later(pause, self._release, set(keys_in(undecided)))
 
     def _release(self, keys: Collection[EntityKey]) -> None:

@@ -1,5 +1,6 @@
 """Committing one batch, whatever happens: each command is answered, or comes back."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Final, Protocol
@@ -14,7 +15,7 @@ from domain.errors import (
 )
 from repository.handover import Handover, Withdrawn
 from repository.pool import AnswerLost
-from repository.submission import Submission, keys_in
+from repository.submission import Submission, keys_in, split
 
 log = logging.getLogger(__name__)
 
@@ -95,20 +96,17 @@ async def _isolate(
 async def _commit_halves(committer: Committer, batch: Sequence[Submission]) -> list[Submission]:
     """Commit the two halves of a batch one after the other."""
     half = len(batch) // 2
-    undecided = await commit(committer, batch[:half])
+    undecided = await _commit_live(committer, batch[:half])
     # What shares a key with an undecided command must not overtake it.
-    held = set(keys_in(undecided))
-    free, behind = [], []
-    for submission in batch[half:]:
-        keys = submission.keys
-        if held.isdisjoint(keys):
-            free.append(submission)
-        else:
-            held.update(keys)
-            behind.append(submission)
-    if free:
-        undecided = [*undecided, *await commit(committer, free)]
-    return [*undecided, *behind]
+    free, behind = split(batch[half:], keys_in(undecided))
+    return [*undecided, *await _commit_live(committer, free), *behind]
+
+
+async def _commit_live(committer: Committer, batch: Sequence[Submission]) -> list[Submission]:
+    """Commit those of a batch for which somebody still waits."""
+    now = asyncio.get_running_loop().time()
+    live = [submission for submission in batch if is_live(now, submission)]
+    return await commit(committer, live) if live else []
 
 
 def _keeps_failing(batch: Sequence[Submission], undecided: Sequence[Submission]) -> bool:

@@ -40,15 +40,18 @@ class Evaluation:
         self.rows = rows
         self._known = known
         self._now = now
+        self._has_united = False
 
-    def evaluate(self, command: Command) -> Outcome | FeatomError:
+    def evaluate(self, command: Command) -> Outcome | FeatomError | None:
         """Apply one command to the state that the previous one left, whole or not at all.
 
-        The answer holds only if the unit of the command's rows is committed.
+        The answer holds only if the unit of the command's rows is committed. None: the command
+        must wait until the ones before it are.
         """
         rows = [self.rows[key] for key in keys_of(command)]
         for row in rows[1:]:
             rows[0].unite(row)
+            self._has_united = True
         try:
             return self._replayed(command, rows) or self._applied(command, rows)
         except FeatomError as error:
@@ -57,6 +60,23 @@ class Evaluation:
     def unit_of(self, command: Command) -> int:
         """The unit that a command was evaluated in; known when all are evaluated."""
         return self.rows[keys_of(command)[0]].unit
+
+    @property
+    def involved(self) -> list[Row]:
+        """The rows that a write is about, in the order of their keys.
+
+        Where something of a unit is written, its other rows must still be as they were read: a
+        command was judged by all of them.
+        """
+        rows = self.rows.values()
+        if not self._has_united:
+            return [row for row in rows if row.records]
+        units = {row.unit for row in rows if row.records}
+        # Of what one ahead leaves and what was read nothing says that it stood together ever.
+        units |= {row.unit for row in rows if row.handed_over} & {
+            row.unit for row in rows if not row.handed_over
+        }
+        return [row for row in rows if row.unit in units]
 
     def _replayed(self, command: Command, rows: Sequence[Row]) -> Outcome | None:
         """The first outcome of a request id that is known. Raises RequestIdReused."""
@@ -96,16 +116,17 @@ class Evaluation:
             )
         return outcome
 
-    def _applied(self, command: Command, rows: Sequence[Row]) -> Outcome:
+    def _applied(self, command: Command, rows: Sequence[Row]) -> Outcome | None:
         if isinstance(command, Update) and command.validate_only:
             return self._rehearsed(command)
         if isinstance(command, Update):
-            outcome: Outcome = rows[0].update(command, self._now)
+            outcome: Outcome | None = rows[0].update(command, self._now)
         elif isinstance(command, Deletion):
             outcome = rows[0].delete(command, self._now)
         else:
             outcome = self._applied_together(command, rows)
-        self._remember(command, rows, outcome)
+        if outcome is not None:
+            self._remember(command, rows, outcome)
         return outcome
 
     def _rehearsed(self, update: Update) -> UpdateOutcome:

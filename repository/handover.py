@@ -61,7 +61,8 @@ class Handover:
 
         Raises Withdrawn, also if the one ahead was evaluated by other revisions of entity types.
         """
-        left = {key: row for key, row in (await self.rows()).items() if row.writes}
+        offered = await self.rows()
+        left = {key: row for key, row in offered.items() if row.writes}
         rows = dict(found.rows)
         for key in left.keys() & rows.keys():
             taken = Taken(left[key], rows[key], left[key].behind(rows[key].number))
@@ -70,7 +71,7 @@ class Handover:
             rows[key] = taken.row
         answered = {
             (key, request.request_id): KnownRequest(request.fingerprint, request.outcome)
-            for key, row in (await self.rows()).items()
+            for key, row in offered.items()
             for request in row.requests
         }
         return found._replace(rows=rows, known=found.known | answered)

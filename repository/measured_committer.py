@@ -50,7 +50,8 @@ class MeasuredCommitter:
         begun = asyncio.get_running_loop().time()
         self.batch_sizes.observe(len(submissions))
         for submission in submissions:
-            if submission.attempts == 1:
+            if not submission.measured:
+                submission.measured = True
                 self.waits.observe(begun - submission.arrived)
         undecided = await self._committer.attempt(submissions, ahead, behind)
         self.conflicts += len(undecided)

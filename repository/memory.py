@@ -121,6 +121,7 @@ class MemoryRepository:
         now = time.time_ns() // MICROSECOND * MICROSECOND
         rows = {key: self._row(number, key) for number, key in enumerate(sorted(keys_of(command)))}
         answer = Evaluation(rows, self._known, now).evaluate(command)
+        assert answer is not None  # there are no others before it
         for row in rows.values():
             self._keep(row)
         return answer

@@ -164,11 +164,14 @@ class Pool:
         AnswerLost if that is not known, AnswerTooLarge; and as they are the other errors of
         PostgreSQL, which also leave nothing.
         """
-        clock = asyncio.get_running_loop().time
+        loop = asyncio.get_running_loop()
         async with self._connection() as connection:
             # The pool's proxy hands it through.
             backend: Backend = connection.backend  # type: ignore[attr-defined]
-            begun = clock()
+            begun = loop.time()
+            # Just before the time-out: that cancels once, and in a transaction a ROLLBACK follows,
+            # which would wait for an answer as long as TCP does.
+            cut_off = loop.call_later(self._timeout, _terminate, connection)
             try:
                 async with asyncio.timeout(self._timeout):
                     return await work(connection)
@@ -183,7 +186,8 @@ class Pool:
                     raise AnswerLost(str(error), backend) from error
                 raise
             finally:
-                self.seconds.observe(clock() - begun)
+                cut_off.cancel()
+                self.seconds.observe(loop.time() - begun)
 
     def _judge(self, error: Exception) -> Verdict:
         """What a failure means. One that the work itself raised is none of the database."""
@@ -215,7 +219,7 @@ class Pool:
             _terminate(connection)
 
 
-def _terminate(connection: Connection) -> None:
+def _terminate(connection: Any) -> None:
     # The driver has let go of a connection that it found broken, and then refuses the call.
     with suppress(asyncpg.InterfaceError):
         connection.terminate()
@@ -228,9 +232,14 @@ class _KnownConnection(asyncpg.Connection):  # generic for the type checker alon
 
 
 async def _get_to_know(build: int, connection: Any) -> None:
-    # A backfill may have begun while we were not seen: nothing of ours may be written after that.
-    await require_current(connection, build)
-    (own,) = await connection.fetch(_OWN_BACKEND)
+    try:
+        # A backfill may have begun while we were not seen: nothing of ours may be written after.
+        await require_current(connection, build)
+        (own,) = await connection.fetch(_OWN_BACKEND)
+    except BaseException:
+        # Or the driver takes leave of a database that may be gone, and waits for the answer.
+        _terminate(connection)
+        raise
     connection.backend = Backend(*own)
 
 

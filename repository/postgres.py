@@ -17,6 +17,7 @@ from domain.ports import ListedAggregate, ListedPage, PointInTime, StoredAggrega
 from domain.tracing import Tracer
 from domain.update import Command, Deletion, Update, UpdateBatch
 from repository.commit_pipeline import CommitPipeline, Statistics
+from repository.doubts import CLOSING as DOUBTS_CLOSING
 from repository.entity_types.catalogue import Catalogue
 from repository.entity_types.expiry import Expiry
 from repository.entity_types.postgres import PostgresEntityTypes
@@ -38,7 +39,7 @@ _DRAINING: Final = 5.0
 """Seconds for which `close` waits for batches under way."""
 _STOPPING: Final = 1.0
 """What work takes at most that is cancelled, until Pool gives up its connection."""
-CLOSING: Final = _DRAINING + 2 * _STOPPING + POOL_CLOSING
+CLOSING: Final = _DRAINING + DOUBTS_CLOSING + 2 * _STOPPING + POOL_CLOSING
 """Seconds that `close` takes at most."""
 
 _SIDE_READS: Final = 4
@@ -112,14 +113,14 @@ class PostgresRepository:
         options = self._options
         await self._reading.open()
         await self._writing.open()
-        protocol = WriteProtocol(
+        self._protocol = WriteProtocol(
             self._reading,
             self._writing,
             self._catalogue,
             options.limits,
             options.remember_requests,
         )
-        self._committer = MeasuredCommitter(protocol)
+        self._committer = MeasuredCommitter(self._protocol)
         tracer = options.tracer
         self._pipeline = CommitPipeline(
             TracedCommitter(self._committer, tracer) if tracer else self._committer,
@@ -166,6 +167,7 @@ class PostgresRepository:
         await asyncio.wait((draining,), timeout=_DRAINING)
         if not draining.done():
             log.warning("a batch does not end; it is cut off")
+        await self._protocol.close()
         self._maintenance.cancel()
         await self._coalescer.close()
         await asyncio.gather(self._writing.close(), self._reading.close())

@@ -81,15 +81,22 @@ class Row(Struct, eq=False):
     policy: Policy | None = None
     again: Callable[[], FeatureAggregate] | None = None
     """Gives the aggregate as it was read."""
+    handed_over: bool = False
+    """Whether a batch ahead left it, and it was not read."""
 
     @property
     def writes(self) -> bool:
         """Whether the row itself is to be written.
 
         A request id is remembered only together with a write of the row, so that of two servers
-        that take the same request one loses.
+        that take the same request one loses; see `is_kept_absent` for where there is none.
         """
         return self.advanced or (bool(self.requests) and self.read is not None)
+
+    @property
+    def is_kept_absent(self) -> bool:
+        """Whether there was no row, and there will be none."""
+        return self.read is None and not self.advanced
 
     @property
     def records(self) -> bool:
@@ -99,7 +106,7 @@ class Row(Struct, eq=False):
     @property
     def unit(self) -> int:
         """Rows of one unit are written together or not at all."""
-        return self._root().number
+        return self.number if self.leader is None else self._root().number
 
     def unite(self, other: "Row") -> None:
         """Make one unit of the units of two rows (union-find after Galler and Fischer, 1964)."""
@@ -136,6 +143,7 @@ class Row(Struct, eq=False):
             type_revision=self.type_revision,
             policy=self.policy,
             again=again,
+            handed_over=True,
         )
 
     def update(self, update: Update, now: Instant) -> UpdateOutcome:
@@ -145,9 +153,15 @@ class Row(Struct, eq=False):
             self._record(change)
         return update_outcome(self.aggregate, change, update, now)
 
-    def delete(self, deletion: Deletion, now: Instant) -> DeletionOutcome:
-        """End the aggregate; what follows in the batch begins another incarnation."""
+    def delete(self, deletion: Deletion, now: Instant) -> DeletionOutcome | None:
+        """End the aggregate; what follows in the batch begins another incarnation.
+
+        None if the batch has made the aggregate: it must be there first. With no row in the end,
+        nothing would stop another server that has read before from taking the same requests.
+        """
         change = self.aggregate.delete(deletion, now)
+        if self.read is None:
+            return None
         if deletion.erase_history:
             self.changes.clear()
             self.erase_history = True

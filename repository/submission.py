@@ -12,7 +12,6 @@ from domain.entity_key import EntityKey
 from domain.errors import FeatomError
 from domain.outcome import Outcome
 from domain.update import Command, UpdateBatch, keys_of
-from repository.pool import Backend
 
 
 class Doubt(NamedTuple):
@@ -21,8 +20,6 @@ class Doubt(NamedTuple):
     batch_id: UUID
     begun: datetime
     """The database's time before the batch; its changes are no older."""
-    backend: Backend | None
-    """What was sent the batch, and may still be working on it."""
     answer: Outcome | FeatomError
     """What the command is to be answered with, if the batch was committed."""
 
@@ -38,6 +35,10 @@ class Submission(Struct, eq=False):
     arrived: float = 0.0
     """On the same clock."""
     attempts: int = 0
+    measured: bool = False
+    """Whether its waiting time was measured."""
+    in_turn: bool = False
+    """Whether the next attempt waits for its turn, and needs no pause before."""
     doubts: list[Doubt] = []
     keys: tuple[EntityKey, ...] = ()
     """What the command is about."""
@@ -64,3 +65,20 @@ def keys_in(submissions: Iterable[Submission]) -> Iterator[EntityKey]:
     """The aggregates that some commands are about; one comes again with each command about it."""
     for submission in submissions:
         yield from submission.keys
+
+
+def split(
+    submissions: Iterable[Submission], keys: Iterable[EntityKey]
+) -> tuple[list[Submission], list[Submission]]:
+    """Those that may go on while others wait for these keys, and those that must stay behind them,
+    or behind one that does.
+    """
+    held = set(keys)
+    free, behind = [], []
+    for submission in submissions:
+        if held.isdisjoint(submission.keys):
+            free.append(submission)
+        else:
+            held.update(submission.keys)
+            behind.append(submission)
+    return free, behind

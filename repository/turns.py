@@ -2,8 +2,9 @@
 
 Optimistic writes need nobody's leave, which is best while nobody else writes the entity. Where two
 servers write it all the time, one of them loses each time, works in vain, and may go on losing. So
-a key that was lost is written in turns for a while: before its batches read, they take an advisory
-lock, and those who wait for one get it in the order in which they came.
+a key that was lost to another server, which is the write protocol's to say, is written in turns for
+a while: before its batches read, they take an advisory lock, and those who wait for one get it in
+the order in which they came.
 
 A turn is a courtesy and no safety: xmin and version are checked all the same, and who has waited
 too long, or cannot get one, goes without. Optimistic first and locked when it failed, after
@@ -44,6 +45,9 @@ class Turns:
 
     def lost(self, keys: Iterable[EntityKey]) -> None:
         """Note that another server was faster."""
+        keys = set(keys)
+        if not keys:
+            return
         now = self._clock()
         if len(self._until) > _MAX_KEYS:
             self._until = {key: until for key, until in self._until.items() if until > now}

@@ -5,7 +5,8 @@
 2. The domain applies each command to the state that the previous one left. One that fails gets
    its error and changes nothing.
 3. One SERIALIZABLE transaction, in one round trip, writes each row whose xmin and version are
-   still those that were read, and whose entity type still has the revision that was read.
+   still those that were read, and whose entity type still has the revision that was read. Of what
+   must be written together, the rows that stay as they are must be so too.
 4. Each command is answered after the commit. What hangs on a row that lost its race is undecided.
 
 A batch right behind another takes what that one changes from it instead of from the database, in
@@ -15,6 +16,7 @@ The check of xmin and version carries the promise that no update is lost; SERIAL
 net. After Kung and Robinson, "On Optimistic Methods for Concurrency Control" (1981).
 """
 
+import asyncio
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -22,38 +24,34 @@ from typing import Final, NamedTuple, TypeAlias
 from uuid import uuid4
 
 from domain.entity_key import EntityKey
-from domain.errors import DatabaseUnavailable, FeatomError
+from domain.errors import FeatomError
 from domain.limits import Limits
 from domain.outcome import Outcome
 from repository.codec.instants import from_datetime
-from repository.columns import write_arguments
+from repository.committing import is_live
+from repository.doubts import Doubts
 from repository.entity_types.catalogue import Catalogue
 from repository.evaluation import Evaluation
 from repository.handover import Handover, Withdrawn
-from repository.pool import AnswerLost, Backend, Connection, Pool, Record, TransactionAborted
+from repository.pool import AnswerLost, Pool, TransactionAborted
 from repository.snapshot import read_snapshot
-from repository.statements import WRITE
-from repository.submission import Doubt, Submission, keys_in
+from repository.submission import Doubt, Submission, keys_in, split
 from repository.turns import Turns
+from repository.writing import write
 
 Answered: TypeAlias = tuple[Submission, Outcome | FeatomError]
-
-_CLOCK_SLACK: Final = timedelta(minutes=5)
-"""How far the clocks of a primary and of the standby that takes over may be apart."""
-
-_ENDING_MS: Final = 200
 
 _LOOK_AROUND: Final = 8
 """After so many batches right behind one another it is asked whether others want a turn."""
 
 
-class Written(NamedTuple):
-    """How a write ended."""
+class Loss(NamedTuple):
+    """What a write did not write."""
 
-    lost: set[int]
-    """The units of which nothing was written."""
-    transaction: int
-    """What wrote the others."""
+    units: set[int]
+    to_others: bool
+    """Whether another writer certainly was faster. SERIALIZABLE also aborts where nobody wrote the
+    same, but hardly ever two times in a row."""
 
 
 class WriteProtocol:
@@ -77,6 +75,11 @@ class WriteProtocol:
         self._limits = limits
         self._remember = remember
         self._turns = Turns(readers, time.monotonic)
+        self._doubts = Doubts(readers)
+
+    async def close(self) -> None:
+        """Must be called when no attempt is under way any more, before the pools are closed."""
+        await self._doubts.close()
 
     async def attempt(
         self,
@@ -93,12 +96,8 @@ class WriteProtocol:
         """
         contended = self._turns.contended(keys_in(submissions))
         if contended and ahead is None:
-            undecided = await self._turns.take(contended, lambda: self._attempt(submissions))
-        else:
-            undecided = await self._attempt(submissions, ahead, behind)
-        # SERIALIZABLE also aborts where nobody wrote the same, but hardly ever two times in a row.
-        self._turns.lost(keys_in(each for each in undecided if each.attempts > 1))
-        return undecided
+            return await self._turns.take(contended, lambda: self._attempt(submissions))
+        return await self._attempt(submissions, ahead, behind)
 
     async def _attempt(
         self,
@@ -106,28 +105,45 @@ class WriteProtocol:
         ahead: Handover | None = None,
         behind: Handover | None = None,
     ) -> list[Submission]:
+        """Commit what can be committed at once, and then what must wait for that."""
+        lost, later = await self._commit(submissions, ahead, behind)
+        if not later:
+            return lost
+        now = asyncio.get_running_loop().time()
+        free, held = split([each for each in later if is_live(now, each)], keys_in(lost))
+        return [*lost, *(await self._attempt(free) if free else ()), *held]
+
+    async def _commit(
+        self,
+        submissions: Sequence[Submission],
+        ahead: Handover | None,
+        behind: Handover | None,
+    ) -> tuple[list[Submission], list[Submission]]:
+        """Returns what lost its race, and what was not tried because it must wait for the rest."""
         if ahead is not None and await self._others_want(submissions, ahead.place):
             raise Withdrawn
+        await self._doubts.decide(keys_in(submissions))
         commands = [submission.command for submission in submissions]
         snapshot = await read_snapshot(
             self._readers, self._catalogue, commands, self._limits, self._remember
         )
         if ahead is not None:
             snapshot = await ahead.take_over(snapshot)
-        # After the rows were read: what a batch in doubt has changed since makes their write fail.
         waiting = await self._settle_doubts(submissions)
         evaluation = Evaluation(snapshot.rows, snapshot.known, from_datetime(snapshot.now))
-        answers = [(each, evaluation.evaluate(each.command)) for each in waiting]
+        answers, later = _evaluate(evaluation, waiting)
         if ahead is not None:
             await ahead.follow()
-        lost = await self._write(evaluation, answers, snapshot.now, behind)
-        undecided = []
+        # What must wait comes before all that may follow.
+        loss = await self._write(evaluation, answers, snapshot.now, None if later else behind)
+        lost = []
         for submission, answer in answers:
-            if evaluation.unit_of(submission.command) in lost:
-                undecided.append(submission)
+            if evaluation.unit_of(submission.command) in loss.units:
+                lost.append(submission)
             else:
                 submission.settle(answer)
-        return undecided
+        self._take_turns(lost, loss)
+        return lost, later
 
     async def _others_want(self, submissions: Sequence[Submission], place: int) -> bool:
         """Whether another server wants to write the same, and finds no moment to be faster."""
@@ -135,86 +151,72 @@ class WriteProtocol:
             return False
         return await self._turns.are_wanted(keys_in(submissions))
 
+    def _take_turns(self, lost: Sequence[Submission], loss: Loss) -> None:
+        """From now on, with what was lost to others."""
+        to_others = [each for each in lost if loss.to_others or each.attempts > 1]
+        self._turns.lost(keys_in(to_others))
+        for submission in lost:
+            submission.in_turn = bool(self._turns.contended(submission.keys))
+
     async def _write(
         self,
         evaluation: Evaluation,
         answers: Sequence[Answered],
         begun: datetime,
-        behind: Handover | None = None,
-    ) -> set[int]:
-        """Write what is to be written; returns the units that lost their race."""
-        rows = [row for row in evaluation.rows.values() if row.records]
+        behind: Handover | None,
+    ) -> Loss:
+        """Write what is to be written."""
+        rows = evaluation.involved
         if not rows:
-            return set()
+            return Loss(set(), to_others=False)
         # Only now: what is refused or rehearsed leaves nothing.
         await self._catalogue.ensure_rows({row.key.entity_type for row in rows})
         batch_id = uuid4()
-        arguments = write_arguments(rows, batch_id)
-        erased = [row.key for row in rows if row.erase_history]
         if behind is not None:
             behind.offer(evaluation.rows)
         try:
-            written = await self._writers.run(lambda link: _transaction(link, arguments, erased))
+            written = await write(self._writers, rows, batch_id)
         except TransactionAborted:
-            return {row.unit for row in rows}
+            return Loss({row.unit for row in rows}, to_others=False)
         except AnswerLost as lost:
+            self._doubts.note(lost.backend, [row.key for row in rows])
             units = {row.unit for row in rows}
             for submission, answer in answers:
                 if evaluation.unit_of(submission.command) in units:
-                    submission.doubts.append(Doubt(batch_id, begun, lost.backend, answer))
+                    submission.doubts.append(Doubt(batch_id, begun, answer))
             raise
-        self._turns.lost(row.key for row in rows if row.unit in written.lost)
         if behind is not None and not written.lost:
             behind.committed(written.transaction)
-        return written.lost
+        return Loss(written.lost, to_others=True)
 
     async def _settle_doubts(self, submissions: Sequence[Submission]) -> Sequence[Submission]:
         """Answer the submissions of which an earlier attempt was committed after all."""
-        doubted = {doubt.backend for each in submissions for doubt in each.doubts}
-        if not doubted:
+        if not any(submission.doubts for submission in submissions):
             return submissions
-        for backend in doubted:
-            if backend is not None:
-                await self._end(backend)
         waiting = []
         for submission in submissions:
-            doubt = await self._committed_doubt(submission)
+            doubt = await self._doubts.committed(submission)
             if doubt is None:
                 waiting.append(submission)
             else:
                 submission.settle(doubt.answer)
         return waiting
 
-    async def _committed_doubt(self, submission: Submission) -> Doubt | None:
-        types, ids = zip(*submission.keys, strict=True)
-        for doubt in submission.doubts:
-            since = doubt.begun - _CLOCK_SLACK
-            if await self._readers.read(WRITE["find_batch"], types, ids, doubt.batch_id, since):
-                return doubt
-        return None
 
-    async def _end(self, backend: Backend) -> None:
-        """Make sure that a batch in doubt cannot be committed any more, if it is not yet."""
-        ended = await self._readers.read(WRITE["end_backend"], *backend, _ENDING_MS)
-        if not all(gone for (gone,) in ended):
-            raise DatabaseUnavailable
-
-
-async def _transaction(
-    link: Connection, arguments: Sequence[object], erased: Sequence[EntityKey]
-) -> Written:
-    """Write some rows, and erase the history of some of them."""
-    if not erased:
-        return _written(await link.fetch(WRITE["write_batch"], *arguments))
-    async with link.transaction(isolation="serializable"):
-        types, ids = zip(*erased, strict=True)
-        await link.execute(WRITE["erase_history"], types, ids)
-        written = _written(await link.fetch(WRITE["write_batch"], *arguments))
-        if written.lost:
-            raise TransactionAborted  # or a history would be erased whose entity still lives
-        return written
-
-
-def _written(records: Sequence[Record]) -> Written:
-    *lost, (_, transaction) = records
-    return Written({unit for unit, _ in lost}, transaction)
+def _evaluate(
+    evaluation: Evaluation, submissions: Sequence[Submission]
+) -> tuple[list[Answered], list[Submission]]:
+    """Evaluate all but those that must wait until the others are committed."""
+    answers: list[Answered] = []
+    later: list[Submission] = []
+    held: set[EntityKey] = set()
+    for submission in submissions:
+        # What shares a key with one that waits must not overtake it.
+        waits = held and not held.isdisjoint(submission.keys)
+        answer = None if waits else evaluation.evaluate(submission.command)
+        if answer is None:
+            later.append(submission)
+            held.update(submission.keys)
+        else:
+            answers.append((submission, answer))
+    return answers, later

@@ -2,7 +2,8 @@
 
 gRPC sends a call again without the caller's knowledge, also when the connection broke and nobody
 knows whether it was applied. With a request_id, or an etag, it is applied once all the same. A
-write that has neither is blind: it is never applied by a second attempt.
+write that has neither is blind: it is never applied by a second attempt. One that is to be
+validated only is not, as there is nothing to apply.
 """
 
 from typing import Final
@@ -22,7 +23,9 @@ def check_retry(call: Call, write: Update | UpdateBatch | Deletion) -> None:
 
     Raises CommitUnknown if an attempt before may have applied it and nobody could tell.
     """
-    call.blind = write.request_id is None and getattr(write, "etag", None) is None
+    call.blind = write.request_id is None and not (
+        getattr(write, "etag", None) or getattr(write, "validate_only", False)
+    )
     if call.blind and _attempts_before(call):
         raise CommitUnknown(
             "An attempt of this call before may have been applied, and it has no request_id."

@@ -70,8 +70,6 @@ class StoredFeatures(MutableMapping[str, Feature]):
 
 
 def encode_feature(feature: Feature) -> bytes:
-    # Serialized messages one after the other are one message with the fields of all of them
-    # (protobuf encoding: "last one wins").
     stamp = _encode_stamp(feature.event_time, feature.version)
     if feature.value is None:
         return stamp

@@ -10,7 +10,8 @@ from repository.pool import Pool
 from repository.statements import TYPES
 
 _KEPT: Final = 4
-"""Revisions of a type: batches that were read before a change may still be under way."""
+"""Revisions of a type: those used last. Batches that were read before a change may still be under
+way, and the past is asked for."""
 
 
 class Catalogue:
@@ -32,27 +33,32 @@ class Catalogue:
 
     async def policies(self, revisions: Mapping[str, int]) -> dict[str, Policy | None]:
         """The policy of each type at a revision; None where there is no entity type."""
-        unknown = {
-            name: revision
-            for name, revision in revisions.items()
-            if revision and revision not in self._policies.get(name, ())
-        }
+        policies: dict[str, Policy | None] = {}
+        unknown: dict[str, int] = {}
+        for name, revision in revisions.items():
+            kept = self._policies.get(name, {})
+            if not revision:
+                policies[name] = None
+            elif revision in kept:
+                # The last one is the one that was used last.
+                policies[name] = kept[revision] = kept.pop(revision)
+            else:
+                unknown[name] = revision
         if unknown:
-            await self._load(unknown)
-        return {
-            name: self._policies[name][revision] if revision else None
-            for name, revision in revisions.items()
-        }
+            policies |= await self._load(unknown)
+        return policies
 
-    async def _load(self, revisions: Mapping[str, int]) -> None:
+    async def _load(self, revisions: Mapping[str, int]) -> dict[str, Policy | None]:
         records = await self._pool.read(
             TYPES["read_revisions"], list(revisions), list(revisions.values())
         )
+        policies: dict[str, Policy | None] = {}
         for name, revision, definition in records:
-            policy = (
+            policies[name] = (
                 None if definition is None else Policy(load_entity_type(definition), self._compiler)
             )
             kept = self._policies.setdefault(name, {})
-            kept[revision] = policy
+            kept[revision] = policies[name]
             while len(kept) > _KEPT:
-                del kept[min(kept)]
+                del kept[next(iter(kept))]
+        return policies

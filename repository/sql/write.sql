@@ -83,9 +83,9 @@ WHERE EXISTS (
 -- transaction apart, and its 32 bits come round), or if someone else holds its lock: waiting for
 -- that would end in a serialization failure of the whole batch.
 --
--- $1-$6: rows to update or delete, as they were read. $7-$14: what they become. $15-$22: rows that
--- are new; another writer's row of the same key fails the whole statement with 23505. $23-$25: rows
--- to delete. $26-$34: changes. $35-$41: request ids. $42: names the batch.
+-- $1-$6: rows to update, to delete or to leave as they are, as they were read. $7-$14: what they
+-- become. $15-$22: rows that are new; another writer's row of the same key fails the whole statement
+-- with 23505. $23-$25: rows to delete. $26-$34: changes. $35-$41: request ids. $42: names the batch.
 --
 -- $43, $44: the revisions of the entity types that the rows were checked against; $45, $46: which
 -- units are of which types. A unit has lost too if one of its types has another revision by now. The
@@ -208,6 +208,19 @@ remembered AS (
 SELECT l.unit, NULL::xid AS transaction FROM lost AS l
 UNION ALL
 SELECT NULL, pg_current_xact_id()::xid;
+
+-- name: occupy
+-- Makes rows for entities without an aggregate, so that there is something to conflict on: fails with
+-- 23505 if somebody has made one, and who makes one from now on waits for the end of the transaction.
+INSERT INTO aggregates (entity_type, entity_id, uid, version, state, create_time, update_time)
+SELECT k.entity_type, k.entity_id, gen_random_uuid(), 0, '', 'epoch', 'epoch'
+FROM unnest($1::text[], $2::text[]) AS k (entity_type, entity_id);
+
+-- name: vacate
+-- Takes these rows away, in the same transaction: nobody ever sees them.
+DELETE FROM aggregates AS a
+USING unnest($1::text[], $2::text[]) AS k (entity_type, entity_id)
+WHERE a.entity_type = k.entity_type AND a.entity_id = k.entity_id;
 
 -- name: erase_history
 -- Erases what is known of some entities, in the transaction that deletes them.

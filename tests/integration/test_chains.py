@@ -22,7 +22,7 @@ from server.applying import EntityTypes
 from tests.conformance.reading import current_features
 from tests.consistency.waiting import eventually
 from tests.integration.meddling import MeddledPool, Session, meddled_repository_on, touch
-from tests.samples import add, put, update
+from tests.samples import add, put, remove, update
 
 
 class Chain:
@@ -156,6 +156,51 @@ async def test_a_batch_of_several_keys_reads_those_that_the_one_ahead_does_not_h
     assert await current_features(chain.repository, key) == {"f": 15}
     assert await current_features(chain.repository, other) == {"f": 21}
     assert chain.repository.statistics.undecided == 0
+
+
+async def test_what_it_leaves_as_it_was_stood_together_with_what_the_one_ahead_wrote(
+    chain: Chain, key: EntityKey, session: Session
+) -> None:
+    """One aggregate comes from the one ahead and one was read by itself, before that committed."""
+    other = key._replace(entity_id="other")
+    await chain.repository.update(update(put("f", 1), key=key))
+    await chain.repository.update(update(put("f", 1), key=other))
+    nothing = UpdateBatch(updates=tuple(update(remove("g"), key=each) for each in (key, other)))
+
+    writes = chain.pool.writes
+    await chain.repository.update_batch(nothing)
+    assert chain.pool.writes == writes
+    _, together = await chain.run(update(put("f", 5), key=key), nothing)
+    assert together.outcomes[0].version == 2
+    assert chain.pool.writes == writes + 2
+    assert chain.repository.statistics.undecided == 0
+    _, together = await chain.run(
+        update(put("f", 6), key=key), nothing, meanwhile=lambda: touch(session, other)
+    )
+    assert together.outcomes[0].version == 3
+    assert chain.repository.statistics.undecided == 1
+
+
+async def test_nothing_follows_a_batch_of_which_a_part_must_wait(
+    chain: Chain, key: EntityKey
+) -> None:
+    """An aggregate is not deleted by the batch that makes it."""
+    pipeline = chain.repository._pipeline
+    go_on = asyncio.Event()
+    chain.pool.before.append(go_on.wait)
+    answers: list[asyncio.Future[Any]] = [
+        chain.repository.submit(command)
+        for command in (update(add("f", 1), key=key), Deletion(key=key))
+    ]
+    while pipeline.waiting:  # noqa: ASYNC110 - the others must come before it has read
+        await asyncio.sleep(0)
+    answers.append(chain.repository.submit(update(add("f", 10), key=key)))
+    await eventually(lambda: not chain.pool.before)
+    await asyncio.sleep(0.05)
+    go_on.set()
+    made, deleted, again = await asyncio.gather(*answers)
+    assert [made.version, deleted.version, again.version] == [1, 2, 1]
+    assert await current_features(chain.repository, key) == {"f": 10}
 
 
 async def test_it_is_judged_by_the_type_of_now_when_that_changed_meanwhile(

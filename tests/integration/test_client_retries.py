@@ -91,10 +91,10 @@ async def line_to(server: Server) -> AsyncIterator[tuple[Line, "grpc.aio.Channel
     await asyncio.sleep(0.1)
 
 
-def one_more(key: EntityKey, *, request_id: str = "", etag: str = "") -> pb.UpdateFeaturesRequest:
+def one_more(key: EntityKey, **rest: Any) -> pb.UpdateFeaturesRequest:
     entity = KeyMessage(entity_type=key.entity_type, entity_id=key.entity_id)
     count = pb.FeatureUpdate(name="f", increment=FeatureValue(int64_value=1))
-    return pb.UpdateFeaturesRequest(key=entity, updates=[count], request_id=request_id, etag=etag)
+    return pb.UpdateFeaturesRequest(key=entity, updates=[count], **rest)
 
 
 async def count(store: Any, key: EntityKey) -> int:
@@ -122,6 +122,20 @@ async def test_a_blind_update_is_never_applied_by_a_second_attempt(
         store: Any = FeatureStoreServiceStub(channel)
         refused = await refusal(store.UpdateFeatures(one_more(key), timeout=10))
         assert refused.told == (grpc.StatusCode.UNAVAILABLE, "COMMIT_UNKNOWN")
+        assert line.breaks == 0
+        assert await count(store, key) == 1
+
+
+async def test_an_update_that_is_only_validated_is_sent_again(
+    server: Server, key: EntityKey
+) -> None:
+    async with line_to(server) as (line, channel):
+        store: Any = FeatureStoreServiceStub(channel)
+        await store.UpdateFeatures(one_more(key))
+        line.breaks = 1
+        assert (
+            await store.UpdateFeatures(one_more(key, validate_only=True), timeout=10)
+        ).version == 2
         assert line.breaks == 0
         assert await count(store, key) == 1
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -12,6 +13,7 @@ from domain.entity_key import EntityKey
 from domain.errors import CommitUnknown, Corrupted
 from domain.update import Deletion, UpdateBatch
 from repository.postgres import PostgresOptions, PostgresRepository
+from repository.turns import Turns
 from tests.conformance.reading import current_features, list_all
 from tests.integration.meddling import (
     Session,
@@ -73,6 +75,34 @@ async def test_a_transaction_that_lost_at_commit_is_run_again(
         assert await session.fetchval(f"SELECT last_value FROM {key[0]}_commits") == 4
         assert await session.fetchval(CHANGES, key[0]) == 1
         assert await current_features(repository, key) == {"f": 1}
+
+
+@pytest.mark.parametrize(("times", "turns"), [(0, 0), (1, 0), (2, 1)])
+async def test_a_turn_is_taken_after_the_second_abort_and_not_after_the_first(
+    shared_database: str,
+    session: Session,
+    key: EntityKey,
+    monkeypatch: pytest.MonkeyPatch,
+    times: int,
+    turns: int,
+) -> None:
+    """SERIALIZABLE also aborts where nobody else writes the entity."""
+    taken: list[object] = []
+    take = Turns.take
+
+    async def noted(self: Turns, keys: Any, work: Any) -> Any:
+        taken.append(keys)
+        return await take(self, keys, work)
+
+    monkeypatch.setattr(Turns, "take", noted)
+    async with (
+        failing_commits(session, key, error("40001"), times=times),
+        repository_on(shared_database) as repository,
+    ):
+        await repository.update(update(add("f", 1), key=key))
+        assert len(taken) == turns
+        await repository.update(update(add("f", 1), key=key))
+        assert len(taken) == 2 * turns
 
 
 @pytest.mark.parametrize("sqlstate", ["P0001", "23514", "XX000"])

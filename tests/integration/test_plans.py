@@ -118,7 +118,7 @@ async def written(small_database: str) -> WrittenBatch:
         return arguments
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("repository.write_protocol.write_arguments", spied)
+        patch.setattr("repository.writing.write_arguments", spied)
         async with repository_on(small_database, PostgresOptions(lanes=1)) as repository:
             await asyncio.gather(*map(repository.submit, commands))
     (batch,) = batches

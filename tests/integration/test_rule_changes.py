@@ -16,6 +16,7 @@ from domain.errors import IncompatibleChange, InvalidValue, RuleViolated
 from domain.feature_spec import FeatureSpec
 from domain.limits import Limits
 from domain.operations import SetValue
+from domain.ports import AtVersion
 from domain.update import FeatureUpdate, Update
 from domain.values import FeatureValue, ValueKind
 from featom.v1.aggregate_pb2 import AggregateChange, FeatureAggregate
@@ -23,7 +24,7 @@ from repository.codec.past import fold
 from repository.entity_types import postgres as postgres_types
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.statements import WRITE
-from repository.write_protocol import WriteProtocol
+from repository.write_protocol import Loss, WriteProtocol
 from server.applying import EntityTypes
 from tests.integration.meddling import somebody_waits_for_a_lock
 
@@ -83,7 +84,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> "Held":
     gate = Held()
     write = WriteProtocol._write
 
-    async def held_write(*arguments: object) -> set[int]:
+    async def held_write(*arguments: object) -> Loss:
         if not gate.reached.is_set():
             gate.reached.set()
             await gate.go_on.wait()
@@ -291,3 +292,20 @@ async def history_mistakes(run: Run, connection: "asyncpg.Connection[asyncpg.Rec
             if written_under < revision and (entity_id, change.version) not in visible:
                 mistakes.append(f"{entity_id} at {state.version}: committed after {revision}")
     return mistakes
+
+
+async def test_the_past_is_served_as_it_was_under_each_of_many_revisions(
+    servers: list[PostgresRepository],
+) -> None:
+    """Also under the oldest, when others were asked for before."""
+    server, other = servers
+    versions = range(1, 9)
+    for version in versions:
+        assert await apply(server, Bounds(0, 100 + version, 100)) == version
+        await server.update(update(a=version, b=1))
+    for version in (*reversed(versions), *versions, 8, 1, 7, 2):
+        past = await other.read_past(KEY, AtVersion(version))
+        assert past is not None
+        written = FeatureAggregate.FromString(past.state)
+        assert written.entity_type_revision == version
+        assert written.features["a"].value.int64_value == version

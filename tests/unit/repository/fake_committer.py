@@ -61,7 +61,7 @@ def loses_the_answer(batch: Sequence[Submission]) -> list[Submission]:
     batch_id = uuid4()
     for submission in batch:
         answer = outcome(number_of(submission.command))
-        submission.doubts.append(Doubt(batch_id, datetime.now(UTC), None, answer))
+        submission.doubts.append(Doubt(batch_id, datetime.now(UTC), answer))
     raise AnswerLost("the connection broke")
 
 

@@ -9,6 +9,7 @@ import pytest
 from domain.errors import Draining, Overloaded
 from domain.outcome import Outcome
 from domain.update import UpdateBatch, keys_of
+from repository import commit_pipeline
 from repository.commit_pipeline import CommitPipeline
 from repository.submission import Submission
 from tests.samples import entity
@@ -252,6 +253,29 @@ async def test_beyond_the_bound_nobody_may_wait() -> None:
         committer.go_on()
         assert await asyncio.gather(*answers) == [outcome(number) for number in range(4)]
         assert await pipeline.submit(numbered(5)) == outcome(5)
+
+
+@pytest.mark.parametrize(("in_turn", "pauses"), [(False, [1, 2, 3]), (True, [1, 2])])
+async def test_what_lost_pauses_before_it_is_tried_again_unless_it_has_a_first_turn(
+    monkeypatch: pytest.MonkeyPatch, in_turn: bool, pauses: list[int]
+) -> None:
+    committer = FakeCommitter()
+    seen: list[int] = []
+
+    def pause(attempt: int) -> float:
+        seen.append(attempt)
+        return 0.0
+
+    def loses_to_another(batch: Sequence[Submission]) -> list[Submission]:
+        for submission in batch:
+            submission.in_turn = in_turn
+        return loses(batch)
+
+    monkeypatch.setattr(commit_pipeline, "backoff", pause)
+    committer.reactions.extend([loses_to_another] * 3)
+    async with pipeline_to(committer) as pipeline:
+        assert await pipeline.submit(numbered(1)) == outcome(1)
+    assert seen == pauses
 
 
 async def test_a_draining_pipeline_answers_what_it_took_and_takes_nothing_more() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -135,6 +136,28 @@ async def test_isolation_does_not_let_commands_of_one_key_overtake_each_other() 
     async with pipeline_to(committer) as pipeline:
         assert await answers_to(pipeline, 4) == [outcome(number) for number in range(4)]
     assert committed == [0, 1, 2, 3]
+
+
+async def test_what_nobody_waits_for_any_more_is_not_tried_in_a_later_half() -> None:
+    committer = FakeCommitter()
+    submitted: list[asyncio.Future[Outcome]] = []
+
+    def commits_while_one_goes_and_one_is_late(batch: Sequence[Submission]) -> list[Submission]:
+        submitted[2].cancel()
+        time.sleep(0.03)  # the time of the event loop goes on, and nothing else
+        return commits(batch)
+
+    committer.reactions.append(raises(ValueError("this cannot be taken together")))
+    committer.reactions.append(commits_while_one_goes_and_one_is_late)
+    async with pipeline_to(committer) as pipeline:
+        now = asyncio.get_running_loop().time()
+        for number in range(5):
+            deadline = now + (0.03 if number == 3 else 5)
+            submitted.append(pipeline.submit(numbered(number, entity(number)), deadline))
+        await asyncio.wait(submitted)
+        assert isinstance(submitted[3].exception(), Contended)
+        assert submitted[4].result() == outcome(4)
+    assert committer.numbers == [[0, 1, 2, 3, 4], [0, 1], [4]]
 
 
 async def test_without_a_database_nobody_waits() -> None:

@@ -1,0 +1,23 @@
+"""What is said of the lanes."""
+
+from repository.commit_pipeline import CommitPipeline
+from repository.handover import Withdrawn
+from repository.measured_committer import MeasuredCommitter
+from tests.unit.repository.fake_committer import (
+    FakeCommitter,
+    loses,
+    numbered,
+    outcome,
+    raises,
+)
+
+
+async def test_a_command_has_waited_once_however_often_it_is_tried() -> None:
+    committer = FakeCommitter()
+    committer.reactions.extend([raises(Withdrawn()), loses, raises(Withdrawn())])
+    measured = MeasuredCommitter(committer)
+    pipeline = CommitPipeline(measured, lanes=1)
+    assert await pipeline.submit(numbered(1)) == outcome(1)
+    await pipeline.drain()
+    assert committer.numbers == [[1]] * 4
+    assert sum(measured.waits.counts) == 1

@@ -3,18 +3,16 @@
 Each sabotage takes away something that the write protocol rests on.
 """
 
-import random
 import sys
-from collections.abc import Callable
 
 import pytest
 
-from tests.consistency.caller import Patience
 from tests.consistency.checker import Report
+from tests.consistency.moods import Mood, in_a_hurry, patient
 from tests.consistency.rig import Rig, rig
 from tests.consistency.sabotages import SABOTAGES
 from tests.consistency.test_rules import CASES as RULE_CASES
-from tests.consistency.traffic import in_a_hurry, patient, traffic
+from tests.consistency.traffic import traffic
 from tests.consistency.waiting import eventually
 
 ATTEMPTS = 700
@@ -51,7 +49,7 @@ def test_every_sabotage_has_a_case() -> None:
     assert set(CASES) | set(RULE_CASES) == set(SABOTAGES)
 
 
-async def stormed(stand: Rig, mood: Callable[[random.Random], Patience]) -> Report:
+async def stormed(stand: Rig, mood: Mood) -> Report:
     async with traffic(stand.recorder, stand.fleet.addresses, mood=mood):
         await eventually(lambda: stand.recorder.count >= ATTEMPTS)
     return await stand.verdict("end")

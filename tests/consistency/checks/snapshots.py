@@ -1,0 +1,102 @@
+"""What was promised of what is seen together: it stood together at one moment."""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, chain
+from typing import NamedTuple
+
+from tests.consistency.evidence import Evidence, Place
+from tests.consistency.line import Line
+from tests.consistency.operations import Attempt
+from tests.consistency.outcomes import Operation
+
+
+class Sight(NamedTuple):
+    """What was seen of one key. An absence may be any of several."""
+
+    line: Line
+    earliest: int
+    latest: int
+
+
+def what_is_seen_together_stood_together(evidence: Evidence) -> Iterator[str]:
+    """What one key shows had not been asked for when another key had already gone on."""
+    for name, sights in _glimpses(evidence):
+        newest = max(sight.line.begun[sight.earliest] for sight in sights)
+        oldest_end = min(sight.line.ended[sight.latest] for sight in sights)
+        if oldest_end < newest:
+            yield f"{name} saw aggregates that never stood together"
+
+
+def no_half_of_a_batch_is_seen(evidence: Evidence) -> Iterator[str]:
+    """Where one key shows a batch, every other one shows it too, or what came after it."""
+    together = _Together(evidence)
+    for name, sights in _glimpses(evidence):
+        for one in sights:
+            for other in sights:
+                if other.latest < together.least(one.line, one.earliest, other.line):
+                    yield f"{name} saw a batch on {one.line.key}, and not on {other.line.key}"
+
+
+class _Together:
+    """By two keys, which state of the second goes with each of the first: O(n log n) to make, and
+    O(log n) to ask."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        led: defaultdict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+        for places in evidence.places.values():
+            for one in places:
+                for other in places:
+                    if one.line is not other.line and one.entry.advances:
+                        led[one.line.key, other.line.key].append((one.state, other.state))
+        self._states: dict[tuple[str, str], Sequence[int]] = {}
+        self._least: dict[tuple[str, str], Sequence[int]] = {}
+        for keys, pairs in led.items():
+            pairs.sort()
+            self._states[keys] = [state for state, _ in pairs]
+            self._least[keys] = [*accumulate((least for _, least in pairs), max)]
+
+    def least(self, one: Line, state: int, other: Line) -> int:
+        """The first state of `other` that may be seen together with a state of `one`."""
+        keys = one.key, other.key
+        place = bisect_right(self._states.get(keys, ()), state)
+        return self._least[keys][place - 1] if place else 0
+
+
+def _glimpses(evidence: Evidence) -> Iterator[tuple[str, list[Sight]]]:
+    """What batched reads saw, and what batches of updates were made from, where that is two."""
+    seen = ((each.request.operation, _seen(evidence, each)) for each in evidence.reads)
+    batches = (
+        (name, _made_from(evidence, operation, evidence.places.get(name, [])))
+        for name, operation in evidence.operations.items()
+        if len(operation.request.parts) > 1
+    )
+    for name, found in chain(seen, batches):
+        sights = [*found]
+        if len(sights) > 1:
+            yield name, sights
+
+
+def _seen(evidence: Evidence, attempt: Attempt) -> Iterator[Sight]:
+    for seen in attempt.answer.seen:
+        line = evidence.lines[seen.key]
+        state = line.state_of(seen)
+        if not seen.version:
+            yield Sight(line, 0, line.last_absence)
+        elif state is not None:
+            yield Sight(line, state, state)
+
+
+def _made_from(
+    evidence: Evidence, operation: Operation, places: Sequence[Place]
+) -> Iterator[Sight]:
+    changed = {place.line.key: place.before for place in places if place.entry.advances}
+    for part in operation.request.parts:
+        # What is left as it was need not stand still, unless an etag says so, or all of it is left.
+        told = operation.told(part.key)
+        etag = part.etag if changed else told.etag if told else ""
+        named = evidence.states_named(etag, part.key)
+        state = changed.get(part.key, named[0] if named else None)
+        if state is not None:
+            yield Sight(evidence.lines[part.key], state, state)

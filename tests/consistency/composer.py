@@ -66,6 +66,11 @@ class Composer:
         request_id = self._request_id() if known else ""
         return Request(name, self._client, Kind.UPDATE, parts, request_id)
 
+    def idle_batch(self, versions: Sequence[Seen]) -> Request:
+        """An update that leaves several aggregates as they are."""
+        parts = tuple(Part(seen.key, self._idle_steps("")) for seen in versions)
+        return Request(self._name(), self._client, Kind.UPDATE, parts)
+
     def late(self, *, known: bool) -> Request:
         """An update that comes too late as a whole, if the aggregate is there."""
         name = self._name()

@@ -150,6 +150,16 @@ def leave_what_has_gone_on_meanwhile(story: Story) -> None:
     story.add_part("43", "b", etag)
 
 
+def show_what_went_on_before_a_batch_that_left_it(story: Story) -> None:
+    etag = story.read("40", "b").etag
+    story.update("41", "a", "c")
+    story.add_part("41", "b", etag)
+    story.update("42", "b")
+    story.read("43", "a", "b", begun="41")
+    _, new_b = story.answer("43").seen
+    story.change_answer("43", seen=(story.answer("14").seen[0], new_b))
+
+
 def leave_out_a_version(story: Story) -> None:
     story.forget("7")
 
@@ -262,6 +272,7 @@ CASES: dict[str, list[Callable[[Story], None]]] = {
     "no_half_of_a_batch_is_seen": [
         show_half_of_a_batch,
         show_half_of_a_batch_that_made_an_aggregate,
+        show_what_went_on_before_a_batch_that_left_it,
     ],
     "what_was_erased_is_gone": [keep_what_was_to_be_erased],
 }

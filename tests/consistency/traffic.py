@@ -3,8 +3,9 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from tests.consistency.caller import CANCELLED, Patience, call
@@ -21,6 +22,29 @@ if TYPE_CHECKING:
 
 PAUSE: Final = 0.03
 """Seconds between two operations of a client, at most: servers that start need a share too."""
+USUAL: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        "update": 24,
+        "update_without_id": 12,
+        "conditional": 14,
+        "batch": 9,
+        "conditional_batch": 10,
+        "idle_batch": 2,
+        "stream": 3,
+        "read": 12,
+        "batched_read": 10,
+        "late": 4,
+        "idle": 4,
+        "rehearsal": 2,
+        "again": 3,
+        "reuse": 3,
+        "invalid": 2,
+        "delete": 2,
+        "erase": 1,
+    }
+)
+"""What clients do, and how often."""
+
 DEADLINE_EXCEEDED: Final = "deadline_exceeded"
 _PAUSE_BETWEEN_TRIES: Final = 0.02
 _IMPATIENT_TRIES: Final = 3
@@ -37,12 +61,14 @@ class Client:
         recorder: Recorder,
         stores: "Sequence[FeatureStoreServiceAsyncStub]",
         mood: Mood,
+        mix: Mapping[str, int],
     ) -> None:
         self._composer = Composer(number, seed)
         self._random = random.Random(f"{seed}-{number}")
         self._recorder = recorder
         self._stores = stores
         self._mood = mood
+        self._mix = mix
         self._server = number % len(stores)
         self._known: Request | None = None
         """The last request of ours whose id a server must know."""
@@ -52,26 +78,9 @@ class Client:
         """How many calls in fact ended by their deadline, or because they were cancelled."""
 
     async def run(self, stopping: asyncio.Event) -> None:
-        kinds, weights = zip(
-            (self._update, 24),
-            (self._update_without_id, 12),
-            (self._conditional, 14),
-            (self._batch, 9),
-            (self._conditional_batch, 10),
-            (self._stream, 3),
-            (self._read, 12),
-            (self._batched_read, 10),
-            (self._late, 4),
-            (self._idle, 4),
-            (self._rehearsal, 2),
-            (self._reuse, 3),
-            (self._invalid, 2),
-            (self._delete, 2),
-            (self._erase, 1),
-            strict=True,
-        )
+        kinds = [getattr(self, f"_{name}") for name in self._mix]
         while not stopping.is_set():
-            (kind,) = self._random.choices(kinds, weights)
+            (kind,) = self._random.choices(kinds, [*self._mix.values()])
             await kind(stopping)
             await asyncio.sleep(self._random.uniform(0, PAUSE))
 
@@ -101,6 +110,11 @@ class Client:
         if answer.seen:
             known = self._random.random() < 0.3
             await self._send(self._composer.conditional_batch(answer.seen, known=known), stopping)
+
+    async def _idle_batch(self, stopping: asyncio.Event) -> None:
+        answer = await self._once(self._composer.batched_read(most=4), PATIENT)
+        if answer.seen:
+            await self._send(self._composer.idle_batch(answer.seen), stopping)
 
     async def _stream(self, _: asyncio.Event) -> None:
         known = self._random.random() < 0.5
@@ -132,6 +146,11 @@ class Client:
 
     async def _rehearsal(self, _: asyncio.Event) -> None:
         await self._once(self._composer.rehearsal())
+
+    async def _again(self, _: asyncio.Event) -> None:
+        """Ask once more for what was answered."""
+        if self._known is not None:
+            await self._once(self._known)
 
     async def _reuse(self, stopping: asyncio.Event) -> None:
         if self._known is not None:
@@ -202,6 +221,7 @@ async def traffic(
     clients: int = 16,
     seed: int = 1,
     mood: Mood = patient,
+    mix: Mapping[str, int] = USUAL,
 ) -> AsyncIterator[list[Client]]:
     """Clients at work for as long as the block lasts; each then ends what it has begun."""
     stopping = asyncio.Event()
@@ -209,7 +229,7 @@ async def traffic(
         crowd = []
         for number in range(clients):
             stores = [await stack.enter_async_context(connected(each)) for each in addresses]
-            crowd.append(Client(number, seed, recorder, stores, mood))
+            crowd.append(Client(number, seed, recorder, stores, mood, mix))
         working = [asyncio.create_task(client.run(stopping)) for client in crowd]
         try:
             yield crowd

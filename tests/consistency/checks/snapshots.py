@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, chain
 from typing import NamedTuple
 
@@ -30,7 +30,8 @@ def what_is_seen_together_stood_together(evidence: Evidence) -> Iterator[str]:
 
 
 def no_half_of_a_batch_is_seen(evidence: Evidence) -> Iterator[str]:
-    """Where one key shows a batch, every other one shows it too, or what came after it."""
+    """Where one key shows a batch, every other one shows it or what came after it; and so where
+    one that the batch was to leave as its etag says has gone on."""
     together = _Together(evidence)
     for name, sights in _glimpses(evidence):
         for one in sights:
@@ -45,11 +46,14 @@ class _Together:
 
     def __init__(self, evidence: Evidence) -> None:
         led: defaultdict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
-        for places in evidence.places.values():
-            for one in places:
-                for other in places:
-                    if one.line is not other.line and one.entry.advances:
-                        led[one.line.key, other.line.key].append((one.state, other.state))
+        for name, places in evidence.places.items():
+            ends = [(each.line.key, each.state) for each in places if each.entry.advances]
+            if ends:
+                left = [(key, state + 1) for key, state in _left(evidence, name, dict(ends))]
+                for one, state in (*ends, *left):
+                    for other in places:
+                        if one != other.line.key:
+                            led[one, other.line.key].append((state, other.state))
         self._states: dict[tuple[str, str], Sequence[int]] = {}
         self._least: dict[tuple[str, str], Sequence[int]] = {}
         for keys, pairs in led.items():
@@ -92,11 +96,20 @@ def _made_from(
     evidence: Evidence, operation: Operation, places: Sequence[Place]
 ) -> Iterator[Sight]:
     changed = {place.line.key: place.before for place in places if place.entry.advances}
+    left = _left(evidence, operation.request.operation, changed)
+    for key, state in (*changed.items(), *left):
+        yield Sight(evidence.lines[key], state, state)
+
+
+def _left(evidence: Evidence, name: str, changed: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    """What a batch has left as it was, and could not have if it had gone on meanwhile.
+
+    What it leaves need not stand still, unless an etag says so, or it leaves all of it.
+    """
+    operation = evidence.operations[name]
     for part in operation.request.parts:
-        # What is left as it was need not stand still, unless an etag says so, or all of it is left.
-        told = operation.told(part.key)
-        etag = part.etag if changed else told.etag if told else ""
-        named = evidence.states_named(etag, part.key)
-        state = changed.get(part.key, named[0] if named else None)
-        if state is not None:
-            yield Sight(evidence.lines[part.key], state, state)
+        if part.key not in changed:
+            told = operation.told(part.key)
+            etag = part.etag if changed else told.etag if told else ""
+            for state in evidence.states_named(etag, part.key)[:1]:
+                yield part.key, state

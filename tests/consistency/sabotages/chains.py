@@ -1,0 +1,46 @@
+"""Batches that follow others too early, or whatever others have written."""
+
+import asyncio
+from typing import Any
+
+from repository import snapshot, write_protocol
+from repository.handover import Handover, Taken
+from repository.row import StoredRow
+from tests.consistency.eager_server import be_eager
+from tests.consistency.sabotages.breaking import LATER, replace_in
+
+
+def follow_without_waiting() -> None:
+    """Answer the batch behind though the one ahead is not committed yet."""
+    be_eager()
+
+    async def follow(self: Handover) -> None:
+        for taken in self._taken:
+            taken.row.read = taken.left.left
+
+    replace_in(Handover, "follow", follow)
+    write = write_protocol._transaction
+
+    async def write_later(*arguments: Any) -> Any:
+        await asyncio.sleep(LATER)
+        return await write(*arguments)
+
+    replace_in(write_protocol, "_transaction", write_later)
+
+
+def foreign_write_ignored() -> None:
+    """Answer the batch behind though another server has written since the one ahead."""
+    be_eager()
+
+    def follow(self: Taken, transaction: int) -> None:
+        written = self.left.left
+        self.row.read = written and StoredRow(transaction, written.version)
+
+    replace_in(Taken, "follow", follow)
+    read = snapshot.read_snapshot
+
+    async def read_later(*arguments: Any) -> Any:
+        await asyncio.sleep(LATER)
+        return await read(*arguments)
+
+    replace_in(write_protocol, "read_snapshot", read_later)

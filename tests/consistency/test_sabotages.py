@@ -26,6 +26,7 @@ ROUNDS: Final = 5
 _LEFT_ALONE: Final = {"update_without_id": 30, "idle": 20, "idle_batch": 30, "read": 20}
 _LEFT_TOGETHER: Final = {"batch": 30, "idle_batch": 50, "update_without_id": 10}
 _TOGETHER: Final = {"batch": 20, "batched_read": 40, "update": 10}
+_LEFT_BEHIND: Final = {"conditional_batch": 50, "update_without_id": 20, "batched_read": 60}
 _REHEARSED: Final = {"update": 30, "rehearsal": 30}
 _ERASED: Final = {"update": 30, "batch": 30, "erase": 10}
 
@@ -43,6 +44,7 @@ CASES: Final[Mapping[str, Case]] = {
     "no_version_check": Case(
         {"versions_are_dense", "each_change_is_what_was_asked_for", "counters_are_sums"}
     ),
+    "no_check_of_what_is_left": Case({"no_half_of_a_batch_is_seen"}, mix=_LEFT_BEHIND),
     "apply_twice_on_retry": Case(
         {
             "acknowledged_updates_are_there_once",

@@ -15,6 +15,7 @@ SABOTAGES: Final[Mapping[str, Callable[[], None]]] = MappingProxyType(
         sabotage.__name__: sabotage
         for sabotage in (
             writes.no_version_check,
+            writes.no_check_of_what_is_left,
             writes.apply_twice_on_retry,
             writes.apply_twice_at_once,
             writes.acknowledge_before_commit,

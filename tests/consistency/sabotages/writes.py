@@ -1,8 +1,9 @@
 """Writes that are not atomic, not checked, or not there yet."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 from msgspec.structs import replace
 
@@ -10,9 +11,12 @@ from domain.entity_key import EntityKey
 from domain.errors import Contended
 from domain.outcome import BatchOutcome, Outcome, UpdateOutcome
 from domain.update import Command, Update, UpdateBatch
+from repository import columns, turns, write_protocol
 from repository.pool import SERIALIZABLE, Connection, Pool
 from repository.postgres import PostgresRepository
+from repository.row import Row
 from repository.statements import WRITE
+from repository.write_protocol import WriteProtocol
 from tests.consistency.sabotages.breaking import LATER, break_statement, now_and_then, replace_in
 
 
@@ -20,6 +24,27 @@ def no_version_check() -> None:
     """Write whatever was read, whether or not somebody has written since."""
     checked = "AND a.xmin = r.xmin_read AND a.version = r.version_read"
     break_statement(WRITE, "write_batch", checked, "")
+
+
+def no_check_of_what_is_left() -> None:
+    """Write a batch, a moment later, whether or not somebody has written what it leaves as it was.
+
+    Nobody waits for a turn, which would mostly hide it.
+    """
+    turns.LASTS = 0.0  # type: ignore[misc]
+
+    def of_changes(rows: Sequence[Row], batch_id: UUID) -> list[Any]:
+        changing = [row for row in rows if row.changes or row.requests]
+        return columns.write_arguments(changing, batch_id)
+
+    replace_in(write_protocol, "write_arguments", of_changes)
+    write = WriteProtocol._write
+
+    async def write_later(self: WriteProtocol, *arguments: Any) -> set[int]:
+        await asyncio.sleep(4 * LATER)
+        return await write(self, *arguments)
+
+    replace_in(WriteProtocol, "_write", write_later)
 
 
 def apply_twice_on_retry() -> None:

@@ -25,11 +25,12 @@ class RotatingBody:
     in the middle of a change.
     """
 
-    def __init__(self, path: Path, bodies: Sequence[bytes]) -> None:
+    def __init__(self, path: Path, bodies: Sequence[bytes], pause: float = PAUSE_SECONDS) -> None:
         if len({len(body) for body in bodies}) != 1:
             raise ValueError("the bodies differ in length")
         self.path = path
         self._bodies = bodies
+        self._pause = pause
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._rotate, daemon=True)
 
@@ -52,6 +53,6 @@ class RotatingBody:
         try:
             while not self._stopped.is_set():
                 os.pwrite(file, random.choice(self._bodies), 0)
-                time.sleep(PAUSE_SECONDS)
+                time.sleep(self._pause)
         finally:
             os.close(file)

@@ -12,7 +12,8 @@
     ├── StaleEtag               the aggregate is no longer what the caller read
     ├── NotFound
     │   ├── AggregateNotFound
-    │   └── EntityTypeNotFound
+    │   ├── EntityTypeNotFound
+    │   └── ServiceNotFound
     ├── RequestIdReused         the id of another request
     ├── Unavailable             try again, after `retry_after`
     │   ├── Contended           other writers were faster until the time was up
@@ -161,6 +162,10 @@ class AggregateNotFound(NotFound):
 
 class EntityTypeNotFound(NotFound):
     """There is no entity type with this name."""
+
+
+class ServiceNotFound(NotFound):
+    """This server has no service with this name whose health it could tell."""
 
 
 class RequestIdReused(FeatomError):

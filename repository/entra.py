@@ -7,6 +7,7 @@ needs no library.
 
 import asyncio
 import json
+import logging
 import time
 import urllib.parse
 import urllib.request
@@ -18,8 +19,12 @@ from typing import Final
 _SCOPE: Final = "https://ossrdbms-aad.database.windows.net/.default"
 _ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _TIMEOUT: Final = 5.0
-# A token must outlive the connecting that it is fetched for.
-_MARGIN: Final = 300.0
+# So many seconds before its end a token is replaced, in the background,
+_EARLY: Final = 300.0
+# and so many it must still have: it must outlive the connecting that it is for.
+_CONNECTING: Final = 15.0
+
+log = logging.getLogger(__name__)
 
 
 class NoToken(OSError):
@@ -47,22 +52,39 @@ class WorkloadIdentity:
 
 
 class EntraToken:
-    """Implements Password with a token, which is kept until shortly before it expires."""
+    """Implements Password with a token, which is replaced some time before it expires.
+
+    Until then it is good, whatever becomes of the attempts to get another one.
+    """
 
     def __init__(self, identity: WorkloadIdentity) -> None:
         self._identity = identity
         self._token = ""
         self._expires = 0.0
-        # Connections that open together share one request.
-        self._one_at_a_time = asyncio.Lock()
+        # Connections that open together share one request; and it goes on when nobody waits for it
+        # any more, so that the next one has its answer.
+        self._asking: asyncio.Task[None] | None = None
 
     async def __call__(self) -> str:
-        async with self._one_at_a_time:
-            if time.monotonic() > self._expires - _MARGIN:
-                asked = time.monotonic()
-                self._token, lasts = await asyncio.to_thread(_ask, self._identity)
-                self._expires = asked + lasts
+        left = self._expires - time.monotonic()
+        if left < _EARLY:
+            if self._asking is None:
+                self._asking = asyncio.create_task(self._renew())
+                self._asking.add_done_callback(self._ended)
+            if left < _CONNECTING:
+                await asyncio.shield(self._asking)
         return self._token
+
+    async def _renew(self) -> None:
+        asked = time.monotonic()
+        self._token, lasts = await asyncio.to_thread(_ask, self._identity)
+        self._expires = asked + lasts
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._asking = None
+        # Whoever waited for it has the error too, if anybody did.
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("no new token: %s", error)
 
 
 def _ask(identity: WorkloadIdentity) -> tuple[str, float]:

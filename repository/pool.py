@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import asyncpg
@@ -13,6 +14,8 @@ import asyncpg
 from domain.errors import DatabaseUnavailable
 from domain.figures import Distribution
 from domain.tracing import Tracer
+from repository.migrations import window
+from repository.migrations.session import require_current
 from repository.password import Password
 from repository.sqlstates import Verdict, sqlstate_of, verdict
 from repository.time_outs import milliseconds
@@ -25,6 +28,9 @@ Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
 SECONDS_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+CLOSING: Final = 5.0
+"""Seconds that `Pool.close` takes at most."""
 
 READ_COMMITTED: Final = {"default_transaction_isolation": "read committed"}
 
@@ -98,14 +104,14 @@ class Pool:
             max_queries=2**31,
             max_cached_statement_lifetime=0,
             timeout=10.0,
-            init=_get_to_know,
+            init=partial(_get_to_know, window.BUILD),
             reset=_leave_as_it_is,
             connection_class=traced_connections(_KnownConnection, tracer)
             if tracer
             else _KnownConnection,
             server_settings={
                 **isolation,
-                "application_name": "featom",
+                "application_name": window.session_name(window.BUILD),
                 "statement_timeout": patience,
                 "lock_timeout": patience,
                 "idle_in_transaction_session_timeout": patience,
@@ -132,7 +138,7 @@ class Pool:
     async def close(self) -> None:
         """Close every connection, at once if they do not close in time."""
         try:
-            await asyncio.wait_for(self._pool.close(), timeout=5.0)
+            await asyncio.wait_for(self._pool.close(), timeout=CLOSING)
         except TimeoutError:
             self._pool.terminate()
 
@@ -190,6 +196,8 @@ class Pool:
     async def _connection(self) -> AsyncIterator[Connection]:
         try:
             connection = await self._pool.acquire(timeout=self._timeout)
+        except window.SchemaMismatch as misfit:
+            raise DatabaseUnavailable(f"This server must not be used: {misfit}.") from misfit
         except Exception as error:
             if self._judge(error) is Verdict.AWAY:
                 raise DatabaseUnavailable from error
@@ -219,7 +227,9 @@ class _KnownConnection(asyncpg.Connection):  # generic for the type checker alon
     backend: Backend
 
 
-async def _get_to_know(connection: Any) -> None:
+async def _get_to_know(build: int, connection: Any) -> None:
+    # A backfill may have begun while we were not seen: nothing of ours may be written after that.
+    await require_current(connection, build)
     (own,) = await connection.fetch(_OWN_BACKEND)
     connection.backend = Backend(*own)
 

@@ -1,6 +1,7 @@
 """Feature aggregates in PostgreSQL: the composition of this package's parts."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from repository.history import History
 from repository.measured_committer import MeasuredCommitter
 from repository.partitions import maintain_partitions
 from repository.password import Password
+from repository.pool import CLOSING as POOL_CLOSING
 from repository.pool import READ_COMMITTED, SERIALIZABLE, Pool
 from repository.read_coalescer import ReadCoalescer
 from repository.rules import CelCompiler
@@ -32,8 +34,17 @@ from repository.statements import READ
 from repository.traced_committer import TracedCommitter
 from repository.write_protocol import WriteProtocol
 
+_DRAINING: Final = 5.0
+"""Seconds for which `close` waits for batches under way."""
+_STOPPING: Final = 1.0
+"""What work takes at most that is cancelled, until Pool gives up its connection."""
+CLOSING: Final = _DRAINING + 2 * _STOPPING + POOL_CLOSING
+"""Seconds that `close` takes at most."""
+
 _SIDE_READS: Final = 4
 """Reads of lists and of the past at a time."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +156,24 @@ class PostgresRepository:
         await self._pipeline.drain()
 
     async def close(self) -> None:
-        """Drain and let go of the database."""
-        await self.drain()
+        """Drain and let go of the database, within CLOSING seconds.
+
+        A batch that takes longer is cut off: nobody was told that it is committed, and perhaps it
+        is not.
+        """
+        draining = asyncio.ensure_future(self.drain())
+        # Waited for and not timed out, which would cancel the lanes in the middle of a statement.
+        await asyncio.wait((draining,), timeout=_DRAINING)
+        if not draining.done():
+            log.warning("a batch does not end; it is cut off")
         self._maintenance.cancel()
         await self._coalescer.close()
-        await self._writing.close()
-        await self._reading.close()
+        await asyncio.gather(self._writing.close(), self._reading.close())
+        # The lanes have no connection any more.
+        draining.cancel()
+        await asyncio.wait((draining,), timeout=_STOPPING)
+        if draining.done() and not draining.cancelled():
+            draining.result()
 
     def submit(self, command: Command, deadline: float | None = None) -> "asyncio.Future[Outcome]":
         answer = self._pipeline.submit(command, deadline)

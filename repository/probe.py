@@ -12,10 +12,6 @@ from repository.migrations.session import current_revisions, oldest_build
 from repository.password import Password
 
 
-class SchemaMismatch(Exception):
-    """The schema of the database is not one that this build works with."""
-
-
 class PostgresProbe:
     """Implements DatabaseProbe of server.health, on a connection that nothing else uses."""
 
@@ -43,13 +39,13 @@ class PostgresProbe:
             self._connection = await asyncpg.connect(
                 self._dsn,
                 password=self._password,
-                # Migrations look who is there: this is how they know a build.
-                server_settings={"application_name": window.session_name(window.BUILD)},
+                # Migrations look who is there: this is how they count the servers of a build.
+                server_settings={"application_name": window.health_session_name(window.BUILD)},
             )
         self._found = found = await current_revisions(self._connection)
         oldest = await oldest_build(self._connection)
         if misfit := revisions().misfit(found, oldest, window.BUILD):
-            raise SchemaMismatch(misfit)
+            raise window.SchemaMismatch(misfit)
 
     def figures(self) -> Iterator[Figure]:
         """See domain.figures.FigureSource."""

@@ -10,12 +10,10 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
-from grpc import StatusCode
-from grpc_health.v1 import health
-from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from domain.figures import Figure, gauge
-from server.call import Context
+from server.health_statuses import Statuses
 
 LIVENESS: Final = "liveness"
 READINESS: Final = "readiness"
@@ -33,41 +31,20 @@ class DatabaseProbe(Protocol):
         """Let go of the connection."""
 
 
-class WatchesThatEnd(health.aio.HealthServicer):
-    """The health service of grpc, whose watches would by themselves last as long as the client."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ended = asyncio.Event()
-
-    async def Watch(self, request: HealthCheckRequest, context: Context) -> None:  # noqa: N802
-        watching = asyncio.ensure_future(super().Watch(request, context))
-        ended = asyncio.ensure_future(self.ended.wait())
-        try:
-            await asyncio.wait((watching, ended), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            watching.cancel()
-            ended.cancel()
-        await context.abort(StatusCode.UNAVAILABLE, "this server is stopping")
-
-
 class Health:
-    """Publishes the real state of the server to grpc's own health service."""
+    """Publishes the real state of the server."""
 
     def __init__(self, services: Sequence[str], probe: DatabaseProbe, interval: float) -> None:
         """Probe every `interval` seconds. Not ready until `watch` finds the database well."""
-        self.servicer = WatchesThatEnd()
+        self.statuses = Statuses()
         self._names = ("", READINESS, *services)
         self._probe = probe
         self._interval = interval
         self._ready: bool | None = None  # not known yet
         self._failures = 0
         self._draining = False
-
-    async def start(self) -> None:
-        """Publish the first state; the health service by itself would begin with SERVING."""
-        await self.servicer.set(LIVENESS, HealthCheckResponse.SERVING)
-        await self._publish(HealthCheckResponse.NOT_SERVING)
+        self.statuses.set({LIVENESS: HealthCheckResponse.SERVING})
+        self._publish(HealthCheckResponse.NOT_SERVING)
 
     async def watch(self) -> None:
         """Probe for ever."""
@@ -80,24 +57,24 @@ class Health:
                 if self._failures >= 2 and self._ready is not False:
                     log.warning("not ready: %s", str(error) or type(error).__name__)
                     self._ready = False
-                    await self._publish(HealthCheckResponse.NOT_SERVING)
+                    self._publish(HealthCheckResponse.NOT_SERVING)
             else:
                 self._failures = 0
                 if not self._ready and not self._draining:
                     log.info("ready")
                     self._ready = True
-                    await self._publish(HealthCheckResponse.SERVING)
+                    self._publish(HealthCheckResponse.SERVING)
             await asyncio.sleep(self._interval)
 
     def end_watches(self) -> None:
         """Let go of who watches, or they would hold up the end of the server until its grace is
         over; they know of the drain by now."""
-        self.servicer.ended.set()
+        self.statuses.end()
 
-    async def drain(self) -> None:
+    def drain(self) -> None:
         """Publish NOT_SERVING, for good; but the loop still turns, and `liveness` says so."""
         self._draining = True
-        await self._publish(HealthCheckResponse.NOT_SERVING)
+        self._publish(HealthCheckResponse.NOT_SERVING)
 
     def figures(self) -> Iterator[Figure]:
         """See domain.figures.FigureSource."""
@@ -105,6 +82,5 @@ class Health:
         yield gauge("featom_ready", "1 while `readiness` is SERVING.", ready)
         yield gauge("featom_draining", "1 once the server is stopping.", self._draining)
 
-    async def _publish(self, state: int) -> None:
-        for name in self._names:
-            await self.servicer.set(name, state)
+    def _publish(self, status: int) -> None:
+        self.statuses.set(dict.fromkeys(self._names, status))

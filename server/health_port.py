@@ -9,18 +9,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import grpc
-from grpc_health.v1.health import aio as health
-from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
+from server.health_service import MAX_REQUEST_BYTES, SERVICE, HealthService
 from server.listening import listen
+from server.registration import register
+from server.stages import with_errors
 
 log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def serving_health(
-    servicer: health.HealthServicer, address: str | None
-) -> AsyncIterator[None]:
+async def serving_health(service: HealthService, address: str | None) -> AsyncIterator[None]:
     """Serve health in plaintext on `address` during the block; without an address, do nothing.
 
     Raises SettingsRefused if the port cannot be had.
@@ -31,11 +30,11 @@ async def serving_health(
     server = grpc.aio.server(
         options=[
             ("grpc.so_reuseport", 0),
-            ("grpc.max_receive_message_length", 1_024),
+            ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
             ("grpc.max_concurrent_streams", 8),
         ]
     )
-    add_HealthServicer_to_server(servicer, server)
+    register(server, SERVICE, service, (with_errors,))
     port = listen(server, address)
     await server.start()
     log.info("health on %s:%d", address.rpartition(":")[0], port)

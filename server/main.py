@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import grpc
-from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
 from repository.migrations import migrate
 from repository.password import Password, password_from
@@ -26,19 +25,22 @@ from server.entity_types import EntityTypeServicer
 from server.feature_store import SERVICE, FeatureStore
 from server.health import Health
 from server.health_port import serving_health
+from server.health_service import SERVICE as HEALTH_SERVICE
+from server.health_service import HealthService
 from server.listening import listen
 from server.observing import Tracing, metrics_of, stages_around, telling, tracing_of
 from server.reflection import SERVICE as REFLECTION_SERVICE
 from server.reflection import Reflection
 from server.registration import register
 from server.settings import Settings
+from server.stages import with_errors
 from server.supervision import keep_running
+from server.watches import Watches
 
 if TYPE_CHECKING:
     from server.tls import Tls
 
 SERVICES: Final = (SERVICE, TYPES_SERVICE)
-HEALTH_SERVICE: Final = "grpc.health.v1.Health"
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +86,8 @@ async def serve_on(
     metrics = metrics_of(settings, SERVICES, [repository, probe, health])
     around = stages_around(metrics, tracing)
     server = _server(settings)
-    add_HealthServicer_to_server(health.servicer, server)
+    health_service = HealthService(health.statuses, Watches())
+    register(server, HEALTH_SERVICE, health_service, (with_errors,))
     draining = asyncio.Event()
     decode = _decoder(settings)
     access = access_of(settings, decode)
@@ -96,16 +99,18 @@ async def serve_on(
     types = EntityTypes(repository.entity_types, repository.compiler, settings.limits)
     types_servicer = EntityTypeServicer(types, repository.entity_types, decode)
     register(server, TYPES_SERVICE, types_servicer, stages)
-    reflection = Reflection((*names, HEALTH_SERVICE, REFLECTION_SERVICE.full_name), decode)
-    # The contract is no secret; but only callers who are known need it.
-    register(server, REFLECTION_SERVICE, reflection, (*around, *access.callers))
+    reflection = Reflection(
+        [service.full_name for service in (*SERVICES, HEALTH_SERVICE, REFLECTION_SERVICE)]
+    )
+    # The contract is no secret, but only callers who are known need it; metrics do not count it.
+    uncounted = stages_around(None, tracing)
+    register(server, REFLECTION_SERVICE, reflection, (*uncounted, *access.callers))
     tls = _tls(settings)
     async with AsyncExitStack() as closing:
         closing.callback(access.close)
         port = listen(server, settings.listen, tls.credentials() if tls else None)
-        await health.start()
         # The health port is the last to close, so that probes see the whole drain.
-        health_port = serving_health(health.servicer, settings.health_listen)
+        health_port = serving_health(health_service, settings.health_listen)
         await closing.enter_async_context(health_port)
         closing.push_async_callback(probe.close)
         await repository.open()
@@ -123,7 +128,7 @@ async def serve_on(
         try:
             await stop.wait()
             log.info("draining")
-            await health.drain()
+            health.drain()
             await asyncio.sleep(settings.seconds_to_be_noticed)
         finally:
             draining.set()

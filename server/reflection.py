@@ -9,16 +9,19 @@ from grpc_reflection.v1alpha._async import ReflectionServicer
 from server.call import Call
 from server.decoding import Decoder
 
+MAX_REQUEST_BYTES: Final = 1_024
+"""Of a name, and a host; answers repeat the request."""
+
 SERVICE: Final[Any] = pb.DESCRIPTOR.services_by_name["ServerReflection"]
 
 
 class Reflection:
     """grpc's own servicer, called as the methods of `server.registration` are."""
 
-    def __init__(self, names: Sequence[str], decode: Decoder) -> None:
+    def __init__(self, names: Sequence[str]) -> None:
         """Offer the services of these full names."""
         self._servicer = ReflectionServicer(names)
-        self._decode = decode
+        self._decode = Decoder(MAX_REQUEST_BYTES)
 
     async def ServerReflectionInfo(self, call: Call) -> None:
         # The stubs take its asynchronous generator for a coroutine.

@@ -37,6 +37,13 @@ def _method_handler(
             raise without_frames(error) from None
         return answer
 
+    async def serve_answers(request: bytes, context: Context) -> None:
+        try:
+            await surrounded(Call(name, context, request=request, write=context.write))
+        except BaseException as error:
+            del request, context
+            raise without_frames(error) from None
+
     async def serve_stream(requests: AsyncIterator[bytes], context: Context) -> None:
         try:
             await surrounded(Call(name, context, stream=requests, write=context.write))
@@ -47,4 +54,6 @@ def _method_handler(
     # Without serializers grpc hands the bytes through.
     if method.client_streaming:
         return grpc.stream_stream_rpc_method_handler(serve_stream)
+    if method.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(serve_answers)
     return grpc.unary_unary_rpc_method_handler(serve_unary)

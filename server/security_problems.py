@@ -38,8 +38,10 @@ def security_problems(settings: "Settings") -> Iterator[str]:
 def exposure(host: str, settings: "Settings") -> Iterator[str]:
     """What is wrong with listening on a host beyond loopback."""
     exposed = []
-    if not settings.auth_modes and settings.tls_client_ca is None:
-        exposed.append("to everyone who can reach it")
+    if not settings.auth_modes:
+        # A certificate alone lets its holder in, and names nobody whom grants could allow less.
+        who = "can reach it" if settings.tls_client_ca is None else "has a certificate of that CA"
+        exposed.append(f"to everyone who {who}")
     if settings.tls_cert is None:
         exposed.append("unencrypted")
     if exposed:

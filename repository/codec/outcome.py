@@ -4,31 +4,29 @@ from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
-from domain.etag import etag_token, parse_etag
+from domain.etag import ETAG_LENGTH, etag_token, parse_etag
 from domain.instant import Instant
 from domain.outcome import BatchOutcome, DeletionOutcome, Outcome, UpdateOutcome
 from domain.update import Command, Deletion, UpdateBatch
 from featom.v1 import feature_store_pb2 as pb
 from repository.codec.instants import decode_instant, encode_instant
-from repository.codec.wire import nested, tag
+from repository.codec.wire import nested, number_tag, tag, varint
 
 _NO_UID: Final = UUID(int=0)
 _RESPONSES: Final = tag(pb.BatchUpdateFeaturesResponse, "responses")
+_VERSION: Final = number_tag(pb.UpdateFeaturesResponse, "version")
+_ETAG: Final = tag(pb.UpdateFeaturesResponse, "etag") + varint(ETAG_LENGTH)
 
 
 def dump_update_outcome(outcome: UpdateOutcome) -> bytes:
     """All of an outcome but its aggregate."""
-    message = pb.UpdateFeaturesResponse()
-    version = outcome.version
-    if version:
-        message.version = version
-        message.etag = etag_token(outcome.uid, outcome.epoch, version).decode()
-    if outcome.stale_features:
-        message.stale_features.extend(outcome.stale_features)
-    if outcome.replayed:
-        message.replayed = True
-    encoded = message.SerializeToString()
-    return encoded + _dump_update_time(outcome.update_time) if version else encoded
+    written = _dump_written(outcome) if outcome.version else b""
+    if not (outcome.stale_features or outcome.replayed):
+        return written
+    message = pb.UpdateFeaturesResponse(
+        stale_features=outcome.stale_features, replayed=outcome.replayed
+    )
+    return written + message.SerializeToString()
 
 
 def dump_outcome(outcome: Outcome) -> bytes:
@@ -61,6 +59,13 @@ def _update_outcome(response: pb.UpdateFeaturesResponse) -> UpdateOutcome:
         update_time=decode_instant(response.update_time),
         stale_features=tuple(response.stale_features),
     )
+
+
+def _dump_written(outcome: UpdateOutcome) -> bytes:
+    version = outcome.version
+    token = etag_token(outcome.uid, outcome.epoch, version)
+    time = _dump_update_time(outcome.update_time)
+    return b"".join((_VERSION, varint(version), _ETAG, token, time))
 
 
 # Mostly, all updates of a batch have the same.

@@ -8,13 +8,18 @@ from typing import Final
 
 from google.protobuf.message import Message
 
+_VARINT: Final = 0
 _LENGTH_DELIMITED: Final = 2
 
 
 def tag(message: type[Message], field: str) -> bytes:
     """The tag of a message or string field, as it stands before its length."""
-    number = message.DESCRIPTOR.fields_by_name[field].number
-    return varint(number << 3 | _LENGTH_DELIMITED)
+    return _tag(message, field, _LENGTH_DELIMITED)
+
+
+def number_tag(message: type[Message], field: str) -> bytes:
+    """The tag of a field of whole numbers, as it stands before the `varint`."""
+    return _tag(message, field, _VARINT)
 
 
 def nested(field: bytes, content: bytes) -> bytes:
@@ -34,3 +39,7 @@ def varint(number: int) -> bytes:
         number >>= 7
     encoded.append(number)
     return bytes(encoded)
+
+
+def _tag(message: type[Message], field: str, kind: int) -> bytes:
+    return varint(message.DESCRIPTOR.fields_by_name[field].number << 3 | kind)

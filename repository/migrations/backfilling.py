@@ -14,6 +14,7 @@ from repository.migrations.session import (
     BACKFILLING,
     Session,
     connected_builds,
+    keep_out_before,
     session_on,
     try_lock,
 )
@@ -117,10 +118,8 @@ async def register_as_complete(session: Session, empty: Iterable[Backfill]) -> N
 async def _begin(session: Session, backfill: Backfill) -> None:
     """From now on no server may write rows that would need it again."""
     await _check_builds(session, backfill)
-    await session.execute(
-        "UPDATE schema_window SET oldest_build = greatest(oldest_build, $1)", backfill.oldest_build
-    )
-    # One may have come in between: it is not ready from now on, but was a moment ago.
+    await keep_out_before(session, backfill.oldest_build)
+    # One may have come in between, and then writes on for as long as its connections last.
     await _check_builds(session, backfill)
     await session.execute(
         "INSERT INTO backfills (name) VALUES ($1) ON CONFLICT DO NOTHING", backfill.name

@@ -1,6 +1,12 @@
 """Indexes that are built while writers write."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
 from alembic import op
+
+_TIME_OUTS: Final = ("statement_timeout", "lock_timeout")
 
 
 def create_index(name: str, on: str) -> None:
@@ -9,11 +15,19 @@ def create_index(name: str, on: str) -> None:
     A build that fails leaves an index that is not valid; it is dropped by the next try. A
     partitioned table takes no such index: build it on each partition, then ON ONLY the table.
     """
-    with op.get_context().autocommit_block():
-        # It waits for every transaction that is older than it, however long that takes.
-        op.execute("SET statement_timeout TO 0")
-        op.execute("SET lock_timeout TO 0")
+    # It waits for every transaction that is older than it, however long that takes.
+    with op.get_context().autocommit_block(), _no_time_outs():
         op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
         op.execute(f"CREATE INDEX CONCURRENTLY {name} ON {on}")
-        op.execute("RESET statement_timeout")
-        op.execute("RESET lock_timeout")
+
+
+@contextmanager
+def _no_time_outs() -> Iterator[None]:
+    """Whatever comes after the block has them again: the session goes on, also after a failure."""
+    for name in _TIME_OUTS:
+        op.execute(f"SET {name} TO 0")
+    try:
+        yield
+    finally:
+        for name in _TIME_OUTS:
+            op.execute(f"RESET {name}")

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Final
 
 from repository.migrations.backfill import Backfill
+from repository.migrations.window import outdated
 
 CONTRACT: Final = "contract"
 
@@ -74,9 +75,7 @@ class Revisions:
         if lacking:
             have = ", ".join(sorted(found)) or "no schema"
             return f"the database has {have}, `featom migrate` makes it {lacking[-1].id}"
-        if build < oldest_build:
-            return f"the database needs build {oldest_build} or later, and this is build {build}"
-        return None
+        return outdated(build, oldest_build)
 
 
 @cache

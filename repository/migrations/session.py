@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 import asyncpg
 
-from repository.migrations.window import build_of
+from repository.migrations.window import SchemaMismatch, outdated, servers_of
 from repository.password import Password
 from repository.time_outs import milliseconds
 
@@ -99,13 +99,30 @@ async def oldest_build(session: Session) -> int:
     return int(await session.fetchval("SELECT oldest_build FROM schema_window"))
 
 
+async def keep_out_before(session: Session, build: int) -> None:
+    """Builds before this one must not serve from now on.
+
+    Each connection of a server asks for this number before it is used, and every session can be
+    seen before it can ask. So after this, connected_builds has whoever may still write as an older
+    build, and nobody is added.
+    """
+    await session.execute(
+        "UPDATE schema_window SET oldest_build = greatest(oldest_build, $1)", build
+    )
+
+
+async def require_current(session: Session, build: int) -> None:
+    """Raises SchemaMismatch if a build is too old for the database."""
+    if reason := outdated(build, await oldest_build(session)):
+        raise SchemaMismatch(reason)
+
+
 async def connected_builds(session: Session) -> list[int]:
     """The build of each server that is connected to the database now, oldest first.
 
-    Every server has a session for its health, whose name every role may see.
+    Every role may see the names of all sessions.
     """
     rows = await session.fetch(
         "SELECT application_name FROM pg_stat_activity WHERE datname = current_database()"
     )
-    builds = (build_of(row["application_name"] or "") for row in rows)
-    return sorted(build for build in builds if build is not None)
+    return servers_of(row["application_name"] or "" for row in rows)

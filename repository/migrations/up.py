@@ -13,6 +13,7 @@ from repository.migrations.session import (
     Session,
     connected_builds,
     current_revisions,
+    keep_out_before,
     lock,
     session_on,
 )
@@ -97,11 +98,21 @@ async def _apply_pending(session: Session, contract: bool, patience: Patience) -
         return done
     later = known.pending_contract(found) if contract else ()
     for revision in (*known.pending_expand(found), *later):
-        done.held_up = await obstacles(session, revision)
+        done.held_up = await _obstacles_that_stay(session, revision)
         if done.held_up:
             break
         await _apply(session, revision, done, patience)
     return done
+
+
+async def _obstacles_that_stay(session: Session, revision: Revision) -> list[str]:
+    """Why a migration has to wait; if it need not, nobody comes who would be one more reason."""
+    reasons = await obstacles(session, revision)
+    if reasons or not revision.oldest_build:
+        return reasons
+    await keep_out_before(session, revision.oldest_build)
+    # One may have come in between.
+    return await obstacles(session, revision)
 
 
 async def _apply(session: Session, revision: Revision, done: Migrated, patience: Patience) -> None:

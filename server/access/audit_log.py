@@ -10,10 +10,13 @@ import queue
 import sys
 from collections.abc import Mapping
 from logging.handlers import QueueHandler, QueueListener, WatchedFileHandler
+from time import monotonic
 from typing import Any, Final
 
 STDOUT: Final = "-"
 MAX_QUEUED: Final = 100_000
+CLOSING: Final = 5.0
+"""Seconds that `close` takes at most."""
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +46,7 @@ class AuditLog:
         self._queue.handle(_record(entry))
 
     def close(self) -> None:
-        """Write what is queued, and close the file; what cannot be written is logged."""
+        """Write what is queued, and close the file; that it cannot be written in time is logged."""
         try:
             self._listener.stop()
             self._handler.close()
@@ -52,10 +55,17 @@ class AuditLog:
 
 
 class _Patient(QueueListener):
-    """Ends when the queue has been written, even if it is full now."""
+    """Ends when the queue has been written, even if it is full now; but not for ever."""
 
-    def enqueue_sentinel(self) -> None:
-        self.queue.put(None, timeout=10)  # type: ignore[attr-defined]
+    def stop(self) -> None:
+        """Raises queue.Full or TimeoutError after CLOSING seconds."""
+        latest = monotonic() + CLOSING
+        self.queue.put(None, timeout=CLOSING)  # type: ignore[attr-defined]
+        writer = self._thread
+        assert writer is not None
+        writer.join(max(0.0, latest - monotonic()))
+        if writer.is_alive():
+            raise TimeoutError("it is written too slowly")
 
 
 class _Losing(QueueHandler):

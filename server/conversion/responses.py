@@ -19,13 +19,14 @@ from featom.v1 import aggregate_pb2
 from featom.v1 import feature_store_pb2 as pb
 from repository.codec.instants import encode_instant
 from repository.codec.outcome import dump_update_outcome
-from repository.codec.wire import nested, tag, varint
+from repository.codec.wire import nested, number_tag, tag, varint
 
 _ETAG: Final = tag(aggregate_pb2.FeatureAggregate, "etag") + bytes([ETAG_LENGTH])
 _ETAG_SIZE: Final = len(_ETAG) + ETAG_LENGTH
 _GET_AGGREGATE: Final = tag(pb.GetAggregateResponse, "aggregate")
 _UPDATE_AGGREGATE: Final = tag(pb.UpdateFeaturesResponse, "aggregate")
 _BATCH_RESPONSES: Final = tag(pb.BatchUpdateFeaturesResponse, "responses")
+_STREAM_SEQUENCE: Final = number_tag(pb.StreamUpdateFeaturesResponse, "sequence")
 _STREAM_RESPONSE: Final = tag(pb.StreamUpdateFeaturesResponse, "response")
 _STREAM_ERROR: Final = tag(pb.StreamUpdateFeaturesResponse, "error")
 _LIST_AGGREGATES: Final = tag(pb.ListAggregatesResponse, "aggregates")
@@ -95,14 +96,17 @@ def batch_update_response(outcome: BatchOutcome) -> bytes:
 
 def stream_response(sequence: int, outcome: UpdateOutcome) -> bytes:
     """The answer to one update of a stream."""
-    head = pb.StreamUpdateFeaturesResponse(sequence=sequence).SerializeToString()
-    return head + nested(_STREAM_RESPONSE, update_response(outcome))
+    return _stream_head(sequence) + nested(_STREAM_RESPONSE, update_response(outcome))
 
 
 def stream_error(sequence: int, status: Status) -> bytes:
     """The answer to one update of a stream that failed."""
-    head = pb.StreamUpdateFeaturesResponse(sequence=sequence).SerializeToString()
-    return head + nested(_STREAM_ERROR, status.SerializeToString())
+    return _stream_head(sequence) + nested(_STREAM_ERROR, status.SerializeToString())
+
+
+def _stream_head(sequence: int) -> bytes:
+    # An int64 below zero goes as its two's complement.
+    return _STREAM_SEQUENCE + varint(sequence & 0xFFFF_FFFF_FFFF_FFFF)
 
 
 def delete_response(outcome: DeletionOutcome) -> bytes:

@@ -1,13 +1,14 @@
 """A server with everything on that keeps strangers out."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import grpc
 import psutil
+import pytest
 
 from featom.v1.feature_store_pb2 import ListAggregatesRequest
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
@@ -53,7 +54,8 @@ class Fortress:
         self.jwks = self.folder / "jwks.json"
         self.authorization.write_text(GRANTS)
         self.jwks.write_bytes(self.issuer.key_set())
-        (self.folder / "ca.crt").write_bytes(self.authority.certificate)
+        self.client_ca = self.folder / "ca.crt"
+        self.client_ca.write_bytes(self.authority.certificate)
         # As Kubernetes mounts a secret: files are links into a folder that is swapped.
         for name in ("tls.crt", "tls.key"):
             (self.folder / name).symlink_to(f"..data/{name}")
@@ -61,21 +63,30 @@ class Fortress:
 
     @contextmanager
     def serving(self, dsn: str, **settings: object) -> Iterator["Fortress"]:
-        """Serve while the block runs; `settings` are more than these."""
+        """Serve while the block runs; `settings` are more than these.
+
+        Spans are recorded and go nowhere: no collector is there to take them.
+        """
         given: dict[str, Any] = {
             "tls_cert": self.folder / "tls.crt",
             "tls_key": self.folder / "tls.key",
-            "tls_client_ca": self.folder / "ca.crt",
+            "tls_client_ca": self.client_ca,
             "auth": "mtls,jwt",
             "jwt_issuer": ISSUER,
             "jwt_audience": AUDIENCE,
             "jwt_jwks": self.jwks,
             "authorization": self.authorization,
             "audit_log": self.audit_log,
+            "metrics_listen": "127.0.0.1:0",
+            "tracing": True,
             "handshake_timeout": HANDSHAKE_TIMEOUT,
             "max_connection_age": CONNECTION_AGE,
         } | settings
-        with serving(dsn, credentials=self.credentials(self.client), **given) as self.server:
+        server = serving(dsn, credentials=self.credentials(self.client), **given)
+        with ExitStack() as running:
+            with pytest.MonkeyPatch.context() as environment:
+                environment.setenv("OTEL_TRACES_EXPORTER", "none")
+                self.server = running.enter_context(server)
             yield self
 
     def swap_certificate(self, common_name: str) -> None:

@@ -12,24 +12,36 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import grpc
 from grpc import StatusCode
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionResponse
 
 from featom.v1.feature_store_pb2 import StreamUpdateFeaturesResponse
 from tests.attacks.database import attacked
 from tests.attacks.fortress import OWNER, Fortress
 from tests.attacks.mutations import mutated
-from tests.attacks.requests import REQUESTS
+from tests.attacks.requests import OPEN_REQUESTS, REFLECTION, REQUESTS, WATCH
 
 CALLERS: Final = 32
 ON_A_STREAM: Final = 10
 ROUNDS: Final = 10
 MOST_GROWTH: Final = 0.1
+
+SEEDS: Final = {**REQUESTS, **OPEN_REQUESTS}
+STREAMS: Final[Mapping[str, Callable[[bytes], int]]] = {
+    "/featom.v1.FeatureStoreService/StreamUpdateFeatures": lambda answer: (
+        StreamUpdateFeaturesResponse.FromString(answer).error.code
+    ),
+    REFLECTION: lambda answer: (
+        ServerReflectionResponse.FromString(answer).error_response.error_code
+    ),
+}
+"""Those that take several messages, and the code that an answer has for one of them."""
 
 # What a server that does its work never says. UNAVAILABLE is what a client makes of a crash.
 BAD: Final = frozenset(
@@ -76,13 +88,13 @@ async def fuzz(fortress: Fortress, messages: int, seed: int, only: str = "") -> 
 
 def _messages(count: int, chance: random.Random, only: str) -> Iterator[tuple[str, list[bytes]]]:
     """An RPC and what to send to it: one message, or some for a stream."""
-    seeds = {rpc: request.SerializeToString() for rpc, request in REQUESTS.items()}
+    seeds = {rpc: request.SerializeToString() for rpc, request in SEEDS.items()}
     others = list(seeds.values())
     rpcs = [rpc for rpc in seeds if only in rpc]
     while count > 0:
         rpc = chance.choice(rpcs)
-        several = min(count, ON_A_STREAM if rpc.endswith("StreamUpdateFeatures") else 1)
-        yield rpc, [mutated(REQUESTS[rpc], others, chance) for _ in range(several)]
+        several = min(count, ON_A_STREAM if rpc in STREAMS else 1)
+        yield rpc, [mutated(SEEDS[rpc], others, chance) for _ in range(several)]
         count -= several
 
 
@@ -95,10 +107,11 @@ async def _call(
     # One iterator for all callers: each takes the next when it is free.
     for rpc, data in messages:
         metadata = _metadata(fortress)
-        if rpc.endswith("StreamUpdateFeatures"):
+        if rpc in STREAMS:
             await _stream(channel, rpc, data, metadata, findings)
         else:
-            code, decided = await _unary(channel, rpc, data[0], metadata)
+            ask = _watch if rpc == WATCH else _unary
+            code, decided = await ask(channel, rpc, data[0], metadata)
             findings.note(rpc, code, data[0], decided=decided)
 
 
@@ -125,6 +138,20 @@ async def _unary(
     return StatusCode.OK, True
 
 
+async def _watch(
+    channel: grpc.aio.Channel, rpc: str, data: bytes, metadata: Any
+) -> tuple[StatusCode, bool]:
+    """As `_unary`; who is told something watches no longer."""
+    watch: Any = channel.unary_stream(rpc)
+    call = watch(data, timeout=20, metadata=metadata)
+    try:
+        await call.read()
+    except grpc.aio.AioRpcError as error:
+        return error.code(), "grpc-status-details-bin" in dict(error.trailing_metadata())
+    call.cancel()
+    return StatusCode.OK, True
+
+
 async def _stream(
     channel: grpc.aio.Channel, rpc: str, data: list[bytes], metadata: Any, findings: Findings
 ) -> None:
@@ -139,8 +166,7 @@ async def _stream(
         except grpc.aio.AioRpcError:
             answer = grpc.aio.EOF
         if answer is not grpc.aio.EOF:
-            number = StreamUpdateFeaturesResponse.FromString(answer).error.code
-            findings.note(rpc, _CODES[number], message, decided=True)
+            findings.note(rpc, _CODES[STREAMS[rpc](answer)], message, decided=True)
         else:
             findings.note(rpc, await call.code(), message)
             call.cancel()

@@ -26,10 +26,12 @@ ENHANCE_YOUR_CALM: Final = 11
 class RawConnection:
     """A TLS connection that has sent its preface."""
 
-    def __init__(self, fortress: Fortress) -> None:
+    def __init__(self, fortress: Fortress, window: int = 65_535) -> None:
+        """The server may send `window` bytes of each answer before it is asked for more."""
         self._authority = fortress.server.address
         self._tls = tls_context(fortress).wrap_socket(connect(fortress))
-        self.send(PREFACE + SettingsFrame(0).serialize())
+        settings = SettingsFrame(0, {SettingsFrame.INITIAL_WINDOW_SIZE: window})
+        self.send(PREFACE + settings.serialize())
 
     def __enter__(self) -> "RawConnection":
         return self

@@ -7,6 +7,8 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+from grpc_health.v1.health_pb2 import HealthCheckRequest
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 
 from featom.v1 import entity_type_pb2 as type_pb
 from featom.v1 import entity_type_service_pb2 as types_pb
@@ -123,6 +125,18 @@ REQUESTS: Final[Mapping[str, Message]] = {
     ),
     f"{_TYPES}CheckAggregates": types_pb.CheckAggregatesRequest(
         entity_type="attacked_type", page_size=2, page_token="eA", definition=_TYPE
+    ),
+}
+
+WATCH: Final = "/grpc.health.v1.Health/Watch"
+REFLECTION: Final = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+
+# Of services that are not of the contract, and open to more than those whom a grant allows it.
+OPEN_REQUESTS: Final[Mapping[str, Message]] = {
+    "/grpc.health.v1.Health/Check": HealthCheckRequest(service="readiness"),
+    WATCH: HealthCheckRequest(service="featom.v1.FeatureStoreService"),
+    REFLECTION: ServerReflectionRequest(
+        host="localhost", file_containing_symbol="featom.v1.FeatureStoreService"
     ),
 }
 

@@ -9,6 +9,7 @@ from grpc import StatusCode
 
 from tests.attacks.attacks import MIB, STORE, answer_to, large_message, large_metadata
 from tests.attacks.fortress import NOBODY, OWNER, Fortress
+from tests.attacks.requests import REFLECTION
 
 GZIP = grpc.Compression.Gzip
 PLAIN = grpc.Compression.NoCompression
@@ -30,6 +31,15 @@ def test_a_message_above_the_limit_is_refused_with_the_limit(
     code, message = large_message(fortress, 5 * MIB, compression)
     assert code is StatusCode.RESOURCE_EXHAUSTED
     assert message.startswith("At most 4,194,304 bytes in a message are allowed")
+
+
+def test_a_request_for_reflection_is_small_or_refused(fortress: Fortress) -> None:
+    metadata = fortress.as_caller(OWNER)
+    with fortress.channel() as channel:
+        stream: Any = channel.stream_stream(REFLECTION)
+        call = stream(iter([bytes(2_000)]), timeout=20, metadata=metadata)
+        assert call.code() is StatusCode.RESOURCE_EXHAUSTED
+        assert call.details().startswith("At most 1,024 bytes in a message are allowed")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from grpc import StatusCode
 from tests.attacks.attacks import listing
 from tests.attacks.fortress import GRANTS, NOBODY, OWNER, Fortress, bearer
 from tests.attacks.raw_http2 import connect, tls_context
+from tests.authority import Authority, Issued
 from tests.issuer import Issuer
 
 
@@ -49,15 +50,56 @@ def test_a_new_certificate_new_keys_and_new_grants_count_without_a_restart(
     fortress.authorization.write_text(GRANTS)
 
 
+def test_a_new_ca_of_clients_counts_without_a_restart_and_so_does_that_an_old_one_is_gone(
+    fortress: Fortress,
+) -> None:
+    another = Authority("another authority")
+    old, new = fortress.client, another.issue("client")
+    both = fortress.authority.certificate + another.certificate
+    try:
+        assert answers(fortress, old)
+        assert not answers(fortress, new)
+        trust(fortress, both)
+        assert answers(fortress, old)
+        assert answers(fortress, new)
+        trust(fortress, another.certificate)
+        assert not answers(fortress, old)
+        assert answers(fortress, new)
+    finally:
+        trust(fortress, fortress.authority.certificate)
+    assert answers(fortress, old)
+    assert not answers(fortress, new)
+
+
 def test_what_is_broken_leaves_the_old_in_force(fortress: Fortress) -> None:
     fortress.authorization.write_text("grants: [x]")
     fortress.jwks.write_text("{}")
     until_said(fortress, "grants[0]: must be a mapping", "is not a JSON Web Key Set")
     with fortress.channel() as channel:
         assert listing(channel, fortress.as_caller(OWNER), "card")[0] is StatusCode.OK
-    fortress.authorization.write_text(GRANTS)
-    fortress.jwks.write_bytes(fortress.issuer.key_set())
+    fortress.authorization.write_text(f"{GRANTS}# mended\n")
+    fortress.jwks.write_bytes(fortress.issuer.key_set() + b"\n")
     until_said(fortress, "authorization file: loaded anew", "JSON Web Key Set: loaded anew")
+
+
+def test_a_broken_ca_of_clients_leaves_the_old_in_force(fortress: Fortress) -> None:
+    fortress.client_ca.write_text("junk")
+    until_said(fortress, "the CA of clients")
+    assert answers(fortress, fortress.client)
+    trust(fortress, fortress.authority.certificate + b"\n")
+    assert answers(fortress, fortress.client)
+
+
+def trust(fortress: Fortress, authorities: bytes) -> None:
+    """Let in whom these vouch for, from the next connection on."""
+    fortress.client_ca.write_bytes(authorities)
+    until_said(fortress, "TLS certificate and key: loaded anew")
+
+
+def answers(fortress: Fortress, client: Issued) -> bool:
+    """Whether a new connection with this certificate gets through."""
+    with fortress.channel(client, use_local_subchannel_pool=1) as channel:
+        return listing(channel)[0] is StatusCode.OK
 
 
 def shown_certificate(fortress: Fortress) -> str:

@@ -6,10 +6,11 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
+import pytest
 import yaml
 
 from deploy.kubernetes.render import HERE, KUBECTL
-from tests.deploy.manifests import Manifests, container_of, pod_of
+from tests.deploy.manifests import Manifests, container_of, manifests, name_of, pod_of
 
 README: Final = HERE.parent / "README.md"
 DIGEST: Final = "sha256:" + "0" * 64
@@ -25,6 +26,11 @@ configMapGenerator:
 """
 
 
+def blocks() -> list[str]:
+    """What the README prints."""
+    return re.findall(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL)
+
+
 def rendered(kustomization: str, folder: Path) -> Manifests:
     """An overlay beside a copy of ours."""
     shutil.copytree(HERE, folder / "kubernetes")
@@ -38,7 +44,7 @@ def rendered(kustomization: str, folder: Path) -> Manifests:
 
 
 def test_the_overlay_of_the_readme_runs_the_image_that_was_pushed(tmp_path: Path) -> None:
-    printed = re.findall(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL)[0]
+    printed = blocks()[0]
     for placeholder, value in {
         "<path>/deploy": "..",
         "<registry>": "registry.example.org",
@@ -49,6 +55,42 @@ def test_the_overlay_of_the_readme_runs_the_image_that_was_pushed(tmp_path: Path
     objects = rendered(printed, tmp_path)
     for workload in (objects.server, objects.migration):
         assert container_of(workload)["image"] == f"registry.example.org/featom@{DIGEST}"
+
+
+@pytest.mark.parametrize(
+    ("job", "args"), [("backfill", ["backfill"]), ("contract", ["migrate", "--contract"])]
+)
+def test_a_later_step_of_an_upgrade_is_the_migration_with_another_command(
+    job: str, args: list[str], tmp_path: Path
+) -> None:
+    (printed,) = (each for each in blocks() if "components/backfill" in each)
+    printed = printed.replace("<yours>", "../kubernetes/overlays/aks").replace(
+        "<path>/deploy", ".."
+    )
+    objects = rendered(printed.replace("backfill]", f"{job}]"), tmp_path)
+    before = manifests("aks")
+    assert container_of(objects.migration).pop("args") == args
+    assert container_of(before.migration).pop("args") == ["migrate"]
+    assert name_of(objects.migration) == name_of(before.migration).replace("migrate", job)
+    assert objects.migration["spec"]["template"] == before.migration["spec"]["template"]
+    # Nothing else changes when it is applied.
+    assert [each for each in objects if each["kind"] != "Job"] == [
+        each for each in before if each["kind"] != "Job"
+    ]
+
+
+def test_alerts_lead_to_the_runbooks_of_whoever_deploys_them(tmp_path: Path) -> None:
+    (printed,) = (each for each in blocks() if "runbook_url" in each)
+    beneath = "resources: [../kubernetes/overlays/aks]\n"
+    beneath += "components: [../kubernetes/components/monitoring]\n"
+    place = "wiki.example.org/featom/runbooks"
+    objects = rendered(beneath + printed.replace("<host and path>", place), tmp_path)
+    (rule,) = objects.of("PrometheusRule")
+    for group in rule["spec"]["groups"]:
+        for alert in group["rules"]:
+            wanted = f"https://{place}/{alert['alert']}.md"
+            assert alert["annotations"]["runbook_url"] == wanted
+    assert "runbooks" not in {name_of(each) for each in objects.of("ConfigMap")}
 
 
 def test_settings_above_a_component_have_the_last_word(tmp_path: Path) -> None:

@@ -144,8 +144,30 @@ def a_registry_with_a_port_and_no_tag(objects: Manifests) -> None:
     container_of(objects.server)["image"] = "registry:5000/featom"
 
 
+def a_database_of_the_operators_choice(objects: Manifests) -> None:
+    (cluster,) = objects.of("Cluster")
+    del cluster["spec"]["imageName"]
+
+
 def another_build(objects: Manifests) -> None:
     container_of(objects.server)["image"] = "featom:0.2.0"
+
+
+def a_job_of_another_name(objects: Manifests) -> None:
+    container_of(objects.migration)["args"] = ["backfill"]
+
+
+def a_migration_that_waits_in_vain(objects: Manifests) -> None:
+    del objects.migration["spec"]["podFailurePolicy"]
+
+
+def another_exit_code(objects: Manifests) -> None:
+    rules = objects.migration["spec"]["podFailurePolicy"]["rules"]
+    rules[0]["onExitCodes"]["values"] = [1]
+
+
+def a_migration_that_is_started_again(objects: Manifests) -> None:
+    pod_of(objects.migration)["restartPolicy"] = "OnFailure"
 
 
 def a_secret_that_nobody_makes(objects: Manifests) -> None:
@@ -280,7 +302,17 @@ BREAKS: Final[list[tuple[Callable[[Manifests], None], Policy]]] = [
     (a_literal_password, environment.no_secret_is_written_down),
     (the_latest_image, pods.images_have_tags_that_stay),
     (a_registry_with_a_port_and_no_tag, pods.images_have_tags_that_stay),
+    (a_database_of_the_operators_choice, pods.images_have_tags_that_stay),
     (another_build, references.the_migration_is_the_images_and_can_be_applied_again),
+    (a_job_of_another_name, references.the_migration_is_the_images_and_can_be_applied_again),
+    *(
+        (change, pods.a_migration_that_has_to_wait_is_no_failure)
+        for change in (
+            a_migration_that_waits_in_vain,
+            another_exit_code,
+            a_migration_that_is_started_again,
+        )
+    ),
     (a_secret_that_nobody_makes, references.what_is_referred_to_is_there),
     (a_config_map_that_there_is_not, references.what_is_referred_to_is_there),
     (a_password_file_elsewhere, environment.files_of_passwords_are_mounted),

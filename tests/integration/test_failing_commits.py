@@ -1,6 +1,7 @@
 """Commits that fail, and commits whose answer is lost: nothing false is ever acknowledged."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import uuid4
@@ -10,11 +11,14 @@ import pytest
 from domain.entity_key import EntityKey
 from domain.errors import CommitUnknown, Corrupted
 from domain.update import Deletion, UpdateBatch
+from repository.postgres import PostgresOptions, PostgresRepository
 from tests.conformance.reading import current_features, list_all
 from tests.integration.meddling import (
     Session,
     meddled_repository_on,
     repository_on,
+    session_on,
+    somebody_waits_for_a_lock,
 )
 from tests.samples import add, put, remove, update
 
@@ -207,7 +211,7 @@ async def test_connections_that_broke_while_they_were_idle_are_replaced(
         await repository.read([key])
         ended = await session.fetchval(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-            " WHERE application_name = 'featom' AND datname = current_database()"
+            " WHERE application_name LIKE 'featom, build %' AND datname = current_database()"
         )
         assert ended >= 2
         assert await current_features(repository, key) == {"f": 1}
@@ -224,9 +228,28 @@ async def test_a_closed_repository_leaves_no_connection(
     for _ in range(50):
         left = await session.fetchval(
             "SELECT count(*) FROM pg_stat_activity"
-            " WHERE application_name = 'featom' AND datname = current_database()"
+            " WHERE application_name LIKE 'featom, build %' AND datname = current_database()"
         )
         if not left:
             return
         await asyncio.sleep(0.05)
     raise AssertionError(f"{left} connections are left")
+
+
+async def test_a_batch_that_does_not_end_is_cut_off_when_the_repository_closes(
+    database: str, key: EntityKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("repository.postgres._DRAINING", 0.2)
+    monkeypatch.setattr("repository.pool.CLOSING", 0.2)
+    repository = PostgresRepository(database, PostgresOptions(statement_timeout=8.0))
+    await repository.open()
+    async with session_on(database) as other, session_on(database) as holder, holder.transaction():
+        await holder.execute("LOCK TABLE aggregates")
+        answer = asyncio.ensure_future(repository.update(update(add("f", 1), key=key)))
+        await somebody_waits_for_a_lock(other)
+        answer.cancel()
+        begun = time.monotonic()
+        await repository.close()
+        assert time.monotonic() - begun < 3
+    async with repository_on(database) as again:
+        assert await again.read([key]) == [None]

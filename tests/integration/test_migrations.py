@@ -12,9 +12,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
+import asyncpg
 import pytest
 from typer.testing import CliRunner
 
+from domain.entity_key import EntityKey
+from domain.errors import DatabaseUnavailable
 from repository.migrations import (
     BackfillHeldUp,
     MigrationFailed,
@@ -26,15 +29,26 @@ from repository.migrations import (
     status,
     up,
 )
-from repository.migrations.window import session_name
-from repository.probe import PostgresProbe, SchemaMismatch
+from repository.migrations.running import run
+from repository.migrations.session import keep_out_before
+from repository.migrations.session import session_on as migration_session_on
+from repository.migrations.window import SchemaMismatch, health_session_name
+from repository.pool import READ_COMMITTED, Pool
+from repository.probe import PostgresProbe
 from server import migration_commands
 from server.cli import app
 from tests.e2e.rolling.knowing import knowing
 from tests.e2e.rolling.product import FIRST, FOURTH, SECOND, THIRD, newest
-from tests.integration.meddling import Session, session_on, somebody_waits_for_a_lock
+from tests.integration.meddling import (
+    Session,
+    pool_on,
+    repository_on,
+    session_on,
+    somebody_waits_for_a_lock,
+)
 from tests.integration.schema_snapshot import SNAPSHOT, snapshot_of
 from tests.roles import APP_ROLE, make_role
+from tests.samples import put, update
 from tests.serving import ROOT
 
 IMPATIENT = Patience(lock_timeout=0.2, in_all=10.0)
@@ -53,7 +67,7 @@ async def reading(dsn: str) -> AsyncIterator[None]:
 async def connected(dsn: str, build: int) -> AsyncIterator[None]:
     """A server of a build is connected, as far as others can see."""
     async with session_on(dsn) as session:
-        await session.execute(f"SET application_name TO '{session_name(build)}'")
+        await session.execute(f"SET application_name TO '{health_session_name(build)}'")
         yield
 
 
@@ -108,6 +122,19 @@ async def test_an_index_that_a_failed_try_has_left_is_built_anew(database: str) 
             "SELECT pg_get_indexdef('aggregates_by_update_time'::regclass)"
         )
         assert made.endswith("(entity_type, update_time)")
+
+
+async def test_after_an_index_that_could_not_be_built_the_session_has_its_time_outs_again(
+    database: str,
+) -> None:
+    with knowing(SECOND):
+        async with migration_session_on(database, patience=IMPATIENT) as session:
+            await session.execute("CREATE TABLE aggregates_by_update_time ()")
+            await run(session, "e1")
+            with pytest.raises(asyncpg.WrongObjectTypeError):
+                await run(session, "e2")
+            assert await session.fetchval("SHOW lock_timeout") == "200ms"
+            assert await session.fetchval("SHOW statement_timeout") == "1min"
 
 
 async def test_a_backfill_goes_on_where_it_was_left(database: str) -> None:
@@ -170,6 +197,98 @@ async def test_a_backfill_waits_for_older_builds_to_go_and_then_keeps_them_away(
         await older.check()
     await older.close()
     await newer.close()
+
+
+async def use(pool: Pool) -> None:
+    await pool.run(lambda connection: connection.fetchval("SELECT 1"))
+
+
+async def test_a_backfill_waits_for_an_older_server_whose_health_is_not_seen(
+    database: str,
+) -> None:
+    async with pool_on(database, READ_COMMITTED) as of_the_first:
+        await use(of_the_first)
+        with knowing(SECOND):
+            await up(database)
+            assert (await status(database)).connected == [FIRST]
+            with pytest.raises(BackfillHeldUp, match=f"needs build {SECOND}"):
+                await backfill(database)
+            assert (await status(database)).oldest_build <= FIRST
+
+
+async def test_a_server_that_comes_back_during_a_backfill_is_refused_by_the_database(
+    database: str,
+) -> None:
+    async with repository_on(database) as of_the_first:
+        with knowing(SECOND):
+            await up(database)
+            await of_the_first.read([EntityKey("t", "1")])
+            async with session_on(database) as other:
+                await end_servers(other)
+            await backfill(database)
+        with pytest.raises(DatabaseUnavailable, match=f"needs build {SECOND} or later"):
+            await of_the_first.update(update(put("f", 1), key=EntityKey("t", "1")))
+        with pytest.raises(DatabaseUnavailable, match=f"needs build {SECOND} or later"):
+            await of_the_first.read([EntityKey("t", "1")])
+
+
+async def end_servers(session: Session) -> None:
+    """As a failover would: nobody is connected for a moment."""
+    await session.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name LIKE 'featom, build %'"
+    )
+
+
+@pytest.fixture
+def comes_in_between(monkeypatch: pytest.MonkeyPatch) -> list[Pool]:
+    """Connects an older server after the first look at who is there, before anybody is kept out."""
+    late: list[Pool] = []
+
+    async def connect_and_keep_out(session: Session, build: int) -> None:
+        for pool in late:
+            await use(pool)
+        await keep_out_before(session, build)
+
+    for module in ("backfilling", "up"):
+        monkeypatch.setattr(
+            sys.modules[f"repository.migrations.{module}"], "keep_out_before", connect_and_keep_out
+        )
+    return late
+
+
+async def test_a_backfill_waits_for_an_older_server_that_comes_as_it_begins(
+    database: str, comes_in_between: list[Pool]
+) -> None:
+    async with pool_on(database, READ_COMMITTED) as of_the_first:
+        comes_in_between.append(of_the_first)
+        with knowing(SECOND):
+            await up(database)
+            with pytest.raises(BackfillHeldUp, match=f"needs build {SECOND}"):
+                await backfill(database)
+            found = await status(database)
+        # It never began, and nobody else comes.
+        assert [each.rows_seen for each in found.backfills] == [0]
+        assert found.oldest_build == SECOND
+
+
+async def test_nothing_is_taken_away_from_a_server_that_comes_at_that_moment(
+    database: str, comes_in_between: list[Pool]
+) -> None:
+    with knowing(THIRD):
+        await up(database)
+        await backfill(database)
+        await up(database)
+    with knowing(SECOND):
+        pool = Pool(database, READ_COMMITTED, size=1, statement_timeout=5.0)
+    await pool.open()
+    comes_in_between.append(pool)
+    with knowing(FOURTH):
+        (reason,) = (await up(database)).held_up
+        assert reason.startswith("e5 takes away what servers of build")
+        await pool.close()
+        comes_in_between.clear()
+        assert (await up(database)).applied == ["e5"]
 
 
 async def test_nothing_is_taken_away_while_somebody_needs_it(database: str) -> None:

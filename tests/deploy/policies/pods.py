@@ -3,11 +3,16 @@
 from collections.abc import Iterator
 from typing import Final
 
+import repository.postgres
+import server.access.audit_log
+from server.migration_commands import PENDING
+from server.tracing.provider import FLUSH
 from tests.deploy.command_line import settings_from
 from tests.deploy.manifests import Manifests, container_of, name_of, pod_labels, pod_of
 
-# repository/pool.py gives each of the two pools five seconds to close.
-CLOSING: Final = 10
+# What comes after the calls, each with the bound that it sets itself. The ports close at once.
+CLOSING: Final = repository.postgres.CLOSING + server.access.audit_log.CLOSING + FLUSH
+TO_SPARE: Final = 5
 # What the pod security standard "restricted" asks, which the namespace enforces.
 OF_THE_HOST: Final = frozenset({"hostNetwork", "hostPID", "hostIPC", "hostUsers"})
 RESTRICTED_VOLUMES: Final = frozenset(
@@ -45,11 +50,33 @@ def pods_are_restricted(objects: Manifests) -> Iterator[str]:
 
 
 def images_have_tags_that_stay(objects: Manifests) -> Iterator[str]:
-    for workload in objects.workloads:
-        image: str = container_of(workload)["image"]
+    images = {name_of(each): container_of(each)["image"] for each in objects.workloads}
+    # Without one the operator chooses, and a new operator chooses anew.
+    clusters = objects.of("Cluster")
+    images |= {name_of(each): each["spec"].get("imageName", "whatever") for each in clusters}
+    for name, image in images.items():
         _, colon, tag = image.rpartition("/")[2].partition(":")
         if "@sha256:" not in image and (not colon or tag in {"", "latest"}):
-            yield f"{name_of(workload)} runs {image}"
+            yield f"{name} runs {image}"
+
+
+def a_migration_that_has_to_wait_is_no_failure(objects: Manifests) -> Iterator[str]:
+    job = objects.migration["spec"]
+    exits = [
+        rule["onExitCodes"]
+        for rule in job.get("podFailurePolicy", {"rules": []})["rules"]
+        if rule["action"] == "Ignore" and "onExitCodes" in rule
+    ]
+    wanted = {
+        "containerName": container_of(objects.migration)["name"],
+        "operator": "In",
+        "values": [PENDING],
+    }
+    if exits != [wanted]:
+        yield f"{name_of(objects.migration)} fails for good while it has to wait"
+    # The API server refuses such a policy with any other.
+    if pod_of(objects.migration)["restartPolicy"] != "Never":
+        yield f"{name_of(objects.migration)} is started again in its pod"
 
 
 def the_server_claims_no_volume(objects: Manifests) -> Iterator[str]:
@@ -60,7 +87,7 @@ def the_server_claims_no_volume(objects: Manifests) -> Iterator[str]:
 def the_grace_period_holds_the_whole_drain(objects: Manifests) -> Iterator[str]:
     settings = settings_from(objects.environment(objects.server))
     pause = container_of(objects.server)["lifecycle"]["preStop"]["sleep"]["seconds"]
-    needed = pause + settings.seconds_to_be_noticed + settings.drain_grace + CLOSING
+    needed = pause + settings.seconds_to_be_noticed + settings.drain_grace + CLOSING + TO_SPARE
     given = pod_of(objects.server)["terminationGracePeriodSeconds"]
     if given < needed:
         yield f"a drain takes up to {needed} s and is cut off after {given} s"

@@ -10,6 +10,8 @@ NAMESPACE: Final = "featom"
 # Which Secrets others make: the operator of CloudNativePG for the cluster of this name, and
 # cert-manager, or whoever makes certificates.
 SECRETS_OF_OPERATORS: Final = frozenset({"featom-postgres-app", "featom-postgres-ca", "featom-tls"})
+# After what each is named.
+JOBS: Final = {"migrate": "migrate", "backfill": "backfill", "migrate --contract": "contract"}
 
 
 def everything_is_in_the_namespace_of_the_servers(objects: Manifests) -> Iterator[str]:
@@ -45,7 +47,8 @@ def the_migration_is_the_images_and_can_be_applied_again(objects: Manifests) -> 
     if container_of(objects.migration)["image"] != image:
         yield "the migration is of another build than the server"
     build = image.rpartition(":")[2].replace(".", "-")
-    if name_of(objects.migration) != f"featom-migrate-{build}":
+    job = JOBS.get(" ".join(container_of(objects.migration)["args"]))
+    if name_of(objects.migration) != f"featom-{job}-{build}":
         yield f"{name_of(objects.migration)} should be named after {image}"
     for name in strings(pod_of(objects.migration)):
         if re.fullmatch(r"featom-.*-[a-z0-9]{10}", name):

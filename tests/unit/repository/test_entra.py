@@ -23,6 +23,9 @@ class Entra(ThreadingHTTPServer):
         self.lasts = lasts
         self.status = status
         self.asked: list[tuple[str, dict[str, list[str]]]] = []
+        self.slow = threading.Event()
+        """Cleared: it answers when it is set again."""
+        self.slow.set()
 
     @property
     def address(self) -> str:
@@ -35,6 +38,7 @@ class Handler(BaseHTTPRequestHandler):
         form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
         self.server.asked.append((self.path, form))
         answer = {"access_token": f"t{len(self.server.asked)}", "expires_in": self.server.lasts}
+        self.server.slow.wait(5)
         self.send_response(self.server.status)
         self.end_headers()
         self.wfile.write(json.dumps(answer).encode())
@@ -67,6 +71,11 @@ def identity(server: Entra, folder: Path) -> WorkloadIdentity:
     )
 
 
+async def end_of_request(token: EntraToken) -> None:
+    assert token._asking is not None
+    await asyncio.wait((token._asking,))
+
+
 async def test_the_clusters_token_is_traded_for_one_of_the_database(tmp_path: Path) -> None:
     with running(Entra()) as server:
         assert await EntraToken(identity(server, tmp_path))() == "t1"
@@ -90,10 +99,49 @@ async def test_connections_that_open_together_share_one_request(tmp_path: Path) 
         assert set(await asyncio.gather(*(token() for _ in range(8)))) == {"t1"}
 
 
-async def test_a_token_about_to_expire_is_replaced(tmp_path: Path) -> None:
-    with running(Entra(lasts=int(entra._MARGIN) - 1)) as server:
+async def test_a_token_that_no_connection_would_outlive_is_replaced_before_it_is_used(
+    tmp_path: Path,
+) -> None:
+    with running(Entra(lasts=int(entra._CONNECTING) - 1)) as server:
         token = EntraToken(identity(server, tmp_path))
         assert [await token(), await token()] == ["t1", "t2"]
+
+
+async def test_a_token_about_to_expire_is_replaced_while_it_is_used(tmp_path: Path) -> None:
+    with running(Entra(lasts=int(entra._EARLY) - 1)) as server:
+        token = EntraToken(identity(server, tmp_path))
+        assert await token() == "t1"
+        server.slow.clear()
+        async with asyncio.timeout(2):
+            assert await token() == "t1"
+        server.slow.set()
+        await end_of_request(token)
+        assert await token() == "t2"
+
+
+async def test_a_token_is_good_until_its_end_though_entra_gives_no_other(tmp_path: Path) -> None:
+    with running(Entra(lasts=int(entra._EARLY) - 1)) as server:
+        token = EntraToken(identity(server, tmp_path))
+        assert await token() == "t1"
+        server.status = 503
+        for _ in range(3):
+            assert await token() == "t1"
+            await end_of_request(token)
+        assert len(server.asked) == 4
+        token._expires -= entra._EARLY - entra._CONNECTING
+        with pytest.raises(NoToken, match="503"):
+            await token()
+
+
+async def test_the_answer_for_who_has_given_up_is_there_for_the_next(tmp_path: Path) -> None:
+    with running(Entra()) as server:
+        token = EntraToken(identity(server, tmp_path))
+        server.slow.clear()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(token(), 0.1)
+        server.slow.set()
+        assert await token() == "t1"
+        assert len(server.asked) == 1
 
 
 async def test_a_refusal_counts_as_a_database_that_is_away(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 from repository.migrations.backfill import Backfill
 from repository.migrations.revisions import CONTRACT, Revision, Revisions, revisions, revisions_in
 from repository.migrations.running import config
-from repository.migrations.window import BUILD, build_of, session_name
+from repository.migrations.window import BUILD, health_session_name, servers_of, session_name
 from tests.e2e.rolling.knowing import knowing
 from tests.e2e.rolling.product import FIRST, FOURTH
 
@@ -114,9 +114,15 @@ def test_migrations_that_are_not_two_lines_are_refused(
 
 
 def test_servers_know_each_others_builds_by_the_names_of_their_sessions() -> None:
-    assert build_of(session_name(12)) == 12
-    for other in ("featom", "featom health", "featom health, build x", "psql"):
-        assert build_of(other) is None
+    ours = [health_session_name(12), health_session_name(7), health_session_name(7)]
+    others = ["featom", "featom migrate", "featom health", "featom health, build x", "psql"]
+    assert servers_of([*ours, *others]) == [7, 7, 12]
+
+
+def test_a_server_without_a_session_for_its_health_is_still_one() -> None:
+    working = [session_name(3)] * 5
+    assert servers_of([health_session_name(4), *working]) == [3, 4]
+    assert servers_of([health_session_name(3), *working]) == [3]
 
 
 def test_a_page_of_a_backfill_begins_after_the_last_row_of_the_one_before() -> None:

@@ -18,9 +18,13 @@ class FakeContext:
     """Remembers how the call was ended."""
 
     def __init__(
-        self, metadata: Sequence[tuple[str, str | bytes]] = (), remaining: float | None = None
+        self,
+        metadata: Sequence[tuple[str, str | bytes]] = (),
+        remaining: float | None = None,
+        peer: str = "ipv4:127.0.0.1:1",
     ) -> None:
         self._metadata = metadata
+        self._peer = peer
         self._remaining = remaining
         self.code: grpc.StatusCode | None = None
         self.message = ""
@@ -33,7 +37,7 @@ class FakeContext:
         return self._remaining
 
     def peer(self) -> str:
-        return "ipv4:127.0.0.1:1"
+        return self._peer
 
     async def abort(
         self, code: grpc.StatusCode, details: str, trailing_metadata: Sequence[tuple[str, Any]]

@@ -32,6 +32,7 @@ from domain.errors import (
     RequestIdReused,
     RuleViolated,
     RuleViolation,
+    ServiceNotFound,
     StaleEtag,
     Unauthenticated,
     Unavailable,
@@ -55,6 +56,7 @@ EXAMPLES: Final[dict[type[FeatomError], tuple[FeatomError, StatusCode, str]]] = 
         ),
         (StaleEtag(7), StatusCode.ABORTED, "ETAG_MISMATCH"),
         (AggregateNotFound(), StatusCode.NOT_FOUND, "AGGREGATE_NOT_FOUND"),
+        (ServiceNotFound(), StatusCode.NOT_FOUND, "SERVICE_NOT_FOUND"),
         (EntityTypeNotFound(), StatusCode.NOT_FOUND, "ENTITY_TYPE_NOT_FOUND"),
         (RequestIdReused(), StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED"),
         (

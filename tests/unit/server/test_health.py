@@ -4,10 +4,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 
 import pytest
-from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from server.health import LIVENESS, READINESS, Health
 
@@ -47,7 +46,6 @@ class FakeProbe:
 async def watched(services: Sequence[str] = (SERVICE,)) -> AsyncIterator[tuple[Health, FakeProbe]]:
     probe = FakeProbe()
     health = Health(services, probe, interval=0.0)
-    await health.start()
     watch = asyncio.create_task(health.watch())
     try:
         yield health, probe
@@ -57,62 +55,56 @@ async def watched(services: Sequence[str] = (SERVICE,)) -> AsyncIterator[tuple[H
             await watch
 
 
-async def state(health: Health, name: str) -> int:
-    context: Any = None
-    answer = await health.servicer.Check(HealthCheckRequest(service=name), context)
-    return int(answer.status)
-
-
-async def states(health: Health) -> dict[str, int]:
+def states(health: Health) -> dict[str, int | None]:
     """What is said of everything that needs the database."""
-    return {name: await state(health, name) for name in ("", READINESS, SERVICE)}
+    return {name: health.statuses.of(name) for name in ("", READINESS, SERVICE)}
 
 
 def away(reason: str = "away") -> Exception:
     return ConnectionRefusedError(reason)
 
 
-def all_are(expected: int) -> dict[str, int]:
+def all_are(expected: int) -> dict[str, int | None]:
     return dict.fromkeys(("", READINESS, SERVICE), expected)
 
 
 async def test_before_the_database_was_seen_nothing_but_the_loop_is_well() -> None:
     async with watched() as (health, _):
-        assert await states(health) == all_are(NOT_SERVING)
-        assert await state(health, LIVENESS) == SERVING
+        assert states(health) == all_are(NOT_SERVING)
+        assert health.statuses.of(LIVENESS) == SERVING
 
 
 async def test_once_the_database_is_well_everything_serves() -> None:
     async with watched() as (health, probe):
         await probe.find(None)
-        assert await states(health) == all_are(SERVING)
+        assert states(health) == all_are(SERVING)
 
 
 async def test_one_failure_is_a_hiccup_and_a_second_one_is_a_state() -> None:
     async with watched() as (health, probe):
         await probe.find(None, away())
-        assert await states(health) == all_are(SERVING)
+        assert states(health) == all_are(SERVING)
         await probe.find(away())
-        assert await states(health) == all_are(NOT_SERVING)
+        assert states(health) == all_are(NOT_SERVING)
 
 
 async def test_hiccups_that_are_no_row_are_never_a_state() -> None:
     async with watched() as (health, probe):
         for _ in range(5):
             await probe.find(None, away())
-        assert await states(health) == all_are(SERVING)
+        assert states(health) == all_are(SERVING)
 
 
 async def test_a_database_that_comes_back_is_served_at_once() -> None:
     async with watched() as (health, probe):
         await probe.find(None, away(), away(), away(), None)
-        assert await states(health) == all_are(SERVING)
+        assert states(health) == all_are(SERVING)
 
 
 async def test_liveness_never_asks_the_database() -> None:
     async with watched() as (health, probe):
         await probe.find(away(), away(), away())
-        assert await state(health, LIVENESS) == SERVING
+        assert health.statuses.of(LIVENESS) == SERVING
 
 
 async def test_why_the_server_is_not_ready_is_logged_once(
@@ -133,10 +125,10 @@ async def test_why_the_server_is_not_ready_is_logged_once(
 async def test_a_draining_server_is_not_ready_and_stays_so() -> None:
     async with watched() as (health, probe):
         await probe.find(None)
-        await health.drain()
-        assert await states(health) == all_are(NOT_SERVING)
+        health.drain()
+        assert states(health) == all_are(NOT_SERVING)
         await probe.find(away(), away(), None)
-        assert await states(health) == all_are(NOT_SERVING)
+        assert states(health) == all_are(NOT_SERVING)
 
 
 async def test_figures_say_whether_it_is_ready_and_whether_it_is_draining() -> None:
@@ -147,5 +139,5 @@ async def test_figures_say_whether_it_is_ready_and_whether_it_is_draining() -> N
         assert told(health) == {"featom_ready": 0, "featom_draining": 0}
         await probe.find(None)
         assert told(health) == {"featom_ready": 1, "featom_draining": 0}
-        await health.drain()
+        health.drain()
         assert told(health) == {"featom_ready": 0, "featom_draining": 1}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import pytest
+from google.rpc.status_pb2 import Status
 from msgspec.structs import replace
 
 from domain.entity_key import EntityKey
@@ -133,6 +134,19 @@ def test_in_a_replay_the_aggregate_is_the_current_one_with_the_current_etag(
     assert (answer.version, answer.replayed) == (first_version, True)
     assert answer.etag == (str(Etag(REQUEST_ID, 2, 1)) if first_version else "")
     assert answer.aggregate == served(current)
+
+
+@pytest.mark.parametrize("sequence", [0, 1, 127, 128, 2**63 - 1, -1, -(2**63)])
+def test_each_update_of_a_stream_is_answered_under_its_sequence(sequence: int) -> None:
+    outcome = UpdateOutcome(UID, 3, 2**40, NOW, ("late",))
+    done = pb.StreamUpdateFeaturesResponse.FromString(responses.stream_response(sequence, outcome))
+    status = Status(code=9, message="refused")
+    failed = pb.StreamUpdateFeaturesResponse.FromString(responses.stream_error(sequence, status))
+    response = pb.UpdateFeaturesResponse.FromString(responses.update_response(outcome))
+    assert response.version == 2**40
+    assert done == pb.StreamUpdateFeaturesResponse(sequence=sequence, response=response)
+    assert failed.sequence == sequence
+    assert (failed.error.code, failed.error.message) == (9, "refused")
 
 
 def test_a_deletion_is_answered_with_its_version_and_time() -> None:

@@ -154,7 +154,9 @@ def test_listening_beyond_loopback_needs_encryption_and_to_know_the_callers() ->
     files: dict[str, Any] = {"tls_cert": Path("c"), "tls_key": Path("k")}
     assert "to everyone who can reach it, unencrypted:" in refusal(listen="0.0.0.0:1")
     assert "to everyone who can reach it:" in refusal(listen="0.0.0.0:1", **files)
-    Settings(listen="0.0.0.0:1", tls_client_ca=Path("ca"), **files)
+    files["tls_client_ca"] = Path("ca")
+    assert "to everyone who has a certificate of that CA:" in refusal(listen="0.0.0.0:1", **files)
+    Settings(listen="0.0.0.0:1", allow_insecure=True, **files)
 
 
 TOKENS: dict[str, Any] = {
@@ -171,6 +173,11 @@ MUTUAL: dict[str, Any] = {
     "tls_client_ca": Path("ca"),
     "authorization": Path("a"),
 }
+
+
+def test_beyond_loopback_callers_who_are_known_over_tls_need_no_flag() -> None:
+    Settings(listen="0.0.0.0:1", **MUTUAL)
+    Settings(listen="0.0.0.0:1", **TOKENS, tls_cert=Path("c"), tls_key=Path("k"))
 
 
 def test_callers_are_known_by_token_or_certificate_or_both() -> None:

@@ -74,6 +74,16 @@ def test_what_is_broken_leaves_the_old_in_force_and_is_logged_once(
     assert watched.current == [7, 2]
 
 
+def test_what_was_mended_and_breaks_again_in_the_same_way_is_logged_again(
+    files: list[Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = WatchedFiles("numbers", files, numbers)
+    for content in ("x", "1", "x"):
+        files[0].write_text(content)
+        watched.refresh()
+    assert [record.levelno for record in caplog.records] == [logging.ERROR] * 2
+
+
 @pytest.mark.parametrize("broken", ["x", None], ids=["nonsense", "no file"])
 def test_at_the_start_what_is_broken_is_refused(broken: str | None, files: list[Path]) -> None:
     if broken is None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -275,3 +276,19 @@ def test_a_disk_that_is_full_is_said(
     audit_log.close()
     assert "the audit log cannot be written" in caplog.text
     assert '{"number":1}' in caplog.text
+
+
+def test_a_disk_that_hangs_does_not_hold_up_the_end_of_the_server(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.access.audit_log.CLOSING", 0.1)
+    audit_log = AuditLog(str(tmp_path / "audit.jsonl"))
+    hangs = threading.Event()
+    monkeypatch.setattr(audit_log._handler, "emit", lambda record: hangs.wait(5))
+    audit_log.write({"number": 1})
+    begun = time.monotonic()
+    audit_log.close()
+    assert time.monotonic() - begun < 2
+    assert "could not be written to its end" in caplog.text
+    hangs.set()
+    audit_log.close()

@@ -1,0 +1,67 @@
+"""The HealthService of grpc, in which nobody waits for a client but the one who serves it.
+
+It is open to strangers, so it takes small messages only, and so many watches: docs/adr/0044.
+"""
+
+from typing import Any, Final
+
+from grpc_health.v1 import health_pb2 as pb
+
+from domain.errors import Draining, FieldViolation, InvalidValue, ServiceNotFound
+from server.call import Call
+from server.decoding import Decoder
+from server.health_statuses import Statuses
+from server.watches import Watches
+
+SERVICE: Final[Any] = pb.DESCRIPTOR.services_by_name["Health"]
+
+MAX_REQUEST_BYTES: Final = 1_024
+MAX_NAME_BYTES: Final = 256
+
+
+class HealthService:
+    """The methods of `grpc.health.v1.Health`, called as those of `server.registration` are."""
+
+    def __init__(self, statuses: Statuses, watches: Watches) -> None:
+        self._statuses = statuses
+        self._watches = watches
+        self._decode = Decoder(MAX_REQUEST_BYTES)
+
+    async def Check(self, call: Call) -> bytes:
+        status = self._statuses.of(self._name_in(call))
+        if status is None:
+            raise ServiceNotFound
+        return _answer(status)
+
+    async def Watch(self, call: Call) -> None:
+        name = self._name_in(call)
+        with self._watches.one_more(call.context.peer()):
+            await self._tell(call, name)
+        raise Draining
+
+    async def _tell(self, call: Call, name: str) -> None:
+        """Tell each status that the client is fast enough for, until watching ends."""
+        told = None
+        while True:
+            change = self._statuses.next_change
+            status = self._statuses.of(name)
+            if status is None:
+                status = pb.HealthCheckResponse.SERVICE_UNKNOWN
+            if status != told:
+                await call.write(_answer(status))
+                told = status
+            elif self._statuses.ended:
+                return
+            else:
+                await change.wait()
+
+    def _name_in(self, call: Call) -> str:
+        name: str = self._decode(pb.HealthCheckRequest, call.request).service
+        if len(name.encode()) > MAX_NAME_BYTES:
+            description = f"must have at most {MAX_NAME_BYTES} bytes"
+            raise InvalidValue([FieldViolation("service", description)])
+        return name
+
+
+def _answer(status: int) -> bytes:
+    return pb.HealthCheckResponse(status=status).SerializeToString()

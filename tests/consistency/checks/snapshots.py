@@ -36,8 +36,12 @@ def no_half_of_a_batch_is_seen(evidence: Evidence) -> Iterator[str]:
     for name, sights in _glimpses(evidence):
         for one in sights:
             for other in sights:
-                if other.latest < together.least(one.line, one.earliest, other.line):
-                    yield f"{name} saw a batch on {one.line.key}, and not on {other.line.key}"
+                least, batch = together.least(one.line, one.earliest, other.line)
+                if other.latest < least:
+                    yield (
+                        f"{name} saw {one.line.key} in state {one.earliest}, so after {batch}, "
+                        f"and {other.line.key} in state {other.latest} before it"
+                    )
 
 
 class _Together:
@@ -45,7 +49,7 @@ class _Together:
     O(log n) to ask."""
 
     def __init__(self, evidence: Evidence) -> None:
-        led: defaultdict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+        led: defaultdict[tuple[str, str], list[tuple[int, int, str]]] = defaultdict(list)
         for name, places in evidence.places.items():
             ends = [(each.line.key, each.state) for each in places if each.entry.advances]
             if ends:
@@ -53,19 +57,20 @@ class _Together:
                 for one, state in (*ends, *left):
                     for other in places:
                         if one != other.line.key:
-                            led[one, other.line.key].append((state, other.state))
+                            led[one, other.line.key].append((state, other.state, name))
         self._states: dict[tuple[str, str], Sequence[int]] = {}
-        self._least: dict[tuple[str, str], Sequence[int]] = {}
+        self._least: dict[tuple[str, str], Sequence[tuple[int, str]]] = {}
         for keys, pairs in led.items():
             pairs.sort()
-            self._states[keys] = [state for state, _ in pairs]
-            self._least[keys] = [*accumulate((least for _, least in pairs), max)]
+            self._states[keys] = [state for state, _, _ in pairs]
+            self._least[keys] = [*accumulate((each[1:] for each in pairs), max)]
 
-    def least(self, one: Line, state: int, other: Line) -> int:
-        """The first state of `other` that may be seen together with a state of `one`."""
+    def least(self, one: Line, state: int, other: Line) -> tuple[int, str]:
+        """The first state of `other` that may be seen together with a state of `one`, and the batch
+        that says so."""
         keys = one.key, other.key
         place = bisect_right(self._states.get(keys, ()), state)
-        return self._least[keys][place - 1] if place else 0
+        return self._least[keys][place - 1] if place else (0, "")
 
 
 def _glimpses(evidence: Evidence) -> Iterator[tuple[str, list[Sight]]]:

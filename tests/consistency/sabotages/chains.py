@@ -1,13 +1,15 @@
 """Batches that follow others too early, or whatever others have written."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from repository import snapshot, write_protocol
 from repository.handover import Handover, Taken
+from repository.pool import Connection, Pool
 from repository.row import StoredRow
 from tests.consistency.eager_server import be_eager
-from tests.consistency.sabotages.breaking import LATER, replace_in
+from tests.consistency.sabotages.breaking import LATER, pools_that_write, replace_in
 
 
 def follow_without_waiting() -> None:
@@ -19,13 +21,15 @@ def follow_without_waiting() -> None:
             taken.row.read = taken.left.left
 
     replace_in(Handover, "follow", follow)
-    write = write_protocol._transaction
+    run: Callable[..., Awaitable[Any]] = Pool.run
+    writes = pools_that_write()
 
-    async def write_later(*arguments: Any) -> Any:
-        await asyncio.sleep(LATER)
-        return await write(*arguments)
+    async def run_later(self: Pool, work: Callable[[Connection], Awaitable[Any]]) -> Any:
+        if writes(self):
+            await asyncio.sleep(LATER)
+        return await run(self, work)
 
-    replace_in(write_protocol, "_transaction", write_later)
+    replace_in(Pool, "run", run_later)
 
 
 def foreign_write_ignored() -> None:

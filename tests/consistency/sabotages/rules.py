@@ -15,7 +15,7 @@ def no_revision_check() -> None:
     break_statement(WRITE, "write_batch", "AND t.revision = r.revision\n    FOR SHARE OF t", "")
     write = WriteProtocol._write
 
-    async def write_later(self: WriteProtocol, *arguments: Any) -> set[int]:
+    async def write_later(self: WriteProtocol, *arguments: Any) -> Any:
         await asyncio.sleep(LATER)
         return await write(self, *arguments)
 

@@ -1,9 +1,8 @@
 """Writes that are not atomic, not checked, or not there yet."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
-from uuid import UUID
 
 from msgspec.structs import replace
 
@@ -11,13 +10,18 @@ from domain.entity_key import EntityKey
 from domain.errors import Contended
 from domain.outcome import BatchOutcome, Outcome, UpdateOutcome
 from domain.update import Command, Update, UpdateBatch
-from repository import columns, turns, write_protocol
-from repository.pool import SERIALIZABLE, Connection, Pool
+from repository import turns
+from repository.pool import Connection, Pool
 from repository.postgres import PostgresRepository
-from repository.row import Row
 from repository.statements import WRITE
 from repository.write_protocol import WriteProtocol
-from tests.consistency.sabotages.breaking import LATER, break_statement, now_and_then, replace_in
+from tests.consistency.sabotages.breaking import (
+    LATER,
+    break_statement,
+    now_and_then,
+    pools_that_write,
+    replace_in,
+)
 
 
 def no_version_check() -> None:
@@ -33,14 +37,13 @@ def no_check_of_what_is_left() -> None:
     """
     turns.LASTS = 0.0  # type: ignore[misc]
 
-    def of_changes(rows: Sequence[Row], batch_id: UUID) -> list[Any]:
-        changing = [row for row in rows if row.changes or row.requests]
-        return columns.write_arguments(changing, batch_id)
-
-    replace_in(write_protocol, "write_arguments", of_changes)
+    checked = "WHERE r.row_number NOT IN (SELECT l.row_number FROM locked AS l)"
+    changed = "string_to_array($8, chr(10)), string_to_array($9, chr(10))"
+    of_changed = f"{{}} AND (r.entity_type, r.entity_id) IN (SELECT * FROM unnest({changed}))"
+    break_statement(WRITE, "write_batch", checked, of_changed)
     write = WriteProtocol._write
 
-    async def write_later(self: WriteProtocol, *arguments: Any) -> set[int]:
+    async def write_later(self: WriteProtocol, *arguments: Any) -> Any:
         await asyncio.sleep(4 * LATER)
         return await write(self, *arguments)
 
@@ -69,15 +72,10 @@ def apply_twice_at_once() -> None:
 def acknowledge_before_commit() -> None:
     """Answer when the statement is done; commit a moment later."""
     run: Callable[..., Awaitable[Any]] = Pool.run
-    isolation_of: dict[int, dict[str, str]] = {}
-    begin = Pool.__init__
-
-    def remember(self: Pool, dsn: str, isolation: dict[str, str], **options: Any) -> None:
-        begin(self, dsn, isolation, **options)
-        isolation_of[id(self)] = isolation
+    writes = pools_that_write()
 
     async def run_early(self: Pool, work: Callable[[Connection], Awaitable[Any]]) -> Any:
-        if isolation_of[id(self)] is not SERIALIZABLE:
+        if not writes(self):
             return await run(self, work)
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
@@ -90,7 +88,6 @@ def acknowledge_before_commit() -> None:
         await asyncio.wait([done, committed], return_when=asyncio.FIRST_COMPLETED)
         return done.result() if done.done() else await committed
 
-    replace_in(Pool, "__init__", remember)
     replace_in(Pool, "run", run_early)
 
 

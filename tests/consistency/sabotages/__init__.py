@@ -36,7 +36,6 @@ SABOTAGES: Final[Mapping[str, Callable[[], None]]] = MappingProxyType(
             answers.turn_the_clock_back,
             reads.read_key_by_key,
             chains.follow_without_waiting,
-            chains.foreign_write_ignored,
             rules.no_revision_check,
             rules.one_violation_dropped,
         )

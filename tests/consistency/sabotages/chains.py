@@ -1,13 +1,11 @@
-"""Batches that follow others too early, or whatever others have written."""
+"""Batches that follow others too early."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from repository import snapshot, write_protocol
-from repository.handover import Handover, Taken
+from repository.handover import Handover
 from repository.pool import Connection, Pool
-from repository.row import StoredRow
 from tests.consistency.eager_server import be_eager
 from tests.consistency.sabotages.breaking import LATER, pools_that_write, replace_in
 
@@ -30,21 +28,3 @@ def follow_without_waiting() -> None:
         return await run(self, work)
 
     replace_in(Pool, "run", run_later)
-
-
-def foreign_write_ignored() -> None:
-    """Answer the batch behind though another server has written since the one ahead."""
-    be_eager()
-
-    def follow(self: Taken, transaction: int) -> None:
-        written = self.left.left
-        self.row.read = written and StoredRow(transaction, written.version)
-
-    replace_in(Taken, "follow", follow)
-    read = snapshot.read_snapshot
-
-    async def read_later(*arguments: Any) -> Any:
-        await asyncio.sleep(LATER)
-        return await read(*arguments)
-
-    replace_in(write_protocol, "read_snapshot", read_later)

@@ -105,7 +105,7 @@ def answer_a_replay_as_if_it_were_the_first(story: Story) -> None:
     story.attempts[-1] = again._replace(answer=story.answer("38"))
 
 
-def replay_what_was_never_asked_before(story: Story) -> None:
+def replay_what_has_no_request_id(story: Story) -> None:
     story.change_answer("15", seen=(story.answer("15").seen[0]._replace(replayed=True),))
 
 
@@ -246,7 +246,7 @@ CASES: dict[str, list[Callable[[Story], None]]] = {
     "a_replay_equals_the_first_answer": [replay_another_answer],
     "one_answer_is_the_first": [
         answer_a_replay_as_if_it_were_the_first,
-        replay_what_was_never_asked_before,
+        replay_what_has_no_request_id,
     ],
     "reused_request_ids_are_refused": [
         apply_a_reused_request_id,

@@ -23,7 +23,7 @@ ATTEMPTS: Final = 700
 ROUNDS: Final = 5
 """A rare race may need more than one."""
 
-_LEFT_ALONE: Final = {"update_without_id": 15, "idle": 40, "read": 30}
+_LEFT_ALONE: Final = {"update_without_id": 20, "idle": 60, "read": 40}
 _TOGETHER: Final = {"batch": 20, "batched_read": 40, "update": 10}
 _LEFT_BEHIND: Final = {"conditional_batch": 50, "update_without_id": 20, "batched_read": 60}
 _REHEARSED: Final = {"update": 30, "rehearsal": 30}

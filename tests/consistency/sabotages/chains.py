@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from repository import snapshot, write_protocol
 from repository.handover import Handover
 from repository.pool import Connection, Pool
 from tests.consistency.eager_server import be_eager
@@ -19,12 +20,20 @@ def follow_without_waiting() -> None:
             taken.row.read = taken.left.left
 
     replace_in(Handover, "follow", follow)
+    read = snapshot.read_snapshot
+
+    async def read_later(*arguments: Any) -> Any:
+        # So that something waits when the batch is written.
+        await asyncio.sleep(LATER)
+        return await read(*arguments)
+
+    replace_in(write_protocol, "read_snapshot", read_later)
     run: Callable[..., Awaitable[Any]] = Pool.run
     writes = pools_that_write()
 
     async def run_later(self: Pool, work: Callable[[Connection], Awaitable[Any]]) -> Any:
         if writes(self):
-            await asyncio.sleep(LATER)
+            await asyncio.sleep(4 * LATER)
         return await run(self, work)
 
     replace_in(Pool, "run", run_later)

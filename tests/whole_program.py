@@ -15,6 +15,8 @@ WHOLE_PROGRAM: Final = (
     HERE / "e2e",
     HERE / "integration/test_contract_server.py",
     HERE / "integration/test_embedded_postgres.py",
+    HERE / "integration/test_stream_leftovers.py",
+    HERE / "integration/test_update_streams.py",
 )
 OLDER: Final = "postgres-15"
 

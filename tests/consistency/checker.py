@@ -7,7 +7,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
-from tests.consistency.checks import conditions, folds, order, reads, updates, versions
+from tests.consistency.checks import (
+    conditions,
+    erasures,
+    folds,
+    order,
+    reads,
+    replays,
+    snapshots,
+    traceless,
+    updates,
+    versions,
+)
 from tests.consistency.evidence import Evidence
 from tests.consistency.history import History
 from tests.consistency.operations import Attempt, Kind
@@ -21,6 +32,13 @@ CHECKS: Final[Sequence[Check]] = (
     updates.every_change_was_asked_for,
     updates.updates_of_many_aggregates_are_whole,
     updates.answers_tell_the_version_that_was_made,
+    updates.answers_tell_when_and_what_was_late,
+    traceless.rehearsals_change_nothing,
+    traceless.rehearsals_tell_what_would_come,
+    traceless.what_is_left_as_it_was_is_current,
+    replays.a_replay_equals_the_first_answer,
+    replays.one_answer_is_the_first,
+    replays.reused_request_ids_are_refused,
     versions.versions_are_dense,
     versions.commit_times_rise,
     folds.each_change_is_what_was_asked_for,
@@ -29,11 +47,14 @@ CHECKS: Final[Sequence[Check]] = (
     order.real_time_order_holds,
     conditions.an_etag_names_one_version,
     conditions.conditions_held,
+    conditions.what_was_left_as_it_was_had_the_etag,
     conditions.refusals_had_a_reason,
     reads.reads_are_committed_versions,
     reads.reads_are_never_old,
     reads.reads_are_never_early,
-    reads.batched_reads_are_one_snapshot,
+    snapshots.what_is_seen_together_stood_together,
+    snapshots.no_half_of_a_batch_is_seen,
+    erasures.what_was_erased_is_gone,
 )
 
 _SHOWN: Final = 5

@@ -21,7 +21,7 @@ from featom.v1.feature_store_pb2 import (
     UpdateFeaturesResponse,
 )
 from featom.v1.value_pb2 import FeatureValue
-from tests.consistency.features import digest, facts_of
+from tests.consistency.features import digest, facts_of, nanoseconds
 from tests.consistency.operations import (
     ENTITY_TYPE,
     Answer,
@@ -76,10 +76,15 @@ def message_of(request: Request) -> Message:
         return BatchGetAggregatesRequest(keys=[_key(part.key) for part in request.parts])
     if request.kind is Kind.DELETE:
         return DeleteAggregateRequest(
-            key=_key(first.key), etag=first.etag, request_id=request.request_id
+            key=_key(first.key),
+            etag=first.etag,
+            request_id=request.request_id,
+            erase_history=request.erase_history,
         )
     if len(request.parts) == 1:
-        return update_of(first, request.request_id)
+        update = update_of(first, request.request_id)
+        update.validate_only = request.validate_only
+        return update
     updates = [update_of(part) for part in request.parts]
     return BatchUpdateFeaturesRequest(updates=updates, request_id=request.request_id)
 
@@ -143,18 +148,35 @@ def _value(value: int | str | None) -> FeatureValue:
 def _seen(parts: Sequence[Part], response: Response) -> Iterator[Seen]:
     match response:
         case UpdateFeaturesResponse():
-            yield Seen(parts[0].key, response.version, response.etag)
+            yield _updated(parts[0].key, response)
         case BatchUpdateFeaturesResponse():
             for part, each in zip(parts, response.responses, strict=True):
-                yield Seen(part.key, each.version, each.etag)
+                yield _updated(part.key, each)
         case DeleteAggregateResponse():
-            yield Seen(parts[0].key, response.version, "")
+            yield Seen(
+                parts[0].key,
+                response.version,
+                "",
+                update_time=nanoseconds(response.delete_time),
+                replayed=response.replayed,
+            )
         case GetAggregateResponse():
             yield _read(parts[0].key, response.aggregate)
         case BatchGetAggregatesResponse():
             for part, result in zip(parts, response.results, strict=True):
                 found = result.HasField("aggregate")
                 yield _read(part.key, result.aggregate) if found else Seen(part.key, 0, "")
+
+
+def _updated(key: str, response: UpdateFeaturesResponse) -> Seen:
+    return Seen(
+        key,
+        response.version,
+        response.etag,
+        update_time=nanoseconds(response.update_time),
+        stale=tuple(sorted(response.stale_features)),
+        replayed=response.replayed,
+    )
 
 
 def _read(key: str, aggregate: FeatureAggregate) -> Seen:

@@ -12,6 +12,13 @@ it is, with or without a request id."""
 TOTAL: Final = "total"
 """The feature that every update increments."""
 
+CONSTANT: Final = "constant"
+"""A feature that all set to the same value and event time, so that whoever comes later leaves it as
+it is."""
+
+ABSENT_FEATURE: Final = "absent"
+"""A feature that nobody ever sets."""
+
 
 class Kind(StrEnum):
     UPDATE = "update"
@@ -50,6 +57,11 @@ class Part(NamedTuple):
     steps: tuple[Step, ...] = ()
     etag: str = ""
 
+    @property
+    def leaves_a_mark(self) -> bool:
+        """Whether the history tells of it once it is made: a deletion does, and a marked update."""
+        return not self.steps or any(step.feature == MARK for step in self.steps)
+
 
 class Request(NamedTuple):
     """One operation; a retry of it is the same request again."""
@@ -60,6 +72,10 @@ class Request(NamedTuple):
     kind: Kind
     parts: tuple[Part, ...]
     request_id: str = ""
+    validate_only: bool = False
+    erase_history: bool = False
+    reuses: str = ""
+    """The acknowledged operation whose request id this one has, with another payload."""
 
 
 class Seen(NamedTuple):
@@ -73,6 +89,11 @@ class Seen(NamedTuple):
     """Empty where the answer does not say."""
     digest: str = ""
     """Of all features, in the answer to a read; see `features.digest`."""
+    update_time: int = 0
+    """Nanoseconds, in the answer to an update; when it was deleted, in that to a deletion."""
+    stale: tuple[str, ...] = ()
+    """The features that came too late."""
+    replayed: bool = False
 
 
 class Answer(NamedTuple):

@@ -90,11 +90,15 @@ def _request(line: dict[str, Any]) -> Request:
     parts = (
         Part(key, tuple(Step(*step) for step in steps), etag) for key, steps, etag in line["parts"]
     )
-    return Request(
-        line["operation"], line["client"], Kind(line["kind"]), tuple(parts), line["request_id"]
-    )
+    told = {name: line[name] for name in Request._fields}
+    return Request(**told | {"kind": Kind(line["kind"]), "parts": tuple(parts)})
 
 
 def _answer(line: dict[str, Any]) -> Answer:
-    seen = tuple(Seen(*version) for version in line["seen"])
+    seen = tuple(_seen(*version) for version in line["seen"])
     return Answer(Verdict(line["verdict"]), line["reason"], seen)
+
+
+def _seen(*fields: Any) -> Seen:
+    seen = Seen(*fields)
+    return seen._replace(stale=tuple(seen.stale))

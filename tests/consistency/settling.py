@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tests.consistency.caller import Patience, call
-from tests.consistency.composer import KEYS
+from tests.consistency.composer import KEYS, THE_SAME
 from tests.consistency.operations import MARK, TOTAL, Kind, Part, Request, Step, Verdict
 from tests.consistency.recorder import Recorder
 from tests.consistency.server_process import ServerProcess
@@ -37,7 +37,7 @@ async def _update_every_key(recorder: Recorder, server: ServerProcess, name: str
     deadline = time.monotonic() + _PATIENCE
     async with connected(server.address) as store:
         for key in KEYS:
-            steps = (Step(MARK, "set", f"{name}-{key}"), Step(TOTAL, "increment", 1))
+            steps = (Step(MARK, "set", f"{name}-{key}"), Step(TOTAL, "increment", 1), THE_SAME)
             request = Request(f"{name}-{key}", -1, Kind.UPDATE, (Part(key, steps),))
             answer = await call(recorder, store, request, Patience(5.0))
             while answer.verdict is not Verdict.ACKNOWLEDGED:

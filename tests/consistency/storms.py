@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from tests.consistency.caller import Patience
 from tests.consistency.checker import Report
 from tests.consistency.eager_server import EAGER
 from tests.consistency.faults import database
 from tests.consistency.faults.proxy import Way
+from tests.consistency.moods import Mood, in_a_hurry, patient
 from tests.consistency.rig import OwnPostgres, Rig, new_database, rig
 from tests.consistency.server_process import NO_SETTINGS
-from tests.consistency.traffic import Client, in_a_hurry, patient, traffic
+from tests.consistency.traffic import Client, traffic
 from tests.consistency.waiting import eventually
 from tests.program import FEATOM
 
@@ -45,7 +45,7 @@ class Storm(NamedTuple):
     unit: str
     """What of the counts tells how far the storm has come."""
     per_round: int
-    mood: Callable[[Chance], Patience] = patient
+    mood: Mood = patient
     through_proxy: bool = False
     settings: Mapping[str, object] = NO_SETTINGS
     servers: int = 2
@@ -108,9 +108,13 @@ async def disturb_the_network(situation: Situation) -> None:
 
 
 async def let_clients_hurry(situation: Situation) -> None:
+    """Count them: who hangs up after 20 ms may have had its answer by then."""
     hurried = sum((client.hurried for client in situation.clients), Counter[str]())
-    situation.counts.update(hurried - situation.counts)
-    situation.counts["hurried calls"] = hurried.total()
+    cut_short = sum((client.cut_short for client in situation.clients), Counter[str]())
+    counts = situation.counts
+    counts.update(hurried + cut_short - counts)
+    counts["hurried calls"] = hurried.total()
+    counts["calls cut short"] = cut_short.total()
 
 
 STORMS: Final[Mapping[str, Storm]] = MappingProxyType(
@@ -125,8 +129,8 @@ STORMS: Final[Mapping[str, Storm]] = MappingProxyType(
             through_proxy=True,
             settings=_SHORT_STATEMENTS,
         ),
-        "cancels": Storm(let_clients_hurry, "hurried calls", per_round=5_000, mood=in_a_hurry),
-        # One server: where several write the same entities, no batch follows right behind another.
+        "cancels": Storm(let_clients_hurry, "calls cut short", per_round=2_500, mood=in_a_hurry),
+        # One server: where several write the same entities, few batches come to follow others.
         "chained-server-kills": Storm(
             kill_a_server, "server kills", per_round=10, servers=1, command=EAGER
         ),
@@ -144,10 +148,20 @@ STORMS: Final[Mapping[str, Storm]] = MappingProxyType(
         ),
         "chained-cancels": Storm(
             let_clients_hurry,
-            "hurried calls",
-            per_round=5_000,
+            "calls cut short",
+            per_round=2_500,
             mood=in_a_hurry,
             servers=1,
+            command=EAGER,
+        ),
+        # Two: batches are withdrawn again and again, as the other server was faster.
+        "chained-two-servers": Storm(kill_a_server, "server kills", per_round=10, command=EAGER),
+        "chained-two-servers-network": Storm(
+            disturb_the_network,
+            "network faults",
+            per_round=20,
+            through_proxy=True,
+            settings=_SHORT_STATEMENTS,
             command=EAGER,
         ),
     }

@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from featom.v1.aggregate_pb2 import AggregateChange, Feature, FeatureAggregate
-from tests.consistency.features import Fact, Facts, digest, facts_of
+from tests.consistency.features import Fact, Facts, digest, facts_of, nanoseconds
 from tests.consistency.history import Entry, History
 from tests.consistency.model import effect
 from tests.consistency.operations import (
+    ABSENT_FEATURE,
     MARK,
     TOTAL,
     Answer,
@@ -49,16 +50,51 @@ class Story:
         answer = Answer(verdict, "", seen if verdict is Verdict.ACKNOWLEDGED else ())
         self._record(Request(name, 1, Kind.UPDATE, parts), answer)
 
-    def delete(self, name: str, key: str) -> None:
+    def leave(self, name: str, key: str, *, etag: str = "") -> None:
+        """An update that leaves an aggregate as it is."""
+        self._begin()
+        part = Part(key, (Step(ABSENT_FEATURE, "remove"),), etag)
+        seen = _told(key, self.history.aggregates[key])
+        self._record(
+            Request(name, 1, Kind.UPDATE, (part,)), Answer(Verdict.ACKNOWLEDGED, "", (seen,))
+        )
+
+    def rehearse(self, name: str, key: str) -> None:
+        """An update that is only to be checked."""
+        self._begin()
+        version = self.history.aggregates[key].version + 1
+        request = Request(name, 1, Kind.UPDATE, (Part(key, _steps(name)),), validate_only=True)
+        self._record(request, Answer(Verdict.ACKNOWLEDGED, "", (Seen(key, version, "none"),)))
+
+    def ask_again(self, name: str) -> None:
+        """What was asked before, with its request id, and has its answer."""
+        self._begin()
+        first = self._attempt(name)
+        request = first.request._replace(request_id=name)
+        self.attempts[self.attempts.index(first)] = first._replace(request=request)
+        seen = tuple(seen._replace(replayed=True) for seen in first.answer.seen)
+        self._record(request, first.answer._replace(seen=seen))
+
+    def reuse(self, name: str, first: str) -> None:
+        """Another payload with a request id that is known."""
+        self._begin()
+        part = self._attempt(first).request.parts[0]._replace(steps=_steps(name))
+        request = Request(name, 1, Kind.UPDATE, (part,), request_id=first, reuses=first)
+        self._record(request, Answer(Verdict.REFUSED, "REQUEST_ID_REUSED"))
+
+    def delete(self, name: str, key: str, *, erase: bool = False) -> None:
         transaction = self._begin()
         stored = self.history.aggregates.pop(key)
         change = AggregateChange(
             uid=stored.uid, version=stored.version + 1, deleted=True, request_id=name
         )
         change.commit_time.FromNanoseconds(transaction)
+        if erase:
+            self.history.entries[key].clear()
         self.history.entries[key].append(Entry(transaction, change, None))
-        request = Request(name, 1, Kind.DELETE, (Part(key),), request_id=name)
-        self._record(request, Answer(Verdict.ACKNOWLEDGED, "", (Seen(key, change.version, ""),)))
+        request = Request(name, 1, Kind.DELETE, (Part(key),), request_id=name, erase_history=erase)
+        seen = Seen(key, change.version, "", update_time=transaction)
+        self._record(request, Answer(Verdict.ACKNOWLEDGED, "", (seen,)))
 
     def refuse(self, name: str, key: str, *, etag: str = "", while_updated_by: str = "") -> None:
         """An update that changes nothing."""
@@ -112,6 +148,16 @@ class Story:
         (part,) = self._attempt(name).request.parts
         self._commit(part, self._begin())
 
+    def add_part(self, name: str, key: str, etag: str) -> None:
+        """A batch was also to leave another aggregate as an etag says, and it did."""
+        attempt = self._attempt(name)
+        part = Part(key, (Step(ABSENT_FEATURE, "remove"),), etag)
+        request = attempt.request._replace(parts=(*attempt.request.parts, part))
+        seen = Seen(key, int(etag.partition("/")[2]), etag)
+        answer = attempt.answer._replace(seen=(*attempt.answer.seen, seen))
+        changed = attempt._replace(request=request, answer=answer)
+        self.attempts[self.attempts.index(attempt)] = changed
+
     def swap_times(self, name: str, other: str) -> None:
         """Each was asked for when the other one was."""
         one, two = self._attempt(name), self._attempt(other)
@@ -138,7 +184,7 @@ class Story:
         stored.version = change.version
         stored.update_time.CopyFrom(change.commit_time)
         self.history.entries.setdefault(part.key, []).append(Entry(transaction, change, None))
-        return Seen(part.key, stored.version, _etag(stored))
+        return _told(part.key, stored, tuple(sorted(result.late)))
 
     def _look(self, key: str) -> Seen:
         stored = self.history.aggregates.get(key)
@@ -175,6 +221,12 @@ def _steps(name: str, *, late: bool = False) -> tuple[Step, ...]:
         Step("observed", "set", int(name), _LATE - int(late)),
         Step("recent", "append", name, max_length=3),
     )
+
+
+def _told(key: str, stored: FeatureAggregate, late: tuple[str, ...] = ()) -> Seen:
+    """What an update is told of the version that it left."""
+    time = nanoseconds(stored.update_time)
+    return Seen(key, stored.version, _etag(stored), update_time=time, stale=late)
 
 
 def _etag(stored: FeatureAggregate) -> str:

@@ -24,6 +24,8 @@ AMOUNTS: Mapping[str, int] = {
     "chained-database-kills": 20,
     "chained-network": 40,
     "chained-cancels": 5_000,
+    "chained-two-servers": 20,
+    "chained-two-servers-network": 40,
 }
 
 

@@ -3,13 +3,15 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from tests.consistency.caller import Patience, call
+from tests.consistency.caller import CANCELLED, Patience, call
 from tests.consistency.composer import Composer
 from tests.consistency.messages import TRY_AGAIN
+from tests.consistency.moods import PATIENT, Mood, patient
 from tests.consistency.operations import Answer, Request, Verdict
 from tests.consistency.recorder import Recorder
 from tests.consistency.stubs import connected
@@ -18,25 +20,35 @@ from tests.consistency.updates_on_stream import update_on_stream
 if TYPE_CHECKING:
     from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub
 
-PATIENT: Final = Patience()
 PAUSE: Final = 0.03
 """Seconds between two operations of a client, at most: servers that start need a share too."""
+USUAL: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        "update": 24,
+        "update_without_id": 12,
+        "conditional": 14,
+        "batch": 9,
+        "conditional_batch": 10,
+        "idle_batch": 2,
+        "stream": 3,
+        "read": 12,
+        "batched_read": 10,
+        "late": 4,
+        "idle": 4,
+        "rehearsal": 2,
+        "again": 3,
+        "reuse": 3,
+        "invalid": 2,
+        "delete": 2,
+        "erase": 1,
+    }
+)
+"""What clients do, and how often."""
+
+DEADLINE_EXCEEDED: Final = "deadline_exceeded"
 _PAUSE_BETWEEN_TRIES: Final = 0.02
 _IMPATIENT_TRIES: Final = 3
 """After so many tries a client in a hurry waits for its answer after all."""
-
-
-def patient(_: random.Random) -> Patience:
-    """Waits for every answer."""
-    return PATIENT
-
-
-def in_a_hurry(chance: random.Random) -> Patience:
-    """Hangs up, or has a deadline, within 20 ms."""
-    moment = chance.uniform(0.001, 0.020)
-    if chance.random() < 0.5:
-        return Patience(timeout=moment)
-    return Patience(cancel_after=moment)
 
 
 class Client:
@@ -48,33 +60,27 @@ class Client:
         seed: int,
         recorder: Recorder,
         stores: "Sequence[FeatureStoreServiceAsyncStub]",
-        mood: Callable[[random.Random], Patience],
+        mood: Mood,
+        mix: Mapping[str, int],
     ) -> None:
         self._composer = Composer(number, seed)
         self._random = random.Random(f"{seed}-{number}")
         self._recorder = recorder
         self._stores = stores
         self._mood = mood
+        self._mix = mix
         self._server = number % len(stores)
+        self._known: Request | None = None
+        """The last request of ours whose id a server must know."""
         self.hurried: Counter[str] = Counter()
         """How many calls had a short deadline, and how many were to be cancelled."""
+        self.cut_short: Counter[str] = Counter()
+        """How many calls in fact ended by their deadline, or because they were cancelled."""
 
     async def run(self, stopping: asyncio.Event) -> None:
-        kinds, weights = zip(
-            (self._update, 30),
-            (self._update_without_id, 15),
-            (self._conditional, 20),
-            (self._batch, 10),
-            (self._stream, 3),
-            (self._read, 15),
-            (self._batched_read, 10),
-            (self._late, 4),
-            (self._invalid, 3),
-            (self._delete, 2),
-            strict=True,
-        )
+        kinds = [getattr(self, f"_{name}") for name in self._mix]
         while not stopping.is_set():
-            (kind,) = self._random.choices(kinds, weights)
+            (kind,) = self._random.choices(kinds, [*self._mix.values()])
             await kind(stopping)
             await asyncio.sleep(self._random.uniform(0, PAUSE))
 
@@ -95,14 +101,29 @@ class Client:
             answer = await self._settle(update, stopping)
 
     async def _batch(self, stopping: asyncio.Event) -> None:
-        await self._settle(self._composer.batch(), stopping)
+        known = self._random.random() < 0.7
+        await self._send(self._composer.batch(known=known), stopping)
+
+    async def _conditional_batch(self, stopping: asyncio.Event) -> None:
+        """Read some, decide, write them together; some are left as they are."""
+        answer = await self._once(self._composer.batched_read(most=4), PATIENT)
+        if answer.seen:
+            known = self._random.random() < 0.3
+            await self._send(self._composer.conditional_batch(answer.seen, known=known), stopping)
+
+    async def _idle_batch(self, stopping: asyncio.Event) -> None:
+        answer = await self._once(self._composer.batched_read(most=4), PATIENT)
+        if answer.seen:
+            await self._send(self._composer.idle_batch(answer.seen), stopping)
 
     async def _stream(self, _: asyncio.Event) -> None:
         known = self._random.random() < 0.5
         requests = [self._composer.update(known=known) for _ in range(self._random.randint(1, 20))]
-        await update_on_stream(
-            self._recorder, self._stores[self._server], requests, self._patience()
+        patience = self._patience()
+        reason = await update_on_stream(
+            self._recorder, self._stores[self._server], requests, patience
         )
+        self._note_end(reason, patience)
 
     async def _read(self, _: asyncio.Event) -> None:
         await self._once(self._composer.read())
@@ -111,16 +132,44 @@ class Client:
         await self._once(self._composer.batched_read())
 
     async def _late(self, stopping: asyncio.Event) -> None:
-        if self._random.random() < 0.5:
-            await self._settle(self._composer.late(known=True), stopping)
-        else:
-            await self._once(self._composer.late(known=False))
+        known = self._random.random() < 0.5
+        await self._send(self._composer.late(known=known), stopping)
+
+    async def _idle(self, stopping: asyncio.Event) -> None:
+        answer = await self._once(self._composer.read(), PATIENT)
+        if not answer.seen:
+            return
+        seen = answer.seen[0]
+        etag = seen.etag if self._random.random() < 0.7 else ""
+        known = self._random.random() < 0.5
+        await self._send(self._composer.idle(seen.key, etag, known=known), stopping)
+
+    async def _rehearsal(self, _: asyncio.Event) -> None:
+        await self._once(self._composer.rehearsal())
+
+    async def _again(self, _: asyncio.Event) -> None:
+        """Ask once more for what was answered."""
+        if self._known is not None:
+            await self._once(self._known)
+
+    async def _reuse(self, stopping: asyncio.Event) -> None:
+        if self._known is not None:
+            await self._settle(self._composer.reuse(self._known), stopping)
 
     async def _invalid(self, _: asyncio.Event) -> None:
         await self._once(self._composer.invalid())
 
     async def _delete(self, stopping: asyncio.Event) -> None:
         await self._settle(self._composer.delete(), stopping)
+
+    async def _erase(self, stopping: asyncio.Event) -> None:
+        await self._settle(self._composer.erase(), stopping)
+
+    async def _send(self, request: Request, stopping: asyncio.Event) -> Answer:
+        """Until its outcome is known, if it has a request id; or else once."""
+        if request.request_id:
+            return await self._settle(request, stopping)
+        return await self._once(request)
 
     async def _settle(self, request: Request, stopping: asyncio.Event) -> Answer:
         """Send a request with a request id again until its outcome is known."""
@@ -130,11 +179,15 @@ class Client:
             await asyncio.sleep(self._random.uniform(0, _PAUSE_BETWEEN_TRIES * tries))
             tries += 1
             answer = await self._once(request, PATIENT if tries > _IMPATIENT_TRIES else None)
+        if answer.verdict is Verdict.ACKNOWLEDGED and not request.reuses:
+            self._known = request
         return answer
 
     async def _once(self, request: Request, patience: Patience | None = None) -> Answer:
         store = self._stores[self._server]
-        answer = await call(self._recorder, store, request, patience or self._patience())
+        patience = patience or self._patience()
+        answer = await call(self._recorder, store, request, patience)
+        self._note_end(answer.reason, patience)
         if _is_open(answer):
             self._server = (self._server + 1) % len(self._stores)
         return answer
@@ -142,10 +195,18 @@ class Client:
     def _patience(self) -> Patience:
         patience = self._mood(self._random)
         if patience.cancel_after is not None:
-            self.hurried["cancels"] += 1
+            self.hurried["early cancels"] += 1
         elif patience.timeout < 1:
-            self.hurried["deadlines"] += 1
+            self.hurried["short deadlines"] += 1
         return patience
+
+    def _note_end(self, reason: str, patience: Patience) -> None:
+        if patience == PATIENT:
+            return
+        if reason == CANCELLED:
+            self.cut_short["ended by a cancel"] += 1
+        elif reason == DEADLINE_EXCEEDED:
+            self.cut_short["ended by a deadline"] += 1
 
 
 def _is_open(answer: Answer) -> bool:
@@ -159,7 +220,8 @@ async def traffic(
     *,
     clients: int = 16,
     seed: int = 1,
-    mood: Callable[[random.Random], Patience] = patient,
+    mood: Mood = patient,
+    mix: Mapping[str, int] = USUAL,
 ) -> AsyncIterator[list[Client]]:
     """Clients at work for as long as the block lasts; each then ends what it has begun."""
     stopping = asyncio.Event()
@@ -167,7 +229,7 @@ async def traffic(
         crowd = []
         for number in range(clients):
             stores = [await stack.enter_async_context(connected(each)) for each in addresses]
-            crowd.append(Client(number, seed, recorder, stores, mood))
+            crowd.append(Client(number, seed, recorder, stores, mood, mix))
         working = [asyncio.create_task(client.run(stopping)) for client in crowd]
         try:
             yield crowd

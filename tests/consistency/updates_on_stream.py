@@ -24,8 +24,11 @@ async def update_on_stream(
     store: "FeatureStoreServiceAsyncStub",
     requests: Sequence[Request],
     patience: Patience,
-) -> None:
-    """Send every update, and take the answers in whatever order they come."""
+) -> str:
+    """Send every update, and take the answers in whatever order they come.
+
+    Returns why the stream ended early; empty if it did not.
+    """
     waiting: dict[int, tuple[int, Request]] = {}
 
     async def messages() -> AsyncIterator[StreamUpdateFeaturesRequest]:
@@ -36,21 +39,24 @@ async def update_on_stream(
 
     rpc: Any = store.StreamUpdateFeatures(messages(), timeout=patience.timeout)
     end = Answer(Verdict.UNKNOWN, "NO_ANSWER")
+    why = ""
     try:
         async with asyncio.timeout(patience.cancel_after or patience.timeout + 1):
             async for response in rpc:
                 attempt, request = waiting.pop(response.sequence)
                 recorder.returned(attempt, _answer(request, response))
     except grpc.aio.AioRpcError as error:
-        reason = reason_of(failure_of(error))
+        why = reason_of(failure_of(error))
         # A server that drains decides everything that it has read, and says so.
-        end = Answer(Verdict.REFUSED if reason == DRAINING else Verdict.UNKNOWN, reason)
+        end = Answer(Verdict.REFUSED if why == DRAINING else Verdict.UNKNOWN, why)
     except TimeoutError:
-        end = Answer(Verdict.UNKNOWN, CANCELLED)
+        why = CANCELLED
+        end = Answer(Verdict.UNKNOWN, why)
     finally:
         rpc.cancel()
         for attempt, _ in waiting.values():
             recorder.returned(attempt, end)
+    return why
 
 
 def _answer(request: Request, response: Any) -> Answer:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 
@@ -17,6 +17,15 @@ async def eventually(holds: Callable[[], bool], seconds: float = 30.0, why: str 
         if time.monotonic() > deadline:
             raise NotInTime(why or f"not in {seconds} s")
         await asyncio.sleep(0.02)
+
+
+async def eventually_true(holds: Callable[[], Awaitable[bool]], seconds: float = 30.0) -> None:
+    """Return as soon as it holds, which takes a while to find out. Raises NotInTime."""
+    deadline = time.monotonic() + seconds
+    while not await holds():
+        if time.monotonic() > deadline:
+            raise NotInTime(f"not in {seconds} s")
+        await asyncio.sleep(0.05)
 
 
 async def eventually_found(session: Any, query: str, seconds: float = 30.0) -> None:

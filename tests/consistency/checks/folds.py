@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 
 from featom.v1.aggregate_pb2 import FeatureAggregate
-from tests.consistency.evidence import Evidence, Operation, commit_time_of
+from tests.consistency.evidence import Evidence
 from tests.consistency.features import Facts, digest, facts_of
 from tests.consistency.history import Entry
+from tests.consistency.line import commit_time_of, next_facts
 from tests.consistency.model import Effect, effect
 from tests.consistency.operations import TOTAL, Kind, Part
+from tests.consistency.outcomes import Operation
 
 
 def each_change_is_what_was_asked_for(evidence: Evidence) -> Iterator[str]:
@@ -27,7 +29,7 @@ def each_change_is_what_was_asked_for(evidence: Evidence) -> Iterator[str]:
                     name = maker.request.operation
                     differing = _difference(expected, found)
                     yield f"{name} on {line.key}, version {change.version}: {differing}"
-            facts = _next(facts, entry)
+            facts = next_facts(facts, entry)
 
 
 def stored_states_are_folds(evidence: Evidence) -> Iterator[str]:
@@ -35,7 +37,7 @@ def stored_states_are_folds(evidence: Evidence) -> Iterator[str]:
     for line in evidence.lines.values():
         facts: Facts = {}
         for entry in line.entries:
-            facts = _next(facts, entry)
+            facts = next_facts(facts, entry)
             if entry.keyframe is not None and not _is(entry.keyframe, entry, facts):
                 yield f"{line.key}, version {entry.change.version}, has another keyframe"
         stored = evidence.history.aggregates.get(line.key)
@@ -80,16 +82,6 @@ def _increment(maker: Operation, key: str) -> int:
     return sum(
         step.value for step in steps if step.feature == TOTAL and isinstance(step.value, int)
     )
-
-
-def _next(facts: Facts, entry: Entry) -> Facts:
-    change = entry.change
-    if change.deleted or (entry.advances and change.version == 1):
-        facts = {}
-    facts.update(facts_of(change.features))
-    for name in change.removed:
-        facts.pop(name, None)
-    return facts
 
 
 def _is(stored: FeatureAggregate, entry: Entry, facts: Facts) -> bool:

@@ -1,11 +1,10 @@
 """What was promised of reads: each is one committed version, and none is from the past."""
 
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator
-from itertools import accumulate
 
-from tests.consistency.evidence import ABSENT, Evidence, Line
+from tests.consistency.evidence import Evidence
+from tests.consistency.line import ABSENT, Line
 from tests.consistency.operations import Attempt, Verdict
 from tests.consistency.recorder import NEVER
 
@@ -16,6 +15,8 @@ def reads_are_committed_versions(evidence: Evidence) -> Iterator[str]:
         for seen in attempt.answer.seen:
             line = evidence.lines[seen.key]
             state = line.state_of(seen)
+            if state is None and attempt.invoked < line.erased_until:
+                continue
             if state is None:
                 yield f"{_name(attempt)} saw {seen.key} at version {seen.version}: never there"
             elif seen.version and line.states[state].digest != seen.digest:
@@ -24,9 +25,10 @@ def reads_are_committed_versions(evidence: Evidence) -> Iterator[str]:
 
 def reads_are_never_old(evidence: Evidence) -> Iterator[str]:
     """Not older than what was acknowledged, or returned to another read, before they began."""
+    left = _answers_of_what_was_left(evidence)
     for line, states in _states_of_reads(evidence):
         floor = _Floor(line)
-        moments = _returns_of_updates(line)
+        moments = _returns_of_updates(line) + left[line.key]
         moments += [(attempt.returned, 1, number, attempt) for number, attempt, _ in states]
         moments += [(attempt.invoked, 0, number, attempt) for number, attempt, _ in states]
         found = {number: state for number, _, state in states}
@@ -53,41 +55,21 @@ def reads_are_never_early(evidence: Evidence) -> Iterator[str]:
                 yield f"{_name(attempt)} saw {line.key} in state {state} before it was asked for"
 
 
-def batched_reads_are_one_snapshot(evidence: Evidence) -> Iterator[str]:
-    """What one key shows had not been asked for when another key had already gone on."""
-    ends = {key: _first_ends(line) for key, line in evidence.lines.items()}
-    for attempt in evidence.reads:
-        newest, oldest_end = 0, NEVER
-        for seen in attempt.answer.seen:
-            line = evidence.lines[seen.key]
-            state = line.state_of(seen)
-            # An absence may be any of several, so it says nothing here.
-            if state is None or not seen.version:
-                continue
-            maker = line.states[state].maker
-            newest = max(newest, maker.invoked if maker else 0)
-            oldest_end = min(oldest_end, ends[seen.key][state + 1])
-        if oldest_end < newest:
-            yield f"{_name(attempt)} saw aggregates that never stood together"
-
-
 class _Floor:
     """The newest state of a key that somebody knows of."""
 
     def __init__(self, line: Line) -> None:
         self.state = 0
-        self._absent = [n for n, state in enumerate(line.states) if state.digest == ABSENT]
-        self._is_absent = set(self._absent)
+        self._line = line
 
     def raise_to(self, state: int) -> None:
         self.state = max(self.state, state)
 
     def earliest(self, state: int) -> int:
         """The state that was read: of several absences the first that is not too old."""
-        if state not in self._is_absent:
+        if self._line.states[state].digest != ABSENT:
             return state
-        place = bisect_left(self._absent, self.state)
-        return self._absent[place] if place < len(self._absent) else self._absent[-1]
+        return self._line.absence_from(self.state)
 
 
 def _states_of_reads(
@@ -114,13 +96,18 @@ def _returns_of_updates(line: Line) -> list[tuple[int, int, int, Attempt | None]
     ]
 
 
-def _first_ends(line: Line) -> list[int]:
-    """For each state, when the first of it and all later ones was acknowledged; one more at the
-    end, for what follows the last."""
-    acknowledged = [
-        state.maker.acknowledged if state.maker is not None else NEVER for state in line.states
-    ]
-    return [*reversed([*accumulate(reversed(acknowledged), min)]), NEVER]
+def _answers_of_what_was_left(
+    evidence: Evidence,
+) -> defaultdict[str, list[tuple[int, int, int, Attempt | None]]]:
+    """By key, when which state was told to those who left it as it was."""
+    answers: defaultdict[str, list[tuple[int, int, int, Attempt | None]]] = defaultdict(list)
+    for operation, part, _ in evidence.parts():
+        told = operation.told(part.key)
+        if told is None or part.leaves_a_mark:
+            continue
+        named = evidence.states_named(told.etag, part.key)
+        answers[part.key] += [(operation.acknowledged, 1, state, None) for state in named[:1]]
+    return answers
 
 
 def _name(attempt: Attempt) -> str:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 
-from tests.consistency.evidence import Evidence, Line, commit_time_of
+from tests.consistency.evidence import Evidence
+from tests.consistency.line import Line, commit_time_of
+from tests.consistency.outcomes import Operation
 
 
 def versions_are_dense(evidence: Evidence) -> Iterator[str]:
-    """In each incarnation 1, 2, 3, …, up to a deletion or to now."""
+    """In each incarnation 1, 2, 3, …, up to a deletion or to now; what was erased is left out."""
     for line in evidence.lines.values():
         yield from _gaps(line)
 
@@ -26,13 +28,15 @@ def commit_times_rise(evidence: Evidence) -> Iterator[str]:
 def _gaps(line: Line) -> Iterator[str]:
     uid, version = "", 0
     ended: set[str] = set()
-    for entry in line.entries:
+    for entry, maker in zip(line.entries, line.makers, strict=True):
         change = entry.change
         where = f"{line.key}, version {change.version}"
         if change.uid in ended:
             yield f"{where}, belongs to an incarnation that had ended"
         if version == 0:
             uid = change.uid
+            if _erases(maker):
+                version = change.version - 1
         if change.uid != uid:
             yield f"{where}, belongs to a second incarnation"
         if change.version != version + entry.advances:
@@ -41,3 +45,7 @@ def _gaps(line: Line) -> Iterator[str]:
         if change.deleted:
             ended.add(uid)
             uid, version = "", 0
+
+
+def _erases(maker: Operation | None) -> bool:
+    return maker is not None and maker.request.erase_history

@@ -1,0 +1,23 @@
+"""What was promised of deletions that erase the history."""
+
+from collections.abc import Iterator
+
+from tests.consistency.evidence import Evidence
+from tests.consistency.line import Line
+
+
+def what_was_erased_is_gone(evidence: Evidence) -> Iterator[str]:
+    """Nothing is left of the incarnations before it but the fact of the deletion."""
+    for line in evidence.lines.values():
+        for number, maker in enumerate(line.makers):
+            if maker is not None and maker.request.erase_history:
+                for version in _left(line, number):
+                    yield f"{line.key}, version {version}, outlived {maker.request.operation}"
+
+
+def _left(line: Line, deletion: int) -> Iterator[int]:
+    later = {e.change.uid for e in line.entries[deletion + 1 :] if e.advances}
+    later.discard(line.entries[deletion].change.uid)
+    for number, entry in enumerate(line.entries):
+        if number < deletion or (number > deletion and entry.change.uid not in later):
+            yield entry.change.version

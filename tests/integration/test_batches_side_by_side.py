@@ -1,0 +1,184 @@
+"""Batches that share all their entities, or none, written at the same time by two servers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final
+from uuid import uuid4
+
+import grpc
+import pytest
+
+from domain.entity_key import EntityKey
+from domain.update import Update, UpdateBatch
+from featom.v1 import feature_store_pb2 as pb
+from featom.v1.aggregate_pb2 import EntityKey as KeyMessage
+from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
+from featom.v1.value_pb2 import FeatureValue
+from repository.pool import SERIALIZABLE, Connection, Pool, Result
+from repository.postgres import PostgresRepository
+from repository.statements import WRITE
+from tests.integration.meddling import Session, repository_on, session_on
+from tests.samples import put, update
+from tests.serving import serving
+
+ROUNDS: Final = 20
+SIZE: Final = 200
+PATIENCE: Final = 20.0
+
+_PREDICATE_LOCKS: Final = """
+SELECT DISTINCT c.relname::text FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation
+WHERE l.mode = 'SIReadLock' AND l.database = (
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+)
+"""
+
+
+@pytest.fixture
+async def two_stores(database: str) -> AsyncIterator[Sequence[Any]]:
+    """Clients of two servers."""
+    async with AsyncExitStack() as stack:
+        stores = []
+        for _ in range(2):
+            server = stack.enter_context(serving(database))
+            channel = await stack.enter_async_context(grpc.aio.insecure_channel(server.address))
+            stores.append(FeatureStoreServiceStub(channel))
+        yield stores
+
+
+async def test_batches_that_name_the_same_entities_in_opposite_order_never_deadlock(
+    database: str, two_stores: Sequence[Any]
+) -> None:
+    for number in range(ROUNDS):
+        names = [f"{number:03}-{place:03}" for place in range(SIZE)]
+        # At first they make the entities, then they change them.
+        for version in (2, 4):
+            answers = await asyncio.gather(
+                *(
+                    store.BatchUpdateFeatures(counting(order), timeout=PATIENCE)
+                    for store, order in zip(two_stores, (names, names[::-1]), strict=True)
+                )
+            )
+            assert {each.version for answer in answers for each in answer.responses} == {
+                version - 1,
+                version,
+            }
+    async with session_on(database) as session:
+        deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        assert await session.fetchval(deadlocks) == 0
+
+
+class HeldPool(Pool):
+    """Does not commit what it has written before a test says so."""
+
+    def __init__(self, dsn: str) -> None:
+        super().__init__(dsn, SERIALIZABLE, size=2, statement_timeout=PATIENCE)
+        self.written = asyncio.Event()
+        self.commits = asyncio.Event()
+
+    async def run(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+        async def held(link: Connection) -> Result:
+            async with link.transaction(isolation="serializable"):
+                result = await work(link)
+                self.written.set()
+                await self.commits.wait()
+            return result
+
+        return await super().run(held)
+
+
+@asynccontextmanager
+async def held_repository_on(dsn: str) -> AsyncIterator[tuple[PostgresRepository, HeldPool]]:
+    repository, pool = PostgresRepository(dsn), HeldPool(dsn)
+    repository._writing = pool
+    await repository.open()
+    try:
+        yield repository, pool
+    finally:
+        pool.commits.set()
+        await repository.close()
+
+
+async def test_request_ids_of_strangers_lock_nothing_and_both_commit(
+    database: str, shared_names: Sequence[Sequence[EntityKey]]
+) -> None:
+    locked, undecided = await written_side_by_side(database, shared_names)
+    assert not [name for name in locked if name.startswith("requests")], locked
+    assert undecided == [0, 0]
+
+
+async def test_request_ids_that_were_looked_for_in_the_transaction_would_lock_what_strangers_write(
+    database: str,
+    shared_names: Sequence[Sequence[EntityKey]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So the test before this one would see it."""
+    asked = "    WHERE q.unit NOT IN (SELECT l.unit FROM lost AS l)\n"
+    looked_for = (
+        "        AND NOT EXISTS (SELECT FROM requests AS r WHERE r.entity_type = q.entity_type"
+        " AND r.entity_id = q.entity_id AND r.request_id = q.request_id)\n"
+    )
+    assert asked in WRITE["write_batch"]
+    wrong = WRITE["write_batch"].replace(asked, asked + looked_for)
+    monkeypatch.setitem(WRITE, "write_batch", wrong)
+    locked, _ = await written_side_by_side(database, shared_names)
+    assert [name for name in locked if name.startswith("requests")]
+
+
+@pytest.fixture
+async def shared_names(database: str) -> Sequence[Sequence[EntityKey]]:
+    """The entities of two strangers: two each that are there, side by side in every index."""
+    names = [[EntityKey("stranger", f"{n}-{who}") for n in range(2)] for who in range(2)]
+    async with repository_on(database) as repository:
+        for keys in names:
+            await repository.update_batch(batch_of(keys))
+    return names
+
+
+async def written_side_by_side(
+    dsn: str, names: Sequence[Sequence[EntityKey]]
+) -> tuple[Sequence[str], list[int]]:
+    """Write a batch of each stranger, and commit when both are written.
+
+    Returns on what there were predicate locks, and how often each stranger had to begin again.
+    """
+    async with (
+        held_repository_on(dsn) as (one, one_pool),
+        held_repository_on(dsn) as (other, other_pool),
+        session_on(dsn) as session,
+    ):
+        pools = one_pool, other_pool
+        writing = [
+            asyncio.create_task(repository.update_batch(batch_of(keys)))
+            for repository, keys in zip((one, other), names, strict=True)
+        ]
+        async with asyncio.timeout(PATIENCE):
+            for pool in pools:
+                await pool.written.wait()
+            locked = await predicate_locks(session)
+            for pool in pools:
+                pool.commits.set()
+            await asyncio.gather(*writing)
+        return locked, [repository.statistics.undecided for repository in (one, other)]
+
+
+async def predicate_locks(session: Session) -> Sequence[str]:
+    return sorted(name for (name,) in await session.fetch(_PREDICATE_LOCKS))
+
+
+def batch_of(keys: Sequence[EntityKey]) -> UpdateBatch:
+    updates: tuple[Update, ...] = tuple(update(put("f", 1), key=key) for key in keys)
+    return UpdateBatch(updates=updates, request_id=uuid4(), fingerprint=b"1")
+
+
+def counting(names: Sequence[str]) -> pb.BatchUpdateFeaturesRequest:
+    one = pb.FeatureUpdate(name="count", increment=FeatureValue(int64_value=1))
+    return pb.BatchUpdateFeaturesRequest(
+        updates=[
+            pb.UpdateFeaturesRequest(
+                key=KeyMessage(entity_type="opposite", entity_id=name), updates=[one]
+            )
+            for name in names
+        ],
+        request_id=str(uuid4()),
+    )

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 
 from domain.figures import Figure, FigureKind, Reading, counter, distribution, gauge
-from repository.commit_pipeline import CommitPipeline
-from repository.measured_committer import MeasuredCommitter
-from repository.pool import Pool
-from repository.read_coalescer import ReadCoalescer
+from repository.connections.pool import Pool
+from repository.pipeline.commit_pipeline import CommitPipeline
+from repository.pipeline.measured_committer import MeasuredCommitter
+from repository.reading.read_coalescer import ReadCoalescer
 
 
 def pipeline_figures(

@@ -7,7 +7,7 @@ from typing import Final
 
 import asyncpg
 
-from repository.pool import Pool, TransactionAborted
+from repository.connections.pool import Pool, TransactionAborted
 
 _INTERVAL: Final = 3_600.0
 _AFTER_A_FAILURE: Final = 60.0

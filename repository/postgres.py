@@ -16,24 +16,24 @@ from domain.outcome import BatchOutcome, DeletionOutcome, Outcome, UpdateOutcome
 from domain.ports import ListedAggregate, ListedPage, PointInTime, StoredAggregate
 from domain.tracing import Tracer
 from domain.update import Command, Deletion, Update, UpdateBatch
-from repository.commit_pipeline import CommitPipeline, Statistics
-from repository.doubts import CLOSING as DOUBTS_CLOSING
+from repository.connections.password import Password
+from repository.connections.pool import CLOSING as POOL_CLOSING
+from repository.connections.pool import READ_COMMITTED, SERIALIZABLE, Pool
 from repository.entity_types.catalogue import Catalogue
 from repository.entity_types.expiry import Expiry
 from repository.entity_types.postgres import PostgresEntityTypes
 from repository.figures import pipeline_figures, pool_figures, read_figures
-from repository.history import History
-from repository.measured_committer import MeasuredCommitter
 from repository.partitions import maintain_partitions
-from repository.password import Password
-from repository.pool import CLOSING as POOL_CLOSING
-from repository.pool import READ_COMMITTED, SERIALIZABLE, Pool
-from repository.read_coalescer import ReadCoalescer
+from repository.pipeline.commit_pipeline import CommitPipeline, Statistics
+from repository.pipeline.measured_committer import MeasuredCommitter
+from repository.pipeline.traced_committer import TracedCommitter
+from repository.reading.history import History
+from repository.reading.read_coalescer import ReadCoalescer
+from repository.reading.side_reads import SideReads
 from repository.rules import CelCompiler
-from repository.side_reads import SideReads
 from repository.statements import READ
-from repository.traced_committer import TracedCommitter
-from repository.write_protocol import WriteProtocol
+from repository.writing.doubts import CLOSING as DOUBTS_CLOSING
+from repository.writing.write_protocol import WriteProtocol
 
 _DRAINING: Final = 5.0
 """Seconds for which `close` waits for batches under way."""

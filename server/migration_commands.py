@@ -8,8 +8,8 @@ import typer
 from typer.core import TyperGroup
 
 from repository import migrations
+from repository.connections.password import PasswordSourceUnknown, password_from
 from repository.migrations import BackfillHeldUp, MigrationFailed, Pace, Patience, Progress
-from repository.password import PasswordSourceUnknown, password_from
 from server.database_options import Dsn, PasswordFrom
 from server.logs import logging_to_stderr
 

@@ -23,7 +23,7 @@ from benchmarks.writes.driver import obey
 from benchmarks.writes.orders import Order
 from domain.operations import SetValue
 from domain.update import FeatureUpdate
-from repository.backoff import backoff
+from repository.pipeline.backoff import backoff
 
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"

@@ -14,10 +14,7 @@ PARTS: Final = (
     ("asyncpg/", "asyncpg: arguments to bytes, rows from bytes"),
     (f"{ROOT}domain/", "the domain: checks, operations, the change"),
     (f"{ROOT}repository/codec/", "the codec: stored messages parsed, changed, serialized"),
-    (f"{ROOT}repository/commit_pipeline.py", "the pipeline: queues, batches, answers"),
-    (f"{ROOT}repository/schedule.py", "the pipeline: queues, batches, answers"),
-    (f"{ROOT}repository/submission.py", "the pipeline: queues, batches, answers"),
-    (f"{ROOT}repository/committing.py", "the pipeline: queues, batches, answers"),
+    (f"{ROOT}repository/pipeline/", "the pipeline: queues, batches, answers"),
     (f"{ROOT}repository/", "the write protocol: rows, arguments, connections"),
     (f"{ROOT}benchmarks/", "the callers"),
 )

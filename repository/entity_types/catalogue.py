@@ -6,7 +6,7 @@ from typing import Final
 from domain.policy import Policy
 from domain.rules import RuleCompiler
 from repository.codec.entity_type import load_entity_type
-from repository.pool import Pool
+from repository.connections.pool import Pool
 from repository.statements import TYPES
 
 _KEPT: Final = 4

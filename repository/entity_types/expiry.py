@@ -8,8 +8,8 @@ from domain.instant import Instant
 from domain.ports import AtVersion, PointInTime, StoredAggregate
 from repository.codec.entity_type import load_entity_type
 from repository.codec.expiry import how_written, without_expired
+from repository.connections.pool import Pool
 from repository.entity_types.catalogue import Catalogue
-from repository.pool import Pool
 from repository.statements import TYPES
 
 

@@ -13,8 +13,8 @@ from domain.instant import EARLIEST, SECOND, Instant
 from repository.codec.entity_type import dump_entity_type, load_entity_type
 from repository.codec.instants import from_datetime, to_datetime
 from repository.codec.state import load_features
-from repository.detached import detached
-from repository.pool import AnswerLost, Connection, Pool, Record, TransactionAborted
+from repository.connections.detached import detached
+from repository.connections.pool import AnswerLost, Connection, Pool, Record, TransactionAborted
 from repository.statements import TYPES
 
 Result = TypeVar("Result")

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import asyncpg
 
+from repository.connections.password import Password
 from repository.migrations.backfill import Backfill
 from repository.migrations.revisions import backfills
 from repository.migrations.session import (
@@ -19,7 +20,6 @@ from repository.migrations.session import (
     try_lock,
 )
 from repository.migrations.trying import trying
-from repository.password import Password
 
 _TRYING_SECONDS: Final = 60.0
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from repository.connections.password import Password
 from repository.migrations import window
 from repository.migrations.backfilling import Progress, progress_of
 from repository.migrations.revisions import Revision, revisions
@@ -13,7 +14,6 @@ from repository.migrations.session import (
     session_on,
 )
 from repository.migrations.up import obstacles
-from repository.password import Password
 
 
 @dataclass(frozen=True, slots=True)

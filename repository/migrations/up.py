@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass, field
 
+from repository.connections.password import Password
 from repository.migrations import window
 from repository.migrations.backfilling import backfill_on, complete_backfills, register_as_complete
 from repository.migrations.grants import grant_to
@@ -18,7 +19,6 @@ from repository.migrations.session import (
     session_on,
 )
 from repository.migrations.trying import trying
-from repository.password import Password
 
 log = logging.getLogger(__name__)
 

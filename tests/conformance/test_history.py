@@ -7,7 +7,7 @@ from domain.instant import LATEST, MICROSECOND
 from domain.ports import AtCommitTime, AtEventTime, AtVersion
 from domain.update import Deletion
 from featom.v1.aggregate_pb2 import FeatureAggregate
-from repository.row import KEYFRAME_INTERVAL
+from repository.writing.row import KEYFRAME_INTERVAL
 from tests.conformance.conftest import Repository
 from tests.conformance.reading import current, features, message_of, past_features
 from tests.samples import add, put, remove, update

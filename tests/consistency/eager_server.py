@@ -7,7 +7,8 @@ a while after another server was faster with it; here whatever waits does, and a
 import sys
 from typing import Final
 
-from repository import commit_pipeline, turns
+from repository.pipeline import commit_pipeline
+from repository.writing import turns
 from server.cli import app
 
 EAGER: Final = (sys.executable, "-m", "tests.consistency.eager_server")

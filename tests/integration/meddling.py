@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from domain.entity_key import EntityKey
-from repository.pool import SERIALIZABLE, AnswerLost, Connection, Pool, Result
+from repository.connections.pool import SERIALIZABLE, AnswerLost, Connection, Pool, Result
 from repository.postgres import PostgresOptions, PostgresRepository
 from tests.consistency.waiting import eventually_found
 

@@ -15,7 +15,7 @@ from featom.v1 import feature_store_pb2 as pb
 from featom.v1.aggregate_pb2 import EntityKey as KeyMessage
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue
-from repository.pool import SERIALIZABLE, Connection, Pool, Result
+from repository.connections.pool import SERIALIZABLE, Connection, Pool, Result
 from repository.postgres import PostgresRepository
 from repository.statements import WRITE
 from tests.integration.meddling import Session, repository_on, session_on

@@ -15,9 +15,9 @@ from domain.limits import Limits
 from domain.outcome import DeletionOutcome, UpdateOutcome
 from domain.update import Command, Deletion, UpdateBatch
 from domain.values import FeatureValue, ValueKind
-from repository import commit_pipeline
+from repository.pipeline import commit_pipeline
 from repository.postgres import PostgresRepository
-from repository.turns import _lock_id
+from repository.writing.turns import _lock_id
 from server.applying import EntityTypes
 from tests.conformance.reading import current_features
 from tests.consistency.waiting import eventually

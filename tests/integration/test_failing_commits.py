@@ -13,7 +13,7 @@ from domain.entity_key import EntityKey
 from domain.errors import CommitUnknown, Corrupted
 from domain.update import Deletion, UpdateBatch
 from repository.postgres import PostgresOptions, PostgresRepository
-from repository.turns import Turns
+from repository.writing.turns import Turns
 from tests.conformance.reading import current_features, list_all
 from tests.integration.meddling import (
     Session,
@@ -270,7 +270,7 @@ async def test_a_batch_that_does_not_end_is_cut_off_when_the_repository_closes(
     database: str, key: EntityKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("repository.postgres._DRAINING", 0.2)
-    monkeypatch.setattr("repository.pool.CLOSING", 0.2)
+    monkeypatch.setattr("repository.connections.pool.CLOSING", 0.2)
     repository = PostgresRepository(database, PostgresOptions(statement_timeout=8.0))
     await repository.open()
     async with session_on(database) as other, session_on(database) as holder, holder.transaction():

@@ -18,6 +18,8 @@ from typer.testing import CliRunner
 
 from domain.entity_key import EntityKey
 from domain.errors import DatabaseUnavailable
+from repository.connections.pool import READ_COMMITTED, Pool
+from repository.connections.probe import PostgresProbe
 from repository.migrations import (
     BackfillHeldUp,
     MigrationFailed,
@@ -33,8 +35,6 @@ from repository.migrations.running import run
 from repository.migrations.session import keep_out_before
 from repository.migrations.session import session_on as migration_session_on
 from repository.migrations.window import SchemaMismatch, health_session_name
-from repository.pool import READ_COMMITTED, Pool
-from repository.probe import PostgresProbe
 from server import migration_commands
 from server.cli import app
 from tests.e2e.rolling.knowing import knowing

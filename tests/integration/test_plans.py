@@ -12,12 +12,12 @@ import pytest
 
 from domain.update import Deletion, Update
 from repository.codec.state import dump_aggregate, new_aggregate
-from repository.columns import write_arguments
-from repository.pool import READ_COMMITTED, SERIALIZABLE, Connection, Pool
+from repository.connections.pool import READ_COMMITTED, SERIALIZABLE, Connection, Pool
 from repository.postgres import PostgresOptions
-from repository.row import Row
 from repository.statements import READ, WRITE
 from repository.texts import lines
+from repository.writing.columns import write_arguments
+from repository.writing.row import Row
 from tests.integration.meddling import pool_on, repository_on, session_on
 from tests.postgres import Postgres
 from tests.samples import KEY, NOW, UID, add, entity, put, update
@@ -118,7 +118,7 @@ async def written(small_database: str) -> WrittenBatch:
         return arguments
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("repository.writing.write_arguments", spied)
+        patch.setattr("repository.writing.transaction.write_arguments", spied)
         async with repository_on(small_database, PostgresOptions(lanes=1)) as repository:
             await asyncio.gather(*map(repository.submit, commands))
     (batch,) = batches

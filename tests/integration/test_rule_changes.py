@@ -24,7 +24,7 @@ from repository.codec.past import fold
 from repository.entity_types import postgres as postgres_types
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.statements import WRITE
-from repository.write_protocol import Loss, WriteProtocol
+from repository.writing.write_protocol import Loss, WriteProtocol
 from server.applying import EntityTypes
 from tests.integration.meddling import somebody_waits_for_a_lock
 

@@ -12,8 +12,8 @@ from domain.entity_key import EntityKey
 from domain.ports import AtVersion
 from domain.update import Deletion
 from featom.v1.aggregate_pb2 import FeatureAggregate
+from repository.connections.pool import READ_COMMITTED, Pool
 from repository.partitions import advance_partitions
-from repository.pool import READ_COMMITTED, Pool
 from repository.postgres import PostgresOptions
 from tests.conformance.reading import current_features, message_of
 from tests.integration.meddling import Session, repository_on, session_on, somebody_waits_for_a_lock

@@ -8,9 +8,9 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from repository.columns import write_arguments
 from repository.migrations.grants import OF_THE_OWNER, TABLES
 from repository.statements import WRITE, load_statements
+from repository.writing.columns import write_arguments
 from tests.integration.meddling import Session
 from tests.integration.schema_snapshot import SNAPSHOT, snapshot_of
 

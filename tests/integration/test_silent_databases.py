@@ -11,11 +11,11 @@ import pytest
 from domain.entity_key import EntityKey
 from domain.errors import DatabaseUnavailable
 from domain.update import Deletion
-from repository import writing
-from repository.pool import READ_COMMITTED, SERIALIZABLE, AnswerLost, Connection, Pool
+from repository.connections.pool import READ_COMMITTED, SERIALIZABLE, AnswerLost, Connection, Pool
 from repository.postgres import PostgresOptions
 from repository.statements import WRITE
-from repository.turns import Turns
+from repository.writing import transaction
+from repository.writing.turns import Turns
 from tests.consistency.faults.proxy import Proxy, Way, proxied
 from tests.integration.meddling import pool_on, repository_on
 from tests.samples import put, update
@@ -115,7 +115,7 @@ async def test_a_lane_goes_on_when_the_connection_that_erases_a_history_is_silen
                             gate.clear()
                 return super().__getitem__(name)
 
-        monkeypatch.setattr(writing, "WRITE", Silencing(WRITE))
+        monkeypatch.setattr(transaction, "WRITE", Silencing(WRITE))
         assert await ends_in_time(repository.delete(Deletion(key=key, erase_history=True)))
         assert (await repository.update(update(put("f", 2), key=key))).version == 1
 

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from domain.entity_key import EntityKey
-from repository.pool import READ_COMMITTED
-from repository.turns import LASTS, Turns
+from repository.connections.pool import READ_COMMITTED
+from repository.writing.turns import LASTS, Turns
 from tests.conformance.reading import current_features
 from tests.integration.meddling import Session, pool_on, repository_on
 from tests.samples import add, update

@@ -9,8 +9,8 @@ import pytest
 from domain.entity_key import EntityKey
 from domain.errors import Contended, Corrupted, StaleEtag
 from domain.update import Command, Deletion, Update, UpdateBatch
-from repository import writing
 from repository.postgres import PostgresOptions, PostgresRepository
+from repository.writing import transaction
 from tests.conformance.reading import current, current_features
 from tests.consistency.waiting import eventually
 from tests.integration.meddling import (
@@ -266,7 +266,7 @@ async def test_a_late_value_adds_nothing_to_a_history_that_was_erased_meanwhile(
 async def test_a_history_is_erased_with_the_late_value_that_came_meanwhile(
     shared_database: str, session: Session, key: EntityKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_batch = writing._write_batch
+    write_batch = transaction._write_batch
     async with (
         repository_on(shared_database) as other,
         repository_on(shared_database) as repository,
@@ -279,7 +279,7 @@ async def test_a_history_is_erased_with_the_late_value_that_came_meanwhile(
             assert late.stale_features == ("f",)
             return await write_batch(*arguments)
 
-        monkeypatch.setattr(writing, "_write_batch", write_after_a_late_value)
+        monkeypatch.setattr(transaction, "_write_batch", write_after_a_late_value)
         await repository.delete(Deletion(key=key, erase_history=True))
         assert repository.statistics.undecided == 1
         kept = "SELECT version FROM changes WHERE entity_type = $1"

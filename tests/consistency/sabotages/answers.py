@@ -10,10 +10,10 @@ from domain.aggregate import FeatureAggregate
 from domain.change import Change
 from domain.outcome import Outcome, UpdateOutcome
 from domain.update import Command, Update
-from repository import columns, row
 from repository.codec import state
-from repository.evaluation import Evaluation
 from repository.postgres import PostgresRepository
+from repository.writing import columns, row
+from repository.writing.evaluation import Evaluation
 from tests.consistency.sabotages.breaking import replace_in
 
 _A_SECOND = 1_000_000_000

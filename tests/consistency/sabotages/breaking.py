@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from typing import Any, Final
 
-from repository.pool import SERIALIZABLE, Pool
+from repository.connections.pool import SERIALIZABLE, Pool
 
 LATER: Final = 0.015
 """Seconds between what is too early and what it should have waited for."""

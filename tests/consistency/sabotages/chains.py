@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from repository import snapshot, write_protocol
-from repository.handover import Handover
-from repository.pool import Connection, Pool
+from repository.connections.pool import Connection, Pool
+from repository.writing import snapshot, write_protocol
+from repository.writing.handover import Handover
 from tests.consistency.eager_server import be_eager
 from tests.consistency.sabotages.breaking import LATER, pools_that_write, replace_in
 

@@ -7,10 +7,10 @@ from domain.aggregate import FeatureAggregate
 from domain.errors import StaleEtag
 from domain.etag import Etag, etag_token
 from domain.outcome import UpdateOutcome
-from repository import snapshot
 from repository.codec import outcome as outcome_codec
 from repository.statements import READ
-from repository.write_protocol import WriteProtocol
+from repository.writing import snapshot
+from repository.writing.write_protocol import WriteProtocol
 from tests.consistency.sabotages.breaking import break_statement, now_and_then, replace_in
 
 _TRANSACTION: Final = (

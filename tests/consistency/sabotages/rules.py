@@ -6,7 +6,7 @@ from typing import Any
 from domain.errors import RuleViolation
 from domain.policy import Policy
 from repository.statements import WRITE
-from repository.write_protocol import WriteProtocol
+from repository.writing.write_protocol import WriteProtocol
 from tests.consistency.sabotages.breaking import LATER, break_statement, replace_in
 
 

@@ -10,11 +10,11 @@ from domain.entity_key import EntityKey
 from domain.errors import Contended
 from domain.outcome import BatchOutcome, Outcome, UpdateOutcome
 from domain.update import Command, Update, UpdateBatch
-from repository import turns
-from repository.pool import Connection, Pool
+from repository.connections.pool import Connection, Pool
 from repository.postgres import PostgresRepository
 from repository.statements import WRITE
-from repository.write_protocol import WriteProtocol
+from repository.writing import turns
+from repository.writing.write_protocol import WriteProtocol
 from tests.consistency.sabotages.breaking import (
     LATER,
     break_statement,

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from repository.sqlstates import Verdict
+from repository.connections.sqlstates import Verdict
 from tests.attacks.fortress import Fortress
 from tests.deploy.observability import expressions
 from tests.deploy.promql import matchers_in, metrics_in

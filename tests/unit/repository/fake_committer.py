@@ -11,10 +11,10 @@ from uuid import uuid4
 from domain.entity_key import EntityKey
 from domain.outcome import UpdateOutcome
 from domain.update import Command, Update, keys_of
-from repository.commit_pipeline import CommitPipeline
-from repository.handover import Handover
-from repository.pool import AnswerLost
-from repository.submission import Doubt, Submission
+from repository.connections.pool import AnswerLost
+from repository.pipeline.commit_pipeline import CommitPipeline
+from repository.writing.handover import Handover
+from repository.writing.submission import Doubt, Submission
 from tests.samples import UID, add, entity, update
 
 Reaction: TypeAlias = Callable[[Sequence[Submission]], list[Submission]]

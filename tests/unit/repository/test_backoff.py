@@ -2,7 +2,7 @@
 
 import pytest
 
-from repository.backoff import BASE, CAP, backoff
+from repository.pipeline.backoff import BASE, CAP, backoff
 
 
 @pytest.mark.parametrize("attempt", [1, 2, 3, 6, 7, 50, 10_000])

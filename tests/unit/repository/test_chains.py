@@ -8,10 +8,10 @@ import pytest
 
 from domain.errors import DatabaseUnavailable
 from domain.outcome import Outcome
-from repository.commit_pipeline import CommitPipeline
-from repository.committing import commit
-from repository.handover import Handover
-from repository.submission import Submission
+from repository.pipeline.commit_pipeline import CommitPipeline
+from repository.pipeline.committing import commit
+from repository.writing.handover import Handover
+from repository.writing.submission import Submission
 from tests.samples import entity
 from tests.unit.repository.fake_committer import (
     FakeCommitter,
@@ -28,6 +28,7 @@ from tests.unit.repository.fake_committer import (
 from tests.unit.repository.moments import a_moment
 
 HOT = 200
+COMMANDS = 12_000
 
 
 @pytest.fixture
@@ -176,10 +177,10 @@ async def test_lanes_follow_themselves_and_never_each_other() -> None:
     committer.turns = lambda: luck.randrange(30)
     async with pipeline_to(committer, lanes=3) as pipeline:
         answers = []
-        for number in range(3_000):
+        for number in range(COMMANDS):
             answers.append(pipeline.submit(numbered(number, entity(number % 3))))
             if luck.random() < 0.02:
                 await asyncio.sleep(0)
         await asyncio.gather(*answers)
-    assert committed == {f"c-{key}": list(range(key, 3_000, 3)) for key in range(3)}
+    assert committed == {f"c-{key}": list(range(key, COMMANDS, 3)) for key in range(3)}
     assert pipeline.statistics.chained > 3

@@ -9,9 +9,9 @@ import pytest
 from domain.errors import Draining, Overloaded
 from domain.outcome import Outcome
 from domain.update import UpdateBatch, keys_of
-from repository import commit_pipeline
-from repository.commit_pipeline import CommitPipeline
-from repository.submission import Submission
+from repository.pipeline import commit_pipeline
+from repository.pipeline.commit_pipeline import CommitPipeline
+from repository.writing.submission import Submission
 from tests.samples import entity
 from tests.unit.repository.fake_committer import (
     FakeCommitter,

@@ -17,8 +17,8 @@ from domain.errors import (
 )
 from domain.outcome import Outcome
 from domain.update import keys_of
-from repository.commit_pipeline import CommitPipeline
-from repository.submission import Submission
+from repository.pipeline.commit_pipeline import CommitPipeline
+from repository.writing.submission import Submission
 from tests.samples import entity
 from tests.unit.repository.fake_committer import (
     FakeCommitter,

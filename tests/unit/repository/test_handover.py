@@ -8,9 +8,9 @@ import pytest
 from domain.entity_key import EntityKey
 from domain.limits import Limits
 from repository.codec.state import new_aggregate
-from repository.handover import Handover, Withdrawn
-from repository.row import Row, StoredRow
-from repository.snapshot import Snapshot
+from repository.writing.handover import Handover, Withdrawn
+from repository.writing.row import Row, StoredRow
+from repository.writing.snapshot import Snapshot
 from tests.samples import NOW, entity, put, update
 
 HERE, THERE = entity("here"), entity("there")

@@ -1,8 +1,8 @@
 """What is said of the lanes."""
 
-from repository.commit_pipeline import CommitPipeline
-from repository.handover import Withdrawn
-from repository.measured_committer import MeasuredCommitter
+from repository.pipeline.commit_pipeline import CommitPipeline
+from repository.pipeline.measured_committer import MeasuredCommitter
+from repository.writing.handover import Withdrawn
 from tests.unit.repository.fake_committer import (
     FakeCommitter,
     loses,

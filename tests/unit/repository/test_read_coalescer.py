@@ -11,8 +11,8 @@ import pytest
 from domain.entity_key import EntityKey
 from domain.errors import DatabaseUnavailable, LimitExceeded, Overloaded
 from domain.ports import StoredAggregate
-from repository.pool import AnswerTooLarge
-from repository.read_coalescer import ReadCoalescer
+from repository.connections.pool import AnswerTooLarge
+from repository.reading.read_coalescer import ReadCoalescer
 from tests.samples import UID, entities, entity
 from tests.unit.repository.moments import a_moment, at_hand
 

@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from domain.entity_key import EntityKey
 from domain.outcome import Outcome
 from domain.update import Command, Update, UpdateBatch, keys_of
-from repository.schedule import Schedule
-from repository.submission import Submission
+from repository.pipeline.schedule import Schedule
+from repository.writing.submission import Submission
 from tests.samples import entity, put, update
 
 LIMIT = 4

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from domain.errors import Overloaded
-from repository.side_reads import SideReads
+from repository.reading.side_reads import SideReads
 
 
 class Database:

@@ -3,7 +3,7 @@
 import asyncpg
 import pytest
 
-from repository.sqlstates import AGAIN, AWAY, AWAY_CLASSES, TOO_LARGE, Verdict, verdict
+from repository.connections.sqlstates import AGAIN, AWAY, AWAY_CLASSES, TOO_LARGE, Verdict, verdict
 
 BY_CODE = {
     "40001": Verdict.AGAIN,

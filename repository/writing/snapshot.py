@@ -11,12 +11,12 @@ from domain.limits import Limits
 from domain.policy import Policy
 from domain.update import Command, keys_of
 from repository.codec.state import load_aggregate, new_aggregate
+from repository.connections.pool import Pool, Record
 from repository.entity_types.catalogue import Catalogue
-from repository.evaluation import KnownRequest, RequestKey
-from repository.pool import Pool, Record
-from repository.row import Row, StoredRow
 from repository.statements import WRITE
 from repository.texts import lines
+from repository.writing.evaluation import KnownRequest, RequestKey
+from repository.writing.row import Row, StoredRow
 
 
 class Snapshot(NamedTuple):

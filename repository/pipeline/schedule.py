@@ -9,7 +9,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from domain.entity_key import EntityKey
-from repository.submission import Submission
+from repository.writing.submission import Submission
 
 
 class Schedule:

@@ -4,7 +4,7 @@ Requests do not own transactions. A few lanes commit batches side by side; while
 gather and form the next batches: natural batching without a timer. So a hot key is one row write
 for many commands, and a cold load shares round trips and flushes of the log. After group commit:
 DeWitt et al., "Implementation Techniques for Main Memory Database Systems" (1984). Where much waits
-for a hot key, its next batch begins while the one ahead is being written (repository.handover).
+for a hot key, its next batch begins while the one ahead is being written (see the module handover).
 """
 
 import asyncio
@@ -18,12 +18,12 @@ from domain.errors import Draining, Overloaded
 from domain.outcome import Outcome
 from domain.update import Command
 from repository.arrivals import Arrivals
-from repository.attempt import Attempt
-from repository.backoff import backoff
-from repository.batch_sizes import ENOUGH, LONG, gathers, limit_of, share_of
-from repository.committing import Committer, is_live
-from repository.schedule import Schedule
-from repository.submission import Submission, keys_in
+from repository.pipeline.attempt import Attempt
+from repository.pipeline.backoff import backoff
+from repository.pipeline.batch_sizes import ENOUGH, LONG, gathers, limit_of, share_of
+from repository.pipeline.committing import Committer
+from repository.pipeline.schedule import Schedule
+from repository.writing.submission import Submission, is_live, keys_in
 
 PATIENCE: Final = 10.0
 """Seconds that a command without a deadline may take."""
@@ -192,7 +192,7 @@ class CommitPipeline:
             return
         self._schedule.put_back(undecided)
         # Their keys stay busy meanwhile, so nothing overtakes them; the lane goes on with others.
-        # A first turn is waited for where it is taken (repository.turns), so not here as well.
+        # A first turn is waited for where it is taken (the module turns), so not here as well.
         losses = max(submission.attempts - submission.in_turn for submission in undecided)
         pause = backoff(losses) if losses > 0 else 0.0
         self._loop.call_later(pause, self._release, set(keys_in(undecided)))

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from domain.errors import Overloaded
-from repository.detached import detached
+from repository.connections.detached import detached
 
 Result = TypeVar("Result")
 

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from domain.entity_key import EntityKey
-from repository.columns import write_arguments
-from repository.pool import Connection, Pool, Record, TransactionAborted
-from repository.row import Row
+from repository.connections.pool import Connection, Pool, Record, TransactionAborted
 from repository.statements import WRITE
+from repository.writing.columns import write_arguments
+from repository.writing.row import Row
 
 Keys: TypeAlias = Sequence[EntityKey]
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from domain.tracing import Tracer
-from repository.committing import Committer
-from repository.handover import Handover
-from repository.submission import Submission
+from repository.pipeline.committing import Committer
+from repository.writing.handover import Handover
+from repository.writing.submission import Submission
 
 
 class TracedCommitter:

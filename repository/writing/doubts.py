@@ -8,9 +8,9 @@ from typing import Final
 
 from domain.entity_key import EntityKey
 from domain.errors import DatabaseUnavailable
-from repository.pool import Backend, Pool
+from repository.connections.pool import Backend, Pool
 from repository.statements import WRITE
-from repository.submission import Doubt, Submission
+from repository.writing.submission import Doubt, Submission
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from domain.figures import Distribution
-from repository.committing import Committer
-from repository.handover import Handover
-from repository.submission import Submission
+from repository.pipeline.committing import Committer
+from repository.writing.handover import Handover
+from repository.writing.submission import Submission
 
 BATCH_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 WAIT_BOUNDS: Final = (

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from domain.entity_key import EntityKey
-from repository.evaluation import KnownRequest
-from repository.row import Row, StoredRow
-from repository.snapshot import Snapshot
+from repository.writing.evaluation import KnownRequest
+from repository.writing.row import Row, StoredRow
+from repository.writing.snapshot import Snapshot
 
 
 class Withdrawn(Exception):

@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from domain.entity_key import EntityKey
-from domain.errors import FeatomError
+from domain.errors import CommitUnknown, Contended, FeatomError, Overloaded
 from domain.outcome import Outcome
 from domain.update import Command, UpdateBatch, keys_of
 
@@ -82,3 +82,22 @@ def split(
             held.update(submission.keys)
             behind.append(submission)
     return free, behind
+
+
+def is_live(now: float, submission: Submission) -> bool:
+    """Whether somebody still waits for a command; one that is too late gets its answer here.
+
+    `now` is on the event loop's clock.
+    """
+    if submission.answer.done():
+        return False
+    if submission.deadline > now:
+        return True
+    submission.settle(_out_of_time(submission))
+    return False
+
+
+def _out_of_time(submission: Submission) -> FeatomError:
+    if submission.doubts:
+        return CommitUnknown()
+    return Contended() if submission.attempts else Overloaded()

@@ -7,7 +7,7 @@ from domain.instant import Instant
 from domain.ports import AtCommitTime, AtEventTime, AtVersion, PointInTime, StoredAggregate
 from repository.codec.instants import to_datetime
 from repository.codec.past import Past, fold, fold_by_event_time
-from repository.pool import Pool
+from repository.connections.pool import Pool
 from repository.statements import READ
 
 _ALL: Final = 2**63 - 1

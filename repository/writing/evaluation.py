@@ -17,7 +17,7 @@ from domain.instant import Instant
 from domain.outcome import BatchOutcome, Outcome, UpdateOutcome
 from domain.update import Command, Deletion, Update, UpdateBatch, keys_of
 from repository.codec.outcome import dump_outcome, load_outcome
-from repository.row import RecordedRequest, Row, update_outcome, with_state
+from repository.writing.row import RecordedRequest, Row, update_outcome, with_state
 
 RequestKey: TypeAlias = tuple[EntityKey, UUID]
 

@@ -17,8 +17,8 @@ from domain.figures import Distribution
 from domain.ports import StoredAggregate
 from domain.tracing import Tracer
 from repository.arrivals import Arrivals
+from repository.connections.pool import AnswerTooLarge, Pool
 from repository.entity_types.expiry import Expiry
-from repository.pool import AnswerTooLarge, Pool
 from repository.statements import READ
 from repository.texts import lines
 

@@ -5,8 +5,8 @@ from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from repository.codec.state import dump_aggregate
-from repository.row import Row
 from repository.texts import lines, numbers, times, uuids
+from repository.writing.row import Row
 
 Columns: TypeAlias = tuple[Callable[[Sequence[Any]], object], ...]
 """How each column of a table becomes an argument."""

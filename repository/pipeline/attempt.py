@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 
-from repository.committing import Committer, commit
-from repository.handover import Handover, Withdrawn
-from repository.submission import Submission, keys_in
+from repository.pipeline.committing import Committer, commit
+from repository.writing.handover import Handover, Withdrawn
+from repository.writing.submission import Submission, keys_in
 
 
 class Attempt:

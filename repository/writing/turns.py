@@ -21,7 +21,7 @@ from typing import Final, TypeVar
 import asyncpg
 
 from domain.entity_key import EntityKey
-from repository.pool import Connection, Pool
+from repository.connections.pool import Connection, Pool
 from repository.statements import WRITE
 
 Result = TypeVar("Result")

@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from domain.errors import (
-    CommitUnknown,
-    Contended,
     Corrupted,
     DatabaseUnavailable,
     FeatomError,
-    Overloaded,
 )
-from repository.handover import Handover, Withdrawn
-from repository.pool import AnswerLost
-from repository.submission import Submission, keys_in, split
+from repository.connections.pool import AnswerLost
+from repository.writing.handover import Handover, Withdrawn
+from repository.writing.submission import Submission, is_live, keys_in, split
 
 log = logging.getLogger(__name__)
 
@@ -65,19 +62,6 @@ async def commit(
         if ahead is not None:
             return _unanswered(batch)
         return await _isolate(committer, batch, error)
-
-
-def is_live(now: float, submission: Submission) -> bool:
-    """Whether somebody still waits for a command; one that is too late gets its answer here.
-
-    `now` is on the event loop's clock.
-    """
-    if submission.answer.done():
-        return False
-    if submission.deadline > now:
-        return True
-    submission.settle(_out_of_time(submission))
-    return False
 
 
 async def _isolate(
@@ -131,9 +115,3 @@ def _give_up(batch: Sequence[Submission], error: DatabaseUnavailable) -> list[Su
         else:
             submission.settle(error)
     return in_doubt
-
-
-def _out_of_time(submission: Submission) -> FeatomError:
-    if submission.doubts:
-        return CommitUnknown()
-    return Contended() if submission.attempts else Overloaded()

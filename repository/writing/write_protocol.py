@@ -28,16 +28,15 @@ from domain.errors import FeatomError
 from domain.limits import Limits
 from domain.outcome import Outcome
 from repository.codec.instants import from_datetime
-from repository.committing import is_live
-from repository.doubts import Doubts
+from repository.connections.pool import AnswerLost, Pool, TransactionAborted
 from repository.entity_types.catalogue import Catalogue
-from repository.evaluation import Evaluation
-from repository.handover import Handover, Withdrawn
-from repository.pool import AnswerLost, Pool, TransactionAborted
-from repository.snapshot import read_snapshot
-from repository.submission import Doubt, Submission, keys_in, split
-from repository.turns import Turns
-from repository.writing import write
+from repository.writing.doubts import Doubts
+from repository.writing.evaluation import Evaluation
+from repository.writing.handover import Handover, Withdrawn
+from repository.writing.snapshot import read_snapshot
+from repository.writing.submission import Doubt, Submission, is_live, keys_in, split
+from repository.writing.transaction import write
+from repository.writing.turns import Turns
 
 Answered: TypeAlias = tuple[Submission, Outcome | FeatomError]
 

@@ -34,7 +34,7 @@ def main(
     retries: Annotated[
         int, typer.Option(help="More rounds at most, if other processes disturb some.", min=0)
     ] = 1,
-    seconds: Annotated[float, typer.Option(help="Length of one round.", min=0.5)] = 3,
+    seconds: Annotated[float, typer.Option(help="Length of one round.", min=0.5)] = 5,
     only: Annotated[
         list[str] | None,
         typer.Option(help="Measure only this workload; may be repeated. Writes nothing."),

@@ -1,5 +1,5 @@
--- The write protocol. Each statement is its own transaction: the connection's default isolation
--- decides which. Each column of one call is an array, or a text of so many lines or numbers. Times are
+-- The write protocol. Each statement is its own transaction, but for those that writing/transaction.py
+-- puts around write_batch: the connection's default isolation decides which. Each column of one call is an array, or a text of so many lines or numbers. Times are
 -- microseconds since 1970; they are exact as far as a double is, until 2255.
 
 -- name: read_for_update
@@ -209,18 +209,12 @@ SELECT l.unit, NULL::xid AS transaction FROM lost AS l
 UNION ALL
 SELECT NULL, pg_current_xact_id()::xid;
 
--- name: occupy
--- Makes rows for entities without an aggregate, so that there is something to conflict on: fails with
--- 23505 if somebody has made one, and who makes one from now on waits for the end of the transaction.
-INSERT INTO aggregates (entity_type, entity_id, uid, version, state, create_time, update_time)
-SELECT k.entity_type, k.entity_id, gen_random_uuid(), 0, '', 'epoch', 'epoch'
-FROM unnest($1::text[], $2::text[]) AS k (entity_type, entity_id);
-
 -- name: vacate
--- Takes these rows away, in the same transaction: nobody ever sees them.
+-- Takes away the rows that write_batch has made, in the same transaction, for entities that are to
+-- have none: nobody ever sees them. They alone are at version 0.
 DELETE FROM aggregates AS a
 USING unnest($1::text[], $2::text[]) AS k (entity_type, entity_id)
-WHERE a.entity_type = k.entity_type AND a.entity_id = k.entity_id;
+WHERE a.entity_type = k.entity_type AND a.entity_id = k.entity_id AND a.version = 0;
 
 -- name: erase_history
 -- Erases what is known of some entities, in the transaction that deletes them.

@@ -32,7 +32,11 @@ def write_arguments(rows: Sequence[Row], batch_id: UUID) -> list[Any]:
         *_columns((_as_read(row) for row in rows if row.read is not None), _READ),
         *_columns((_content(row) for row in existed if row.aggregate.exists), _WRITTEN),
         *_columns(
-            (_content(row) for row in written if row.read is None and row.aggregate.exists),
+            (
+                _content(row)
+                for row in rows
+                if row.is_kept_absent or (row.read is None and row.aggregate.exists)
+            ),
             _WRITTEN,
         ),
         *_columns(((row.unit, *row.key) for row in existed if not row.aggregate.exists), _DELETED),

@@ -40,8 +40,6 @@ async def _transaction(
 ) -> Written:
     """Write some rows, erase the history of some, and see to it that some are still not there."""
     async with link.transaction(isolation="serializable"):
-        if absent:
-            await link.execute(WRITE["occupy"], *_columns(absent))
         if erased:
             await link.execute(WRITE["erase_history"], *_columns(erased))
         written = await _write_batch(link, arguments)

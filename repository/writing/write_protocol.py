@@ -4,9 +4,9 @@
    at READ COMMITTED.
 2. The domain applies each command to the state that the previous one left. One that fails gets
    its error and changes nothing.
-3. One SERIALIZABLE transaction, in one round trip, writes each row whose xmin and version are
-   still those that were read, and whose entity type still has the revision that was read. Of what
-   must be written together, the rows that stay as they are must be so too.
+3. One SERIALIZABLE transaction, in one round trip wherever it can be, writes each row whose xmin
+   and version are still those that were read, and whose entity type still has the revision that
+   was read. Of what must be written together, the rows that stay as they are must be so too.
 4. Each command is answered after the commit. What hangs on a row that lost its race is undecided.
 
 A batch right behind another takes what that one changes from it instead of from the database, in

@@ -63,9 +63,26 @@ async def test_batches_that_name_the_same_entities_in_opposite_order_never_deadl
                 version - 1,
                 version,
             }
-    async with session_on(database) as session:
-        deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-        assert await session.fetchval(deadlocks) == 0
+    assert await deadlocks_in(database) == 0
+
+
+@pytest.mark.parametrize("makes_both", [False, True])
+async def test_batches_that_leave_entities_absent_never_deadlock_with_those_that_make_them(
+    database: str, two_stores: Sequence[Any], makes_both: bool
+) -> None:
+    one, other = two_stores
+    for number in range(ROUNDS):
+        a, b = f"{number:03}-a", f"{number:03}-b"
+        there = [making(b), making(a) if makes_both else leaving(a)]
+        await asyncio.gather(
+            one.BatchUpdateFeatures(
+                pb.BatchUpdateFeaturesRequest(updates=[making(a), leaving(b)]), timeout=PATIENCE
+            ),
+            other.BatchUpdateFeatures(
+                pb.BatchUpdateFeaturesRequest(updates=there), timeout=PATIENCE
+            ),
+        )
+    assert await deadlocks_in(database) == 0
 
 
 class HeldPool(Pool):
@@ -172,13 +189,27 @@ def batch_of(keys: Sequence[EntityKey]) -> UpdateBatch:
 
 
 def counting(names: Sequence[str]) -> pb.BatchUpdateFeaturesRequest:
-    one = pb.FeatureUpdate(name="count", increment=FeatureValue(int64_value=1))
     return pb.BatchUpdateFeaturesRequest(
-        updates=[
-            pb.UpdateFeaturesRequest(
-                key=KeyMessage(entity_type="opposite", entity_id=name), updates=[one]
-            )
-            for name in names
-        ],
-        request_id=str(uuid4()),
+        updates=[making(name) for name in names], request_id=str(uuid4())
     )
+
+
+def making(name: str) -> pb.UpdateFeaturesRequest:
+    one = pb.FeatureUpdate(name="count", increment=FeatureValue(int64_value=1))
+    return _of(name, one)
+
+
+def leaving(name: str) -> pb.UpdateFeaturesRequest:
+    """There is nothing to remove."""
+    return _of(name, pb.FeatureUpdate(name="nothing", remove=True))
+
+
+def _of(name: str, item: pb.FeatureUpdate) -> pb.UpdateFeaturesRequest:
+    key = KeyMessage(entity_type="opposite", entity_id=name)
+    return pb.UpdateFeaturesRequest(key=key, updates=[item])
+
+
+async def deadlocks_in(dsn: str) -> int:
+    async with session_on(dsn) as session:
+        counted = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        return int(await session.fetchval(counted))

@@ -39,7 +39,7 @@ _DRAINING: Final = 5.0
 """Seconds for which `close` waits for batches under way."""
 _STOPPING: Final = 1.0
 """What work takes at most that is cancelled, until Pool gives up its connection."""
-CLOSING: Final = _DRAINING + DOUBTS_CLOSING + 2 * _STOPPING + POOL_CLOSING
+CLOSING: Final = _DRAINING + DOUBTS_CLOSING + 2 * _STOPPING + 2 * POOL_CLOSING
 """Seconds that `close` takes at most."""
 
 _SIDE_READS: Final = 4
@@ -167,10 +167,12 @@ class PostgresRepository:
         await asyncio.wait((draining,), timeout=_DRAINING)
         if not draining.done():
             log.warning("a batch does not end; it is cut off")
+        # What is cut off here is in doubt, and ended by the protocol, which reads for that.
+        await self._writing.close()
         await self._protocol.close()
         self._maintenance.cancel()
         await self._coalescer.close()
-        await asyncio.gather(self._writing.close(), self._reading.close())
+        await self._reading.close()
         # The lanes have no connection any more.
         draining.cancel()
         await asyncio.wait((draining,), timeout=_STOPPING)

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 SECONDS_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
-CLOSING: Final = 5.0
+CLOSING: Final = 3.0
 """Seconds that `Pool.close` takes at most."""
 
 READ_COMMITTED: Final = {"default_transaction_isolation": "read committed"}

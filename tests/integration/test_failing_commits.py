@@ -273,13 +273,17 @@ async def test_a_batch_that_does_not_end_is_cut_off_when_the_repository_closes(
     monkeypatch.setattr("repository.connections.pool.CLOSING", 0.2)
     repository = PostgresRepository(database, PostgresOptions(statement_timeout=8.0))
     await repository.open()
+    # So that the statement is known, and sent at once.
+    await repository.update(update(add("f", 1), key=EntityKey(key.entity_type, "other")))
     async with session_on(database) as other, session_on(database) as holder, holder.transaction():
-        await holder.execute("LOCK TABLE aggregates")
+        # Writers wait for it and readers do not: the write is sent.
+        await holder.execute("LOCK TABLE aggregates IN EXCLUSIVE MODE")
         answer = asyncio.ensure_future(repository.update(update(add("f", 1), key=key)))
         await somebody_waits_for_a_lock(other)
         answer.cancel()
         begun = time.monotonic()
         await repository.close()
         assert time.monotonic() - begun < 3
+    await asyncio.sleep(0.5)  # for what is still under way in the database, if anything is
     async with repository_on(database) as again:
         assert await again.read([key]) == [None]

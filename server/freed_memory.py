@@ -6,20 +6,42 @@ connections, or large messages, that is more than the server itself needs, and w
 
 import asyncio
 import ctypes
+import resource
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 INTERVAL: Final = 30.0
-"""Seconds."""
+LONGEST: Final = 600.0
+"""Seconds between two tries, the longer the more often there was nothing to give back: to look
+takes longer the larger the heap is, and who allocates meanwhile waits."""
+WORTH: Final = 4 * 2**20
+"""Bytes that are worth another try soon."""
+
+_RESIDENT: Final = Path("/proc/self/statm")
 
 
 async def give_back() -> None:
     """Give back what is free now and then, for ever."""
     trim = _trim()
+    pause, waited, left = INTERVAL, 0.0, 0
     while trim is not None:
         await asyncio.sleep(INTERVAL)
+        waited += INTERVAL
+        found = resident_bytes()
+        if found >= left + WORTH:
+            pause = INTERVAL
+        if waited < pause:
+            continue
         # In a thread, and without the lock of the interpreter.
         await asyncio.to_thread(trim, 0)
+        waited, left = 0.0, resident_bytes()
+        pause = INTERVAL if found >= left + WORTH else min(2 * pause, LONGEST)
+
+
+def resident_bytes() -> int:
+    """What this process has of the machine's memory."""
+    return int(_RESIDENT.read_text().split()[1]) * resource.getpagesize()
 
 
 def _trim() -> Callable[[int], int] | None:

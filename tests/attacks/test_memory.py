@@ -72,7 +72,8 @@ async def at_rest(fortress: Fortress, enough: float = 0.0) -> int:
     No more is waited for than `enough`.
     """
     least = fortress.memory
-    latest = time.monotonic() + INTERVAL + LEEWAY
+    # The first time it looks soon, and later perhaps one interval later.
+    latest = time.monotonic() + (2 if enough else 1) * INTERVAL + LEEWAY
     while least > enough and time.monotonic() < latest:
         await asyncio.sleep(0.5)
         least = min(least, fortress.memory)

@@ -13,6 +13,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 
@@ -89,19 +90,19 @@ class EntraToken:
 
 def _ask(identity: WorkloadIdentity) -> tuple[str, float]:
     """A new token, and the seconds that it lasts."""
-    form = {
-        "grant_type": "client_credentials",
-        "client_id": identity.client,
-        "scope": _SCOPE,
-        "client_assertion_type": _ASSERTION,
-        "client_assertion": identity.token_file.read_text(),
-    }
     address = f"{identity.authority}/{identity.tenant}/oauth2/v2.0/token"
-    body = urllib.parse.urlencode(form).encode()
     try:
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": identity.client,
+            "scope": _SCOPE,
+            "client_assertion_type": _ASSERTION,
+            "client_assertion": identity.token_file.read_text(),
+        }
+        body = urllib.parse.urlencode(form).encode()
         # The address is the webhook's, not a caller's.
         with urllib.request.urlopen(address, body, _TIMEOUT) as response:  # noqa: S310
             answer = json.load(response)
         return str(answer["access_token"]), float(answer["expires_in"])
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, HTTPException, KeyError, TypeError, ValueError) as error:
         raise NoToken(f"Entra gave no token: {error}") from error

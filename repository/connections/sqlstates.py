@@ -33,6 +33,7 @@ AGAIN: Final = frozenset(
 AWAY: Final = frozenset(
     {
         "25006",  # read_only_sql_transaction: this is a standby now
+        "42501",  # insufficient_privilege: the role of the servers has not got its grants yet
         "42P01",  # undefined_table: the schema is not there yet, or not this build's
         "42703",  # undefined_column
         "42883",  # undefined_function

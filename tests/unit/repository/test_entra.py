@@ -23,6 +23,8 @@ class Entra(ThreadingHTTPServer):
         self.lasts = lasts
         self.status = status
         self.asked: list[tuple[str, dict[str, list[str]]]] = []
+        self.missing = 0
+        """So many bytes more are announced of an answer than come."""
         self.slow = threading.Event()
         """Cleared: it answers when it is set again."""
         self.slow.set()
@@ -39,9 +41,11 @@ class Handler(BaseHTTPRequestHandler):
         self.server.asked.append((self.path, form))
         answer = {"access_token": f"t{len(self.server.asked)}", "expires_in": self.server.lasts}
         self.server.slow.wait(5)
+        content = json.dumps(answer).encode()
         self.send_response(self.server.status)
+        self.send_header("Content-Length", str(len(content) + self.server.missing))
         self.end_headers()
-        self.wfile.write(json.dumps(answer).encode())
+        self.wfile.write(content)
 
     def log_message(self, format: str, *arguments: object) -> None: ...
 
@@ -148,6 +152,21 @@ async def test_a_refusal_counts_as_a_database_that_is_away(tmp_path: Path) -> No
     with running(Entra(status=401)) as server, pytest.raises(NoToken, match="401"):
         await EntraToken(identity(server, tmp_path))()
     assert issubclass(NoToken, OSError)
+
+
+async def test_an_answer_that_breaks_off_is_no_defect_of_ours(tmp_path: Path) -> None:
+    with running(Entra()) as server:
+        server.missing = 9
+        with pytest.raises(NoToken):
+            await EntraToken(identity(server, tmp_path))()
+
+
+async def test_a_clusters_token_that_is_no_text_is_no_defect_of_ours(tmp_path: Path) -> None:
+    with running(Entra()) as server:
+        asked = identity(server, tmp_path)
+        asked.token_file.write_bytes(b"\xff")
+        with pytest.raises(NoToken):
+            await EntraToken(asked)()
 
 
 async def test_after_a_refusal_the_next_connection_asks_again(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ BY_CODE = {
     "23514": Verdict.FAULT,
     "25P02": Verdict.FAULT,
     "40002": Verdict.FAULT,
-    "42501": Verdict.FAULT,
+    "42501": Verdict.AWAY,
     "42703": Verdict.AWAY,
     "42P01": Verdict.AWAY,
     "54000": Verdict.TOO_LARGE,

@@ -84,8 +84,9 @@ WHERE EXISTS (
 -- that would end in a serialization failure of the whole batch.
 --
 -- $1-$6: rows to update, to delete or to leave as they are, as they were read. $7-$14: what they
--- become. $15-$22: rows that are new; another writer's row of the same key fails the whole statement
--- with 23505. $23-$25: rows to delete. $26-$34: changes. $35-$41: request ids. $42: names the batch.
+-- become. $15-$22: rows that are new, or that `vacate` takes away again; another writer's row of the
+-- same key fails the whole statement with 23505. $23-$25: rows to delete. $26-$34: changes. $35-$41:
+-- request ids. $42: names the batch.
 --
 -- $43, $44: the revisions of the entity types that the rows were checked against; $45, $46: which
 -- units are of which types. A unit has lost too if one of its types has another revision by now. The

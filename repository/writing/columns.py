@@ -28,17 +28,12 @@ def write_arguments(rows: Sequence[Row], batch_id: UUID) -> list[Any]:
     the order of their keys, which is the order in which PostgreSQL then locks them."""
     written = [row for row in rows if row.writes]
     existed = [row for row in written if row.read is not None]
+    # What is to stay absent is among them: see is_kept_absent.
+    made = [row for row in rows if row.read is None and (row.aggregate.exists or not row.advanced)]
     return [
         *_columns((_as_read(row) for row in rows if row.read is not None), _READ),
         *_columns((_content(row) for row in existed if row.aggregate.exists), _WRITTEN),
-        *_columns(
-            (
-                _content(row)
-                for row in rows
-                if row.is_kept_absent or (row.read is None and row.aggregate.exists)
-            ),
-            _WRITTEN,
-        ),
+        *_columns(map(_content, made), _WRITTEN),
         *_columns(((row.unit, *row.key) for row in existed if not row.aggregate.exists), _DELETED),
         *_columns(_changes(rows), _CHANGED),
         *_columns(_requests(rows), _REQUESTED),

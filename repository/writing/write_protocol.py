@@ -77,7 +77,10 @@ class WriteProtocol:
         self._doubts = Doubts(readers)
 
     async def close(self) -> None:
-        """Must be called when no attempt is under way any more, before the pools are closed."""
+        """Decide what is still in doubt, but not for long.
+
+        Must be called when the pool of writers is closed, and before that of readers is.
+        """
         await self._doubts.close()
 
     async def attempt(

@@ -20,6 +20,8 @@ PICTURE = Path(__file__).parents[1] / "pictures" / "writes.png"
 DELAYED = (
     "article_uniform",
     "article_hot",
+    "article_sql_uniform",
+    "article_sql_hot",
     "pipeline_uniform",
     "pipeline_hot",
     "pipeline_hot_two_servers",

@@ -39,7 +39,7 @@ def draw(rows: Sequence[Row], file: Path) -> None:
     axes.set_yticks(range(len(rows)), [row.workload.name for row in rows])
     axes.invert_yaxis()
     axes.set_xscale("log")
-    axes.set_xlim(50, 60_000)
+    axes.set_xlim(5, 60_000)
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("a second (logarithmic): calls of the echo, otherwise updates")

@@ -76,8 +76,18 @@ def failures(row: Row) -> dict[str, int]:
 
 
 GOALS: Mapping[str, Sequence[Goal]] = {
-    "pipeline_uniform": (Rate(9_000), Rate(15, "article_uniform"), NoFailures()),
-    "pipeline_hot": (Rate(18_000), Rate(100, "article_hot"), NoFailures()),
+    "pipeline_uniform": (
+        Rate(9_000),
+        Rate(15, "article_uniform"),
+        Rate(15, "article_sql_uniform"),
+        NoFailures(),
+    ),
+    "pipeline_hot": (
+        Rate(18_000),
+        Rate(100, "article_hot"),
+        Rate(100, "article_sql_hot"),
+        NoFailures(),
+    ),
     "pipeline_hot_two_servers": (Rate(10_000), Tail(100), NoFailures()),
     "update_uniform": (Rate(0.5, "echo"),),
     "update_typed": (Rate(0.85, "update_uniform"),),

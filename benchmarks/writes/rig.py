@@ -9,7 +9,7 @@ from typing import Final
 import asyncpg
 
 from benchmarks import servers
-from benchmarks.baselines import article
+from benchmarks.baselines.article import tables
 from benchmarks.rig import Rig
 from benchmarks.servers import Server
 from benchmarks.writes import stored
@@ -43,7 +43,7 @@ class WriteRig(Rig):
         """A database of the article's design that holds as many."""
         asyncio.run(_execute(self.dsn, f"CREATE DATABASE {ARTICLE}"))
         dsn = self.dsn.replace("@/featom", f"@/{ARTICLE}")
-        asyncio.run(article.load(dsn, self.aggregates))
+        asyncio.run(tables.load(dsn, self.aggregates))
         return dsn
 
     @cached_property
@@ -63,9 +63,10 @@ class WriteRig(Rig):
         """Two processes with a commit pipeline each."""
         return [self.drive("benchmarks.writes.pipeline_driver", self.dsn) for _ in range(2)]
 
-    def article(self, pool: str) -> list[DriverProcess]:
-        """A process that updates as the article does, with so many connections."""
-        return [self.drive("benchmarks.baselines.article", self.article_dsn, pool)]
+    def article(self, build: str, connections: int) -> list[DriverProcess]:
+        """A process that updates as the article does, in one of its two builds."""
+        arguments = (build, self.article_dsn, str(connections))
+        return [self.drive("benchmarks.baselines.article", *arguments)]
 
     def drive(self, module: str, *arguments: str) -> DriverProcess:
         """Start a driver; it ends with the rig."""

@@ -27,7 +27,7 @@ WITH made AS (
     RETURNING id
 )
 INSERT INTO features
-SELECT gen_random_uuid(), made.id, name, random()::text, 'System.Double', now()
+SELECT gen_random_uuid(), made.id, name, random()::text, 'float', now()
 FROM made CROSS JOIN unnest($2::text[]) AS name;
 
 -- name: read

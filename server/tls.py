@@ -1,13 +1,14 @@
 """TLS with certificates that change while the server runs."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import grpc
+from cryptography import x509
 
-from domain.figures import Figure, gauge
+from domain.figures import Figure, FigureKind, Reading
 from server.pem import PemRefused, read_certificates, require_key_of
 from server.watched_files import ContentRefused, WatchedFiles
 
@@ -16,8 +17,8 @@ log = logging.getLogger(__name__)
 
 class _Loaded(NamedTuple):
     configuration: grpc.ServerCertificateConfiguration
-    expiry: float
-    """When the first certificate of the server's chain expires, since 1970."""
+    expiries: Mapping[str, float]
+    """When the first certificate of each file expires, since 1970."""
 
 
 class Tls:
@@ -51,10 +52,15 @@ class Tls:
 
     def figures(self) -> Iterator[Figure]:
         """See domain.figures.FigureSource."""
-        yield gauge(
+        yield Figure(
             "featom_tls_certificate_expiry_timestamp_seconds",
-            "When the server's certificate expires, or the first of those that vouch for it.",
-            self.files.current.expiry,
+            "When the first certificate of a file expires: of what the server shows, or of the CA"
+            " that vouches for clients.",
+            FigureKind.GAUGE,
+            [
+                Reading({"certificate": name}, expiry)
+                for name, expiry in self.files.current.expiries.items()
+            ],
         )
 
 
@@ -62,10 +68,12 @@ def _load(contents: Sequence[bytes]) -> _Loaded:
     """Certificate and key only as a pair: one may have been read before the swap, one after it."""
     certificate, key, *client_ca = contents
     try:
-        own, *others = read_certificates(certificate, "the certificate")
+        shown = read_certificates(certificate, "the certificate")
+        own = shown[0]
         require_key_of(own, key, "the key")
+        expiries = {"server": _first_expiry(shown)}
         for each in client_ca:
-            read_certificates(each, "the CA of clients")
+            expiries["client_ca"] = _first_expiry(read_certificates(each, "the CA of clients"))
     except PemRefused as error:
         raise ContentRefused(str(error)) from error
     log.info(
@@ -76,6 +84,8 @@ def _load(contents: Sequence[bytes]) -> _Loaded:
     configuration = grpc.ssl_server_certificate_configuration(
         [(key, certificate)], root_certificates=client_ca[0] if client_ca else None
     )
-    return _Loaded(
-        configuration, min(each.not_valid_after_utc.timestamp() for each in (own, *others))
-    )
+    return _Loaded(configuration, expiries)
+
+
+def _first_expiry(certificates: Sequence[x509.Certificate]) -> float:
+    return min(each.not_valid_after_utc.timestamp() for each in certificates)

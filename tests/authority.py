@@ -36,10 +36,12 @@ class Issued:
 class Authority:
     """A certificate authority of a test's own."""
 
-    def __init__(self, name: str = "test authority") -> None:
+    def __init__(
+        self, name: str = "test authority", *, valid_for: timedelta = timedelta(hours=1)
+    ) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        builder = self._builder(self._name, self._key.public_key(), timedelta(hours=1))
+        builder = self._builder(self._name, self._key.public_key(), valid_for)
         self._certificate = builder.add_extension(
             x509.BasicConstraints(ca=True, path_length=None), critical=True
         ).sign(self._key, hashes.SHA256())

@@ -216,13 +216,19 @@ ROWS: Final = (
             ),
             Panel(
                 "Lanes at work",
-                "Share of their time. At 1 nothing more can be written by this server.",
+                "Share of their time: at 1 nothing more can be written by this server. And of"
+                " batches those that followed right behind another of the same hot key.",
                 "percentunit",
                 (
                     Query(
                         f"{rate('featom_pipeline_lane_busy_seconds_total')}"
                         f" / {of('featom_pipeline_lanes')}",
                         "{{instance}}",
+                    ),
+                    Query(
+                        f"{rate('featom_pipeline_chained_batches_total')}"
+                        f" / {rate('featom_pipeline_batch_size_count')}",
+                        "right behind another {{instance}}",
                     ),
                 ),
             ),
@@ -339,6 +345,50 @@ ROWS: Final = (
                     Query(of("process_open_fds"), "{{instance}}"),
                     Query(of("process_max_fds"), "{{instance}} limit"),
                 ),
+            ),
+        ),
+    ),
+    Row(
+        "Guards",
+        (
+            Panel(
+                "Certificates last",
+                "Until the server's certificate ends, and the first of those by which clients are"
+                " known.",
+                "s",
+                (
+                    Query(
+                        f"{of('featom_tls_certificate_expiry_timestamp_seconds')} - time()",
+                        "{{certificate}} {{instance}}",
+                    ),
+                ),
+            ),
+            Panel(
+                "Not renewed",
+                "Files that changed and cannot be used, and keys of tokens that cannot be fetched."
+                " What was there before is in use still.",
+                "ops",
+                (
+                    Query(rate("featom_reload_failures_total"), "{{file}} {{instance}}"),
+                    Query(rate("featom_jwks_fetch_failures_total"), "keys {{instance}}"),
+                ),
+            ),
+            Panel(
+                "Audit lines lost",
+                "Lines that the audit log lacks.",
+                "short",
+                (
+                    Query(
+                        f"increase({of('featom_audit_lines_lost_total')}[$__rate_interval])",
+                        "{{instance}}",
+                    ),
+                ),
+            ),
+            Panel(
+                "Stopping",
+                "Servers that drain: they finish what they have, and take nothing new.",
+                "short",
+                (Query(of("featom_draining"), "{{instance}}"),),
             ),
         ),
     ),

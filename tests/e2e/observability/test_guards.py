@@ -3,12 +3,15 @@
 import time
 
 import grpc
+import pytest
 from cryptography import x509
 
 from tests.attacks.attacks import listing
 from tests.attacks.fortress import GRANTS, OWNER, Fortress
 from tests.consistency.waiting import eventually
 from tests.e2e.observability.scraping import scrape
+
+EXPIRY = "featom_tls_certificate_expiry_timestamp_seconds"
 
 
 def value(fortress: Fortress, name: str, **labels: str) -> float:
@@ -34,10 +37,11 @@ def test_an_issuer_that_does_not_answer_is_counted(guarded: Fortress) -> None:
     assert value(guarded, "featom_jwks_fetch_failures_total") >= 1
 
 
-def test_the_end_of_the_certificate_is_told(guarded: Fortress) -> None:
-    shown = (guarded.folder / "tls.crt").read_bytes()
-    ends = x509.load_pem_x509_certificate(shown).not_valid_after_utc.timestamp()
-    told = value(guarded, "featom_tls_certificate_expiry_timestamp_seconds")
+@pytest.mark.parametrize(("name", "file"), [("server", "tls.crt"), ("client_ca", "ca.crt")])
+def test_the_end_of_each_certificate_is_told(guarded: Fortress, name: str, file: str) -> None:
+    pem = (guarded.folder / file).read_bytes()
+    ends = x509.load_pem_x509_certificate(pem).not_valid_after_utc.timestamp()
+    told = value(guarded, EXPIRY, certificate=name)
     assert told == ends > time.time()
 
 

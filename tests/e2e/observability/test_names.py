@@ -8,7 +8,7 @@ import pytest
 
 from repository.connections.sqlstates import Verdict
 from tests.attacks.fortress import Fortress
-from tests.deploy.observability import expressions
+from tests.deploy.observability import expressions, panels
 from tests.deploy.promql import matchers_in, metrics_in
 from tests.e2e.observability.scraping import Scrape, scrape
 from tests.serving import Server
@@ -67,3 +67,11 @@ def test_alerts_and_dashboard_compare_with_values_that_there_are(exported: Scrap
     for who, expression in expressions():
         for label, value in matchers_in(expression):
             assert label in free or value in known[label], f"{who} compares {label} with {value}"
+
+
+def test_the_dashboard_shows_every_metric_of_our_own(exported: Scrape) -> None:
+    shown = {
+        name for panel in panels() for each in panel["targets"] for name in metrics_in(each["expr"])
+    }
+    families = {re.sub(r"_(bucket|sum|count|total)$", "", name) for name in shown}
+    assert {name for name in exported.families if name.startswith("featom_")} <= families

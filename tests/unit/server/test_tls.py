@@ -37,7 +37,20 @@ def test_the_metrics_tell_when_the_first_certificate_of_the_chain_expires(tmp_pa
     ]
     (figure,) = Tls(certificate, key, None).figures()
     assert len(set(ends)) == 2
-    assert figure.readings[0].value == min(ends)
+    assert [(each.labels, each.value) for each in figure.readings] == [
+        ({"certificate": "server"}, min(ends))
+    ]
+
+
+def test_the_metrics_tell_when_the_first_ca_of_clients_expires(tmp_path: Path) -> None:
+    old, new = Authority("old"), Authority("new", valid_for=timedelta(hours=2))
+    clients = tmp_path / "ca.crt"
+    clients.write_bytes(new.certificate + old.certificate)
+    (figure,) = Tls(*new.issue("server").write(tmp_path), clients).figures()
+    ends = {each.labels["certificate"]: each.value for each in figure.readings}
+    first = x509.load_pem_x509_certificate(old.certificate).not_valid_after_utc
+    assert set(ends) == {"server", "client_ca"}
+    assert ends["client_ca"] == first.timestamp()
 
 
 def test_a_certificate_without_its_key_is_refused(tmp_path: Path) -> None:

@@ -38,8 +38,10 @@ def fold_by_event_time(changes: Iterable[bytes], time: Instant) -> Past | None:
     """
     state = FeatureAggregate()
     for change in map(AggregateChange.FromString, changes):
-        if change.version == 1:
-            _begin(state, change)
+        _name(state, change)
+        # One of late values only has the version that it left as it was.
+        if change.version == 1 and _advances(change):
+            state.create_time.CopyFrom(change.commit_time)
         late = (it for it in change.late_features.items() if it[0] not in change.late_appends)
         for name, feature in (*change.features.items(), *late):
             if _supersedes(feature, state, name, time):
@@ -53,10 +55,10 @@ def fold_by_event_time(changes: Iterable[bytes], time: Instant) -> Past | None:
     return Past(state.version, state.SerializeToString()) if state.features else None
 
 
-def _begin(state: FeatureAggregate, change: AggregateChange) -> None:
-    state.key.CopyFrom(change.key)
-    state.uid = change.uid
-    state.create_time.CopyFrom(change.commit_time)
+def _name(state: FeatureAggregate, change: AggregateChange) -> None:
+    if not state.uid:
+        state.key.CopyFrom(change.key)
+        state.uid = change.uid
 
 
 def _advances(change: AggregateChange) -> bool:
@@ -67,7 +69,8 @@ def _advance(state: FeatureAggregate, change: AggregateChange) -> None:
     if change.version != state.version + 1:
         raise ValueError(f"version {state.version + 1} is missing")
     if change.version == 1:
-        _begin(state, change)
+        _name(state, change)
+        state.create_time.CopyFrom(change.commit_time)
     for name in change.removed:
         del state.features[name]
     for name, feature in change.features.items():

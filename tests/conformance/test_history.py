@@ -7,6 +7,7 @@ from domain.instant import LATEST, MICROSECOND
 from domain.ports import AtCommitTime, AtEventTime, AtVersion
 from domain.update import Deletion
 from featom.v1.aggregate_pb2 import FeatureAggregate
+from repository.codec.instants import decode_instant
 from repository.writing.row import KEYFRAME_INTERVAL
 from tests.conformance.conftest import Repository
 from tests.conformance.reading import current, features, message_of, past_features
@@ -70,6 +71,16 @@ async def test_at_an_event_time_late_events_are_in_their_place(
     expected |= {25: {"f": 2, "g": 1}, 30: {"f": 3, "g": 1}, LATEST: {"f": 4, "g": 1}}
     for event_time, found in expected.items():
         assert await past_features(repository, key, AtEventTime(event_time)) == found
+
+
+async def test_at_an_event_time_the_aggregate_began_when_it_did(
+    repository: Repository, key: EntityKey
+) -> None:
+    first = await repository.update(update(put("f", 1, 20), key=key))
+    await repository.update(update(put("f", 0, 10), key=key))
+    past = await repository.read_past(key, AtEventTime(LATEST))
+    assert past is not None
+    assert decode_instant(message_of(past).create_time) == first.update_time
 
 
 async def test_at_an_event_time_a_removal_counts_from_its_commit(

@@ -21,16 +21,20 @@ class UpdateOutcome(Struct, frozen=True, gc=False):
     """The features whose value came too late."""
     replayed: bool = False
     """The request id was known: this is how it ended the first time."""
+    rehearsed: bool = False
+    """The version was not made, and others may make it with other features: so it has no etag."""
     state: bytes | None = None
     """The aggregate as the update left it, as `StoredAggregate.state`, if it was asked for. In a
     replay the aggregate as it is now."""
     state_etag: Etag | None = None
-    """The etag of `state`."""
+    """The etag of `state`; None if that is no version."""
 
     @property
     def etag(self) -> Etag | None:
-        """The etag of the version, None if there is no aggregate."""
-        return Etag(self.uid, self.epoch, self.version) if self.version else None
+        """The etag of the version; None if there is no aggregate, or no such version yet."""
+        if self.rehearsed or not self.version:
+            return None
+        return Etag(self.uid, self.epoch, self.version)
 
 
 class DeletionOutcome(Struct, frozen=True, gc=False):

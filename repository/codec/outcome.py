@@ -63,8 +63,10 @@ def _update_outcome(response: pb.UpdateFeaturesResponse) -> UpdateOutcome:
 
 def _dump_written(outcome: UpdateOutcome) -> bytes:
     version = outcome.version
-    token = etag_token(outcome.uid, outcome.epoch, version)
     time = _dump_update_time(outcome.update_time)
+    if outcome.rehearsed:
+        return b"".join((_VERSION, varint(version), time))
+    token = etag_token(outcome.uid, outcome.epoch, version)
     return b"".join((_VERSION, varint(version), _ETAG, token, time))
 
 

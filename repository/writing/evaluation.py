@@ -132,7 +132,10 @@ class Evaluation:
     def _rehearsed(self, update: Update) -> UpdateOutcome:
         rehearsal = self.rows[update.key].aggregate.copy()
         change = rehearsal.apply(update, self._now)
-        return update_outcome(rehearsal, change, update, self._now)
+        outcome = update_outcome(rehearsal, change, update, self._now)
+        if change is None or not change.advances:
+            return outcome
+        return replace(outcome, rehearsed=True, state_etag=None)
 
     def _applied_together(self, batch: UpdateBatch, rows: Sequence[Row]) -> BatchOutcome:
         saved = [row.savepoint() for row in rows]

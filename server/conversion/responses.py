@@ -86,7 +86,8 @@ def update_response(outcome: UpdateOutcome) -> bytes:
     encoded = dump_update_outcome(outcome)
     if outcome.state is None:
         return encoded
-    served = outcome.state + _ETAG + str(outcome.state_etag).encode()
+    etag = outcome.state_etag
+    served = outcome.state + _ETAG + str(etag).encode() if etag else outcome.state
     return encoded + nested(_UPDATE_AGGREGATE, served)
 
 

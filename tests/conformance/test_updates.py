@@ -181,9 +181,22 @@ async def test_validation_only_answers_as_if_written_and_writes_nothing(
     outcome = await repository.update(rehearsal)
     assert outcome.version == (2 if existing else 1)
     assert outcome.state is not None
+    assert outcome.etag is None
+    assert outcome.state_etag is None
     assert await repository.read([key]) == before
     with pytest.raises(InvalidValue):
         await repository.update(update(put("f", math.nan), key=key, validate_only=True))
+
+
+async def test_a_rehearsal_of_what_changes_nothing_names_the_version_that_there_is(
+    repository: Repository, key: EntityKey
+) -> None:
+    await repository.update(update(put("f", 1, 10), key=key))
+    stored = await current(repository, key)
+    for event_time in (1, 10):
+        rehearsal = update(put("f", 1, event_time), key=key, validate_only=True)
+        outcome = await repository.update(replace(rehearsal, return_aggregate=True))
+        assert outcome.etag == outcome.state_etag == stored.etag
 
 
 async def test_the_aggregate_comes_back_as_the_update_left_it(

@@ -207,6 +207,17 @@ async def test_validation_only_answers_as_if_written_and_writes_nothing(
     assert (await refusal(store.GetAggregate(pb.GetAggregateRequest(key=entity)))).told == NOT_FOUND
 
 
+async def test_no_rehearsal_gives_an_etag_for_a_version_that_another_makes(
+    store: "Store", entity: KeyMessage
+) -> None:
+    await store.UpdateFeatures(request(entity, put("f", 1)))
+    asked = request(entity, put("f", 2), validate_only=True, return_aggregate=True)
+    rehearsed = await store.UpdateFeatures(asked)
+    made = await store.UpdateFeatures(request(entity, put("f", 3)))
+    assert rehearsed.version == made.version
+    assert made.etag not in (rehearsed.etag, rehearsed.aggregate.etag)
+
+
 async def test_what_is_deleted_is_gone_and_begins_anew(store: "Store", entity: KeyMessage) -> None:
     written = await store.UpdateFeatures(request(entity, put("f", 1)))
     old = await read(store, entity)

@@ -142,7 +142,9 @@ class UpdateFeaturesRequest(_message.Message):
     is safe. Empty: a retry may apply twice.
     """
     validate_only: _builtins.bool
-    """Check everything and answer as if written, but write nothing."""
+    """Check everything and answer as if written, but write nothing. The version that a write would
+    have made has no etag: another update may make it yet, with other features.
+    """
     return_aggregate: _builtins.bool
     """Answer with the whole aggregate as this update left it."""
     @_builtins.property
@@ -196,7 +198,9 @@ class UpdateFeaturesResponse(_message.Message):
     still no aggregate.
     """
     etag: _builtins.str
-    """The etag of that version; empty if there is no aggregate."""
+    """The etag of that version; empty if there is no aggregate, or none of this version yet because
+    of validate_only.
+    """
     replayed: _builtins.bool
     """The request_id was known: this is the first outcome, and nothing was applied now."""
     @_builtins.property

@@ -112,6 +112,16 @@ def test_an_update_that_leaves_nothing_behind_has_no_etag_and_no_time() -> None:
     assert answer == pb.UpdateFeaturesResponse()
 
 
+def test_what_was_only_rehearsed_has_no_etag() -> None:
+    stored = of_features("f")
+    outcome = UpdateOutcome(UID, 3, 1, NOW, ("late",), rehearsed=True, state=stored.state)
+    answer = pb.UpdateFeaturesResponse.FromString(responses.update_response(outcome))
+    assert (answer.version, answer.update_time.ToNanoseconds()) == (1, NOW)
+    assert answer.stale_features == ["late"]
+    assert answer.aggregate.SerializeToString(deterministic=True) == stored.state
+    assert not answer.etag
+
+
 def test_an_update_is_answered_with_the_aggregate_it_left() -> None:
     for found in STORED:
         outcome = UpdateOutcome(

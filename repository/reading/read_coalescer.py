@@ -175,6 +175,15 @@ class ReadCoalescer:
             requests[0].answer.set_exception(too_large)
 
     async def _read(self, keys: Sequence[EntityKey]) -> Found:
+        """Read each key once, although many may ask for it, or one again and again."""
+        ids = {key[1] for key in keys}
+        if len(ids) == len(keys):
+            return await self._read_different(keys)
+        asked = tuple(dict.fromkeys(keys))
+        found = dict(zip(asked, await self._read_different(asked), strict=True))
+        return [found[key] for key in keys]
+
+    async def _read_different(self, keys: Sequence[EntityKey]) -> Found:
         types, ids = zip(*keys, strict=True)
         found: Found = [None] * len(keys)
         (record,) = await self._pool.read(READ["read_aggregates"], lines(types), lines(ids))

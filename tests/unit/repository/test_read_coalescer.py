@@ -90,6 +90,21 @@ async def test_each_read_gets_its_own_in_its_order() -> None:
     assert answers == [[found(key) for key in keys] for keys in asked]
 
 
+async def test_a_key_that_is_asked_for_again_is_read_once_and_answered_each_time() -> None:
+    pool = FakePool()
+    one, other, missing = entity(1), entity(2), EntityKey("missing", "1")
+    async with coalescer_on(pool) as reads:
+        pool.hold()
+        asked = [one, missing, one, other, missing, one]
+        answers = [asyncio.create_task(reads.read(keys)) for keys in (asked, [other], [one])]
+        await a_moment()
+        pool.go_on()
+        first, second, third = await asyncio.gather(*answers)
+    assert first == [found(key) for key in asked]
+    assert (second, third) == ([found(other)], [found(one)])
+    assert all(len(query) == len(set(query)) for query in pool.queries)
+
+
 async def test_requests_that_are_at_hand_go_along() -> None:
     pool = FakePool()
     async with coalescer_on(pool, readers=2) as coalescer:
@@ -118,7 +133,8 @@ async def test_a_query_takes_about_as_many_keys_as_it_may_and_never_half_a_read(
     pool = FakePool()
     pool.hold()
     async with coalescer_on(pool, query_keys=10) as coalescer:
-        reads = [asyncio.create_task(coalescer.read([entity(n)] * 7)) for n in range(5)]
+        sevens = [entities(range(n, n + 7)) for n in range(0, 35, 7)]
+        reads = [asyncio.create_task(coalescer.read(seven)) for seven in sevens]
         await a_moment()
         pool.go_on()
         await asyncio.gather(*reads)

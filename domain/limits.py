@@ -14,3 +14,5 @@ class Limits(Struct, frozen=True, gc=False):
     """Feature updates in one request."""
     batch_keys: int = 1_000
     """Aggregates read by one request, or listed on one page; and updates in one batch."""
+    answer_bytes: int = 67_108_864
+    """Aggregates in the answer to one batch of updates: one may be in it after each of them."""

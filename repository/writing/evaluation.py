@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from domain.batch_errors import batch_error
 from domain.entity_key import EntityKey
-from domain.errors import FeatomError, RequestIdReused
+from domain.errors import FeatomError, LimitExceeded, RequestIdReused
 from domain.instant import Instant
 from domain.outcome import BatchOutcome, Outcome, UpdateOutcome
 from domain.update import Command, Deletion, Update, UpdateBatch, keys_of
@@ -101,20 +101,26 @@ class Evaluation:
             aggregate = self.rows[command.key].aggregate
             return with_state(outcome, aggregate, command, self._now)
         if isinstance(outcome, BatchOutcome) and isinstance(command, UpdateBatch):
-            pairs = zip(command.updates, outcome.outcomes, strict=True)
-            return replace(
-                outcome,
-                outcomes=tuple(
-                    with_state(
-                        replace(each, replayed=True),
-                        self.rows[update.key].aggregate,
-                        update,
-                        self._now,
-                    )
-                    for update, each in pairs
-                ),
-            )
+            return replace(outcome, outcomes=self._with_states_that_fit(command, outcome))
         return outcome
+
+    def _with_states_that_fit(
+        self, batch: UpdateBatch, first: BatchOutcome
+    ) -> tuple[UpdateOutcome, ...]:
+        """What was applied must not be refused, so aggregates that have grown too large since are
+        left out.
+        """
+        outcomes: list[UpdateOutcome] = []
+        room = self._answer_bytes(batch)
+        for update, each in zip(batch.updates, first.outcomes, strict=True):
+            outcome = replace(each, replayed=True)
+            if room > 0:
+                aggregate = self.rows[update.key].aggregate
+                complete = with_state(outcome, aggregate, update, self._now)
+                room -= _state_size(complete)
+                outcome = complete if room >= 0 else outcome
+            outcomes.append(outcome)
+        return tuple(outcomes)
 
     def _applied(self, command: Command, rows: Sequence[Row]) -> Outcome | None:
         if isinstance(command, Update) and command.validate_only:
@@ -141,16 +147,24 @@ class Evaluation:
         saved = [row.savepoint() for row in rows]
         outcomes: list[UpdateOutcome] = []
         errors: dict[int, FeatomError] = {}
+        limit = room = self._answer_bytes(batch)
         for index, update in enumerate(batch.updates):
+            asked = update if room >= 0 else replace(update, return_aggregate=False)
             try:
-                outcomes.append(self.rows[update.key].update(update, self._now))
+                outcomes.append(self.rows[update.key].update(asked, self._now))
+                room -= _state_size(outcomes[-1])
             except FeatomError as error:
                 errors[index] = error
-        if errors:
+        if errors or room < 0:
             for row, savepoint in zip(rows, saved, strict=True):
                 row.restore(savepoint)
-            raise batch_error(errors)
+            if errors:
+                raise batch_error(errors)
+            raise LimitExceeded("bytes of aggregates in an answer", limit)
         return BatchOutcome(tuple(outcomes))
+
+    def _answer_bytes(self, batch: UpdateBatch) -> int:
+        return self.rows[batch.updates[0].key].limits.answer_bytes
 
     def _remember(self, command: Command, rows: Iterable[Row], outcome: Outcome) -> None:
         if command.request_id is None:
@@ -161,3 +175,7 @@ class Evaluation:
             row.requests.append(request)
             self._known[row.key, command.request_id] = KnownRequest(command.fingerprint, encoded)
             encoded = None
+
+
+def _state_size(outcome: UpdateOutcome) -> int:
+    return 0 if outcome.state is None else len(outcome.state)

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from domain.entity_key import EntityKey
-from domain.errors import InvalidValue, RequestIdReused, StaleEtag
+from domain.errors import InvalidValue, LimitExceeded, RequestIdReused, StaleEtag
 from domain.update import Update, UpdateBatch
 from tests.conformance.conftest import Repository
 from tests.conformance.reading import features
@@ -96,6 +96,33 @@ async def test_a_repeated_batch_is_applied_once(
         await repository.update_batch(
             together(update(add("f", 1), key=keys[2]), request_id=request_id, fingerprint=b"2")
         )
+
+
+def seventy_with_their_aggregate(key: EntityKey, **rest: object) -> UpdateBatch:
+    return together(*[update(add("n", 1), key=key, return_aggregate=True)] * 70, **rest)
+
+
+async def test_a_batch_whose_answer_would_be_too_large_is_refused(
+    repository: Repository, keys: list[EntityKey]
+) -> None:
+    await repository.update(update(put("large", "x" * 1_000_000), key=keys[0]))
+    before = await repository.read(keys)
+    with pytest.raises(LimitExceeded, match="67,108,864 bytes of aggregates in an answer"):
+        await repository.update_batch(seventy_with_their_aggregate(keys[0]))
+    assert await repository.read(keys) == before
+
+
+async def test_a_repeated_batch_is_answered_with_as_much_as_fits(
+    repository: Repository, keys: list[EntityKey]
+) -> None:
+    batch = seventy_with_their_aggregate(keys[0], request_id=uuid4(), fingerprint=b"1")
+    first = await repository.update_batch(batch)
+    assert all(each.state is not None for each in first.outcomes)
+    await repository.update(update(put("large", "x" * 1_000_000), key=keys[0]))
+    again = await repository.update_batch(batch)
+    assert all(each.replayed for each in again.outcomes)
+    assert [each.version for each in again.outcomes] == [each.version for each in first.outcomes]
+    assert [each.state is not None for each in again.outcomes] == [True] * 67 + [False] * 3
 
 
 async def test_batches_and_updates_of_the_same_entities_lose_nothing(

@@ -213,7 +213,9 @@ class UpdateFeaturesResponse(_message.Message):
 
     @_builtins.property
     def aggregate(self) -> _aggregate_pb2.FeatureAggregate:
-        """The aggregate, if return_aggregate was set. In a replay it is the current one."""
+        """The aggregate, if return_aggregate was set. In a replay it is the current one; in that of a
+        batch the last ones are left out where all of them would take more than 64 MiB.
+        """
 
     def __init__(
         self,
@@ -248,7 +250,8 @@ class BatchUpdateFeaturesRequest(_message.Message):
     @_builtins.property
     def updates(self) -> _containers.RepeatedCompositeFieldContainer[Global___UpdateFeaturesRequest]:
         """The updates, 1 to 1,000, applied in this order; several may be of one aggregate. None of them
-        may have a request_id of its own, or validate_only.
+        may have a request_id of its own, or validate_only. The aggregates that return_aggregate asks
+        for may take 64 MiB together, or the call fails with INVALID_ARGUMENT / LIMIT_EXCEEDED.
         """
 
     def __init__(

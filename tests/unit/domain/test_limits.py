@@ -24,7 +24,11 @@ def full_of_bytes() -> FeatureAggregate:
 
 def test_the_limits_are_those_of_the_contract() -> None:
     assert Limits() == Limits(
-        features=1_000, state_bytes=1_048_576, updates=1_000, batch_keys=1_000
+        features=1_000,
+        state_bytes=1_048_576,
+        updates=1_000,
+        batch_keys=1_000,
+        answer_bytes=67_108_864,
     )
 
 

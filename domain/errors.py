@@ -194,7 +194,7 @@ class Draining(Unavailable):
 
 
 class DatabaseUnavailable(Unavailable):
-    """The database cannot be reached."""
+    """The database cannot be reached, or does not answer in time."""
 
     def __init__(self, message: str = "", retry_after: float = 1.0) -> None:
         super().__init__(message, retry_after)

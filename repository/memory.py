@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from domain.aggregate import DEFAULT_LIMITS
 from domain.entity_key import EntityKey
-from domain.errors import FeatomError, Overloaded
+from domain.errors import FeatomError
 from domain.instant import MICROSECOND
 from domain.limits import Limits
 from domain.outcome import BatchOutcome, DeletionOutcome, Outcome, UpdateOutcome
@@ -32,7 +32,7 @@ from repository.reading.page_length import page_length
 from repository.rules import CelCompiler
 from repository.writing.evaluation import Evaluation, KnownRequest, RequestKey
 from repository.writing.row import RecordedChange, Row, StoredRow
-from repository.writing.submission import Submission
+from repository.writing.submission import Submission, out_of_time
 
 _EPOCH: Final = 1
 
@@ -52,7 +52,7 @@ class MemoryRepository:
         loop = asyncio.get_running_loop()
         submission = Submission(command, loop.create_future(), deadline or 0)
         if deadline is not None and deadline <= loop.time():
-            submission.settle(Overloaded())
+            submission.settle(out_of_time(submission))
         else:
             submission.settle(self._commit(command))
         return submission.answer

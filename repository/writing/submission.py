@@ -93,11 +93,14 @@ def is_live(now: float, submission: Submission) -> bool:
         return False
     if submission.deadline > now:
         return True
-    submission.settle(_out_of_time(submission))
+    submission.settle(out_of_time(submission))
     return False
 
 
-def _out_of_time(submission: Submission) -> FeatomError:
+def out_of_time(submission: Submission) -> FeatomError:
+    """What a command is answered whose caller waits no longer."""
     if submission.doubts:
         return CommitUnknown()
-    return Contended() if submission.attempts else Overloaded()
+    if submission.attempts:
+        return Contended()
+    return Overloaded("The time of this request was up before its turn came.")

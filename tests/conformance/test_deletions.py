@@ -101,6 +101,6 @@ async def test_no_deletion_begins_after_its_deadline(
     repository: Repository, key: EntityKey
 ) -> None:
     await repository.update(update(put("f", 1), key=key))
-    with pytest.raises(Overloaded):
+    with pytest.raises(Overloaded, match="time of this request was up"):
         await repository.delete(Deletion(key=key), asyncio.get_running_loop().time() - 1)
     assert await current_features(repository, key) == {"f": 1}

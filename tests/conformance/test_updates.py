@@ -221,7 +221,7 @@ async def test_each_of_many_updates_gets_the_aggregate_as_it_left_it(
 
 async def test_no_update_begins_after_its_deadline(repository: Repository, key: EntityKey) -> None:
     now = asyncio.get_running_loop().time()
-    with pytest.raises(Overloaded):
+    with pytest.raises(Overloaded, match="time of this request was up"):
         await repository.update(update(put("f", 1), key=key), deadline=now - 1)
     assert await repository.read([key]) == [None]
     await repository.update(update(put("f", 1), key=key), deadline=now + 10)

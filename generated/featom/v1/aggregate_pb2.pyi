@@ -31,7 +31,9 @@ class EntityKey(_message.Message):
     entity_type: _builtins.str
     """What sort of entity it is: `[a-z][a-z0-9_]{0,62}`."""
     entity_id: _builtins.str
-    """Which one: 1 to 256 bytes of UTF-8 without control characters."""
+    """Which one: 1 to 256 bytes of UTF-8 without control characters. It is kept and compared as it
+    is: two texts that only look alike, such as NFC and NFD of one, are two entities.
+    """
     def __init__(
         self,
         *,

@@ -17,8 +17,15 @@ GIVE_UP_SECONDS: Final = 120.0
 FIRST_PAUSE: Final = 0.005
 LONGEST_PAUSE: Final = 1.0
 
-# An attempt that ran out of time may have been applied; the request id makes asking again safe.
-RETRIED: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
+# An attempt that ran out of time, or that a server cancelled as it ended, may have been applied;
+# the request id makes asking again safe.
+RETRIED: Final = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.CANCELLED,
+    }
+)
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")

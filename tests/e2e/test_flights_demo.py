@@ -5,10 +5,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import AsyncMock
 
+import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
@@ -16,7 +19,7 @@ from google.rpc.status_pb2 import Status
 
 from examples.flights.comparison import compare
 from examples.flights.flights import Flight, parse, read_flights
-from examples.flights.retry import pause, reason
+from examples.flights.retry import answered, pause, reason
 from examples.flights.truth import Fact, Truth, Vector, fold
 from tests.serving import serving
 
@@ -187,6 +190,16 @@ def test_a_retry_without_advice_waits_longer_each_time_but_not_for_ever() -> Non
     assert reason(_status()) == ""
     assert pause(_status(), attempt=0) <= 0.005
     assert max(pause(_status(), attempt=1_000) for _ in range(100)) <= 1
+
+
+@pytest.mark.parametrize("code", ["UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"])
+async def test_what_a_server_that_ended_left_unanswered_is_asked_again(code: str) -> None:
+    reasons: Counter[str] = Counter()
+    nothing = grpc.aio.Metadata()
+    lost = grpc.aio.AioRpcError(grpc.StatusCode[code], nothing, nothing)
+    method = AsyncMock(side_effect=[lost, "the answer"])
+    assert await answered(method, "the request", reasons) == "the answer"
+    assert reasons == {code: 1}
 
 
 @pytest.fixture

@@ -111,6 +111,8 @@ def apply_later_than_answered() -> None:
             task = asyncio.create_task(apply())
             waiting.add(task)
             task.add_done_callback(waiting.discard)
+            outcome = replace(outcome, rehearsed=False)
+            outcome = replace(outcome, state_etag=outcome.etag)
         return outcome
 
     replace_in(PostgresRepository, "update", update_later)

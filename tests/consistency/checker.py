@@ -35,6 +35,7 @@ CHECKS: Final[Sequence[Check]] = (
     updates.answers_tell_when_and_what_was_late,
     traceless.rehearsals_change_nothing,
     traceless.rehearsals_tell_what_would_come,
+    traceless.rehearsals_give_no_etag,
     traceless.what_is_left_as_it_was_is_current,
     replays.a_replay_equals_the_first_answer,
     replays.one_answer_is_the_first,

@@ -64,7 +64,7 @@ class Story:
         self._begin()
         version = self.history.aggregates[key].version + 1
         request = Request(name, 1, Kind.UPDATE, (Part(key, _steps(name)),), validate_only=True)
-        self._record(request, Answer(Verdict.ACKNOWLEDGED, "", (Seen(key, version, "none"),)))
+        self._record(request, Answer(Verdict.ACKNOWLEDGED, "", (Seen(key, version, ""),)))
 
     def ask_again(self, name: str) -> None:
         """What was asked before, with its request id, and has its answer."""

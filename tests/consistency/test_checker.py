@@ -84,6 +84,11 @@ def rehearse_on_an_old_version(story: Story) -> None:
     story.change_answer("32", seen=(seen._replace(version=seen.version - 1),))
 
 
+def give_an_etag_to_a_rehearsal(story: Story) -> None:
+    seen = story.answer("32").seen[0]
+    story.change_answer("32", seen=(seen._replace(etag="of what is not there"),))
+
+
 def leave_an_old_version(story: Story) -> None:
     seen = story.answer("30").seen[0]
     story.change_answer("30", seen=(seen._replace(version=seen.version - 1),))
@@ -242,6 +247,7 @@ CASES: dict[str, list[Callable[[Story], None]]] = {
     ],
     "rehearsals_change_nothing": [apply_a_rehearsal],
     "rehearsals_tell_what_would_come": [rehearse_on_an_old_version],
+    "rehearsals_give_no_etag": [give_an_etag_to_a_rehearsal],
     "what_is_left_as_it_was_is_current": [leave_an_old_version],
     "a_replay_equals_the_first_answer": [replay_another_answer],
     "one_answer_is_the_first": [

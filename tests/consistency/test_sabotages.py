@@ -72,6 +72,7 @@ CASES: Final[Mapping[str, Case]] = {
     "replay_the_present": Case({"a_replay_equals_the_first_answer"}),
     "rehearse_in_earnest": Case({"rehearsals_change_nothing"}, mix=_REHEARSED),
     "rehearse_from_the_beginning": Case({"rehearsals_tell_what_would_come"}, mix=_REHEARSED),
+    "rehearse_with_an_etag": Case({"rehearsals_give_no_etag"}, mix=_REHEARSED),
     "lose_a_feature": Case({"stored_states_are_folds", "reads_are_committed_versions"}),
     "turn_the_clock_back": Case({"commit_times_rise"}),
     "read_key_by_key": Case(

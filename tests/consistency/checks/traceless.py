@@ -23,6 +23,14 @@ def rehearsals_tell_what_would_come(evidence: Evidence) -> Iterator[str]:
             yield f"{operation.request.operation} on {part.key} was told of version {told.version}"
 
 
+def rehearsals_give_no_etag(evidence: Evidence) -> Iterator[str]:
+    """Another update may make the version that they tell of, with other features."""
+    for operation, part, _ in evidence.parts():
+        told = operation.told(part.key)
+        if operation.request.validate_only and told is not None and told.etag:
+            yield f"{operation.request.operation} on {part.key} was told the etag {told.etag}"
+
+
 def what_is_left_as_it_was_is_current(evidence: Evidence) -> Iterator[str]:
     """An update that changes nothing tells of a version that was current meanwhile."""
     for operation, part, _ in evidence.parts():

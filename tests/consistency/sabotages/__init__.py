@@ -32,6 +32,7 @@ SABOTAGES: Final[Mapping[str, Callable[[], None]]] = MappingProxyType(
             answers.replay_the_present,
             answers.rehearse_in_earnest,
             answers.rehearse_from_the_beginning,
+            answers.rehearse_with_an_etag,
             answers.lose_a_feature,
             answers.turn_the_clock_back,
             reads.read_key_by_key,

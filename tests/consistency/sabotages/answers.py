@@ -77,6 +77,16 @@ def rehearse_from_the_beginning() -> None:
     replace_in(Evaluation, "_rehearsed", rehearsed)
 
 
+def rehearse_with_an_etag() -> None:
+    """Give an etag for a version that was only to be checked."""
+    rehearse = Evaluation._rehearsed
+
+    def rehearsed(self: Evaluation, update: Update) -> UpdateOutcome:
+        return replace(rehearse(self, update), rehearsed=False)
+
+    replace_in(Evaluation, "_rehearsed", rehearsed)
+
+
 def lose_a_feature() -> None:
     """Store a state without a feature that the change has."""
     dump = state.dump_aggregate

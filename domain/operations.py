@@ -11,7 +11,14 @@ from typing import ClassVar, TypeAlias
 
 from msgspec import Struct
 
-from domain.values import ELEMENT_KINDS, LIST_KINDS, FeatureValue, ValueKind, value_problem
+from domain.values import (
+    ELEMENT_KINDS,
+    LIST_KINDS,
+    FeatureValue,
+    ValueKind,
+    size_difference,
+    value_problem,
+)
 
 
 class OperationRefused(Exception):
@@ -89,6 +96,20 @@ class Append(Struct, frozen=True, gc=False):
         if self.max_length:
             added = FeatureValue(added.kind, added.content[-self.max_length :])
         return added
+
+    def growth(self, value: FeatureValue, replaced: FeatureValue) -> int:
+        """As `size_difference`, but what stays in a long list is not measured again."""
+        if value.kind is not replaced.kind:
+            return size_difference(value, replaced)
+        kept = len(value.content) - len(as_list(self.value).content)
+        dropped = len(replaced.content) - kept
+        # Another list than the stored one may have been appended to, such as a default.
+        stays = kept >= 0 <= dropped and value.content[:kept] == replaced.content[dropped:]
+        if not stays:
+            return size_difference(value, replaced)
+        gone = FeatureValue(value.kind, replaced.content[:dropped])
+        come = FeatureValue(value.kind, value.content[kept:])
+        return size_difference(come, gone)
 
 
 class Remove(Struct, frozen=True, gc=False):

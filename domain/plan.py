@@ -138,7 +138,7 @@ class Plan:
                 event_time = max(event_time, current.event_time)
             assert current.value is not None
             if event_time != current.event_time or not same_value(value, current.value):
-                self._set(name, current, value, event_time)
+                self._set(name, current, value, event_time, operation)
 
     def _is_late(self, operation: Operation, spec: FeatureSpec | None) -> bool:
         """Whether a value that is older than the stored one comes too late."""
@@ -147,12 +147,20 @@ class Plan:
         return spec is None or spec.late_policy is not LatePolicy.APPLY
 
     def _set(
-        self, name: str, current: Feature | None, value: FeatureValue, event_time: Instant
+        self,
+        name: str,
+        current: Feature | None,
+        value: FeatureValue,
+        event_time: Instant,
+        operation: Operation | None = None,
     ) -> None:
         feature = Feature(value, event_time, self._version + 1)
         self.changed[name] = feature
         if current is None:
             self.growth += feature_size(name, feature)
+            return
+        assert current.value is not None
+        if isinstance(operation, Append):
+            self.growth += operation.growth(value, current.value)
         else:
-            assert current.value is not None
             self.growth += size_difference(value, current.value)

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from domain import values
 from domain.errors import InvalidValue
 from domain.feature import Feature
 from domain.operations import Append, Increment, Maximum, Minimum, Operation, Remove, SetValue
 from domain.update import FeatureUpdate
-from domain.values import INT64_MAX, INT64_MIN, FeatureValue, ValueKind
+from domain.values import INT64_MAX, INT64_MIN, FeatureValue, ValueKind, size_difference
 from tests.samples import NOW, add, aggregate, append, put, sample, update, value
 
 K = ValueKind
@@ -181,3 +182,41 @@ def test_one_update_may_hold_every_operation() -> None:
     )
     assert set(subject.features) == {"set", "increment", "append", "maximum", "minimum"}
     assert subject.version == 1
+
+
+def ints(*content: int) -> FeatureValue:
+    return value(content, K.INT64_LIST)
+
+
+@pytest.mark.parametrize("max_length", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("added", [value(300), ints(300), ints(300, -1), ints(*[300] * 5)])
+@pytest.mark.parametrize(
+    "replaced", [ints(7), ints(1, 2, 1_000), ints(300, 300, 1), value(5), value("x")]
+)
+@pytest.mark.parametrize("base", [ints(), ints(1, 2, 1_000), None])
+def test_what_an_append_grows_by_is_the_difference_of_the_sizes(
+    base: FeatureValue | None, replaced: FeatureValue, added: FeatureValue, max_length: int
+) -> None:
+    """Also where what it appends to is not what was stored."""
+    operation = Append(added, max_length)
+    for stored in (replaced, base or ints(9)):
+        made = operation.result(base)
+        assert operation.growth(made, stored) == size_difference(made, stored)
+
+
+@pytest.mark.parametrize("max_length", [0, 1_000])
+def test_an_append_does_not_measure_again_what_stays(
+    max_length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = aggregate()
+    subject.apply(update(FeatureUpdate("f", SetValue(ints(*[1] * 1_000)))), NOW)
+    measured: list[int] = []
+    measure = values._varint_size
+
+    def note(number: int) -> int:
+        measured.append(number)
+        return measure(number)
+
+    monkeypatch.setattr(values, "_varint_size", note)
+    subject.apply(update(append("f", 2, max_length)), NOW)
+    assert measured == [2, 1][: 1 + bool(max_length)]

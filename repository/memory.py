@@ -28,7 +28,7 @@ from repository.codec.expiry import how_written, without_expired
 from repository.codec.past import Past, fold, fold_by_event_time
 from repository.codec.state import dump_aggregate, load_aggregate, new_aggregate
 from repository.entity_types.memory import MemoryEntityTypes
-from repository.reading.page_length import page_length
+from repository.page_length import page_length
 from repository.rules import CelCompiler
 from repository.writing.evaluation import Evaluation, KnownRequest, RequestKey
 from repository.writing.row import RecordedChange, Row, StoredRow

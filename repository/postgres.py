@@ -16,9 +16,9 @@ from domain.outcome import BatchOutcome, DeletionOutcome, Outcome, UpdateOutcome
 from domain.ports import ListedAggregate, ListedPage, PointInTime, StoredAggregate
 from domain.tracing import Tracer
 from domain.update import Command, Deletion, Update, UpdateBatch
-from repository.connections.password import Password
 from repository.connections.pool import CLOSING as POOL_CLOSING
 from repository.connections.pool import READ_COMMITTED, SERIALIZABLE, Pool
+from repository.credentials.password import Password
 from repository.entity_types.catalogue import Catalogue
 from repository.entity_types.expiry import Expiry
 from repository.entity_types.postgres import PostgresEntityTypes

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 import uvloop
 
-from repository.connections.password import PasswordSourceUnknown
+from repository.credentials.password import PasswordSourceUnknown
 from server import migration_commands, security_options, type_commands
 from server.database_options import Dsn, PasswordFrom
 from server.embedded_postgres import EmbeddedPostgresFailed

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 import grpc
 
-from repository.connections.password import Password, password_from
 from repository.connections.probe import PostgresProbe
-from repository.connections.time_outs import milliseconds
+from repository.credentials.password import Password, password_from
 from repository.migrations import migrate
 from repository.postgres import PostgresOptions, PostgresRepository
+from repository.time_outs import milliseconds
 from server import garbage
 from server.access.access import access_of
 from server.applying import EntityTypes

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from repository import migrations
-from repository.connections.password import PasswordSourceUnknown, password_from
+from repository.credentials.password import PasswordSourceUnknown, password_from
 from repository.migrations import BackfillHeldUp, MigrationFailed, Pace, Patience, Progress
 from server.database_options import Dsn, PasswordFrom
 from server.logs import logging_to_stderr

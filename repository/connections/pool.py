@@ -14,12 +14,12 @@ import asyncpg
 from domain.errors import DatabaseUnavailable
 from domain.figures import Distribution
 from domain.tracing import Tracer
-from repository.connections.password import Password
 from repository.connections.sqlstates import Verdict, sqlstate_of, verdict
-from repository.connections.time_outs import milliseconds
 from repository.connections.traced_connection import traced_connections
+from repository.credentials.password import Password
 from repository.migrations import window
 from repository.migrations.session import require_current
+from repository.time_outs import milliseconds
 
 Record: TypeAlias = asyncpg.Record
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"

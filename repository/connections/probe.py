@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import asyncpg
 
 from domain.figures import Figure, FigureKind, Reading
-from repository.connections.password import Password
+from repository.credentials.password import Password
 from repository.migrations import window
 from repository.migrations.revisions import revisions
 from repository.migrations.session import current_revisions, oldest_build

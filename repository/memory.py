@@ -95,8 +95,7 @@ class MemoryRepository:
         if definition is None:
             return found
         now = written.update_time if isinstance(point, AtVersion) else point.time
-        specs = {name: spec for name, spec in definition.features.items() if spec.ttl}
-        return found._replace(state=without_expired(past.state, specs, now))
+        return found._replace(state=without_expired(past.state, definition.expiring, now))
 
     async def list_aggregates(
         self, entity_type: str, after: str, limit: int, max_bytes: int

@@ -77,7 +77,7 @@ def serve(
         typer.Option(
             envvar="FEATOM_TRACING",
             help="Send traces of OpenTelemetry, as its OTEL_* variables say;"
-            " needs the extra featom[tracing].",
+            " needs the extra tracing of featom.",
         ),
     ] = DEFAULTS.tracing,
     lanes: Annotated[

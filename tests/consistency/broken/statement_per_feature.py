@@ -2,7 +2,8 @@
 
 from msgspec.structs import replace
 
-from domain import Update, UpdateOutcome
+from domain.outcome import UpdateOutcome
+from domain.update import Update
 from repository.postgres import PostgresRepository
 
 

@@ -11,7 +11,6 @@ from typing import Final
 from domain.aggregate import DEFAULT_LIMITS
 from domain.entity_key import EntityKey
 from domain.figures import Figure
-from domain.limits import Limits
 from domain.outcome import Outcome
 from domain.ports import (
     AggregateReader,
@@ -59,7 +58,6 @@ log = logging.getLogger(__name__)
 class PostgresOptions:
     """How to use the database."""
 
-    limits: Limits = DEFAULT_LIMITS
     lanes: int = 2
     readers: int = 2
     max_waiting: int = 8_192
@@ -122,7 +120,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
             self._reading,
             self._writing,
             self._catalogue,
-            options.limits,
+            DEFAULT_LIMITS,
             options.remember_requests,
         )
         self._committer = MeasuredCommitter(self._protocol)

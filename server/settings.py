@@ -4,8 +4,6 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from domain.aggregate import DEFAULT_LIMITS
-from domain.limits import Limits
 from server.addresses import host_of, is_loopback
 from server.security_problems import exposure, security_problems
 
@@ -62,7 +60,6 @@ class Settings:
     handshake_timeout: float = 10.0
     rate_per_principal: int = 0
     """Calls a second; 0: as many as there come."""
-    limits: Limits = DEFAULT_LIMITS
 
     @property
     def auth_modes(self) -> frozenset[str]:

@@ -5,12 +5,9 @@ from uuid import uuid4
 import grpc
 import pytest
 
-from domain.entity_key import EntityKey
+from domain import EntityKey, FeatureUpdate, FeatureValue, SetValue, Update, ValueKind
 from domain.errors import StaleEtag
-from domain.operations import SetValue
 from domain.ports import StoredAggregate
-from domain.update import FeatureUpdate, Update
-from domain.values import FeatureValue, ValueKind
 from featom.v1.feature_store_pb2 import GetAggregateRequest
 from repository.postgres import PostgresRepository
 from tests.consistency.server_process import running_servers

@@ -2,8 +2,7 @@
 
 from msgspec.structs import replace
 
-from domain.outcome import UpdateOutcome
-from domain.update import Update
+from domain import Update, UpdateOutcome
 from repository.postgres import PostgresRepository
 
 

@@ -1,10 +1,22 @@
-"""What the domain is made of."""
+"""What `from domain import …` offers."""
 
 import ast
 import sys
 from pathlib import Path
 
 import domain
+
+
+def test_the_domain_offers_exactly_what_it_imports_in_order() -> None:
+    tree = ast.parse(Path(domain.__file__).read_text())
+    imported = [
+        alias.asname or alias.name
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
+    assert sorted(imported) == sorted(domain.__all__)
+    assert all(hasattr(domain, name) for name in domain.__all__)
 
 
 def test_the_domain_needs_nothing_but_the_standard_library_and_structs() -> None:

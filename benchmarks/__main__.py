@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from benchmarks import h2load, machine, report, rounds
+from benchmarks.options import Retries, Seconds
 from benchmarks.rig import Rig
 from benchmarks.workloads import workloads
 
@@ -13,10 +14,8 @@ PACKAGES = ("grpcio", "protobuf", "asyncpg", "uvloop")
 
 def main(
     rounds_: Annotated[int, typer.Option("--rounds", help="Rounds of each workload.", min=1)] = 5,
-    retries: Annotated[
-        int, typer.Option(help="More rounds at most, if other processes disturb some.", min=0)
-    ] = 5,
-    seconds: Annotated[float, typer.Option(help="Length of one round.", min=0.5)] = 5,
+    retries: Retries = 5,
+    seconds: Seconds = 5,
     only: Annotated[
         list[str] | None,
         typer.Option(help="Measure only this workload; may be repeated. Writes no table."),
@@ -41,7 +40,6 @@ def main(
             rounds=rounds_,
             retries=retries,
             seconds=seconds,
-            progress=report.progress,
         )
         notes = [
             f"{machine.today()}. {measured.note}. {aggregates:,} aggregates.",

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from benchmarks import echo_server, h2load, machine, report, rounds
+from benchmarks.options import Retries, Seconds
 from benchmarks.rig import Rig
 from benchmarks.unary import UnaryCalls
 from benchmarks.workloads import check_echo, single_reads
@@ -45,10 +46,8 @@ def workload(grpcio: str) -> UnaryCalls:
 def main(
     versions: Annotated[list[str] | None, typer.Argument(help="Versions of grpcio.")] = None,
     rounds_: Annotated[int, typer.Option("--rounds", help="Rounds of each.", min=1)] = 5,
-    retries: Annotated[
-        int, typer.Option(help="More rounds at most, if other processes disturb some.", min=0)
-    ] = 5,
-    seconds: Annotated[float, typer.Option(help="Length of one round.", min=0.5)] = 5,
+    retries: Retries = 5,
+    seconds: Seconds = 5,
 ) -> None:
     """Measure the echo on each version and write the table of benchmarks/README.md."""
     h2load.require()
@@ -63,7 +62,6 @@ def main(
             rounds=rounds_,
             retries=retries,
             seconds=seconds,
-            progress=report.progress,
         )
     ours = f"grpcio {version('grpcio')}"
     notes = [

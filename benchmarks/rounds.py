@@ -4,11 +4,12 @@ A round in which other processes used the machine is disturbed, and measured aga
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import cpu
+from benchmarks.report import progress
 from benchmarks.row import Row
 from benchmarks.workload import Sample, Workload
 
@@ -43,7 +44,6 @@ def measure(
     rounds: int,
     retries: int,
     seconds: float,
-    progress: Callable[[str], None],
 ) -> Measurement:
     """Measure until there are `rounds` quiet rounds or `retries` more than that in all.
 
@@ -52,7 +52,7 @@ def measure(
     measured: list[Round] = []
     while len(measured) < rounds + retries and sum(each.is_quiet for each in measured) < rounds:
         progress(f"round {len(measured) + 1}")
-        measured.append(_round(workloads, folder, seconds, progress))
+        measured.append(_round(workloads, folder, seconds))
     kept = sorted(measured, key=lambda each: each.others or 0)[:rounds]
     rows = [
         Row(workload, [each.samples[index] for each in kept])
@@ -61,9 +61,7 @@ def measure(
     return Measurement(rows, _note(kept, len(measured), seconds))
 
 
-def _round(
-    workloads: Sequence[Workload], folder: Path, seconds: float, progress: Callable[[str], None]
-) -> Round:
+def _round(workloads: Sequence[Workload], folder: Path, seconds: float) -> Round:
     samples = []
     started, before = time.monotonic(), cpu.seconds_of_others(folder)
     for workload in workloads:

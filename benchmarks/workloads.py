@@ -32,17 +32,21 @@ def workloads() -> list[Workload]:
             check=check_single_read,
             target=Target(0.6, relative_to="echo"),
         ),
-        UnaryCalls(
-            name="batch_get_aggregates",
-            method=f"{SERVICE}/BatchGetAggregates",
-            serve=lambda rig: rig.featom,
-            requests=batch_reads,
-            check=check_batch_read,
-            unit="aggregates",
-            units_per_call=BATCH,
-            target=Target(80_000),
-        ),
+        batch_get_aggregates("batch_get_aggregates", Target(80_000)),
     ]
+
+
+def batch_get_aggregates(name: str, target: Target | None = None) -> UnaryCalls:
+    return UnaryCalls(
+        name=name,
+        method=f"{SERVICE}/BatchGetAggregates",
+        serve=lambda rig: rig.featom,
+        requests=batch_reads,
+        check=check_batch_read,
+        unit="aggregates",
+        units_per_call=BATCH,
+        target=target,
+    )
 
 
 def single_reads(rig: Rig) -> Sequence[bytes]:

@@ -4,7 +4,7 @@ After Evans and Vernon: the aggregate is the consistency boundary. It checks eve
 it changes anything, so whatever it was asked, it is always in a state that may be stored.
 """
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from copy import copy
 from uuid import UUID
 
@@ -20,14 +20,16 @@ from domain.errors import (
 )
 from domain.etag import Etag
 from domain.feature import Feature
+from domain.feature_spec import FeatureSpec
 from domain.instant import MICROSECOND, Instant
 from domain.limits import Limits
-from domain.plan import NO_SPECS, Plan
+from domain.plan import Plan
 from domain.policy import Policy
 from domain.update import Deletion, Update, update_violations
 
 DEFAULT_LIMITS = Limits()
 _NONE: frozenset[str] = frozenset()
+_NO_SPECS: Mapping[str, FeatureSpec] = {}
 
 
 class FeatureAggregate:
@@ -139,7 +141,7 @@ class FeatureAggregate:
         if not violations:
             self._require_current(update.etag)
         commit_time = self._next_commit_time(now)
-        specs = policy.specs if policy else NO_SPECS
+        specs = policy.specs if policy else _NO_SPECS
         plan = Plan(update, self._features, self.version, commit_time, specs)
         violations += plan.violations(known={violation.field for violation in violations})
         if violations:

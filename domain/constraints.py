@@ -1,13 +1,21 @@
 """Whether a value keeps the constraints of its feature."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from domain.errors import RuleViolation
 from domain.feature_spec import FeatureSpec
 from domain.value_text import content_text, value_text
-from domain.values import ELEMENT_KINDS, FeatureValue, ValueKind
+from domain.values import (
+    ELEMENT_KINDS,
+    FLOATING_KINDS,
+    FeatureValue,
+    Judge,
+    ValueKind,
+    finite_problem,
+    of_each_element,
+)
 
 
 class TextPattern(Protocol):
@@ -18,11 +26,6 @@ class TextPattern(Protocol):
 
 
 _ELEMENTWISE = (*ELEMENT_KINDS, ValueKind.FLOAT_VECTOR)
-
-_NON_FINITE_KINDS = (ValueKind.DOUBLE, ValueKind.DOUBLE_LIST, ValueKind.FLOAT_VECTOR)
-
-Judge = Callable[[Any], str | None]
-"""Says what is wrong with the content of a value or of an element, or None."""
 
 
 class ConstraintCheck:
@@ -55,9 +58,9 @@ class ConstraintCheck:
 
 
 def _judges(spec: FeatureSpec, pattern: TextPattern | None) -> Iterator[tuple[str, Judge]]:
-    of_each = _for_each if spec.kind in _ELEMENTWISE else _as_it_is
-    if spec.kind in _NON_FINITE_KINDS and not spec.allow_non_finite:
-        yield "NON_FINITE", of_each(_finite)
+    of_each = of_each_element if spec.kind in _ELEMENTWISE else _as_it_is
+    if spec.kind in FLOATING_KINDS and not spec.allow_non_finite:
+        yield "NON_FINITE", of_each(finite_problem)
     if spec.minimum is not None or spec.maximum is not None:
         yield "RANGE", of_each(_in_range(spec))
     if spec.allowed_values:
@@ -72,20 +75,6 @@ def _judges(spec: FeatureSpec, pattern: TextPattern | None) -> Iterator[tuple[st
 
 def _as_it_is(judge: Judge) -> Judge:
     return judge
-
-
-def _for_each(judge: Judge) -> Judge:
-    def each(elements: Any) -> str | None:
-        for index, element in enumerate(elements):
-            if problem := judge(element):
-                return f"element {index} {problem}"
-        return None
-
-    return each
-
-
-def _finite(content: Any) -> str | None:
-    return None if math.isfinite(content) else "must be finite"
 
 
 def _in_range(spec: FeatureSpec) -> Judge:

@@ -68,11 +68,11 @@ def all_sound(entity_ids: Sequence[str]) -> bool:
     )
 
 
-def key_violations(key: EntityKey, path: str = "key") -> list[FieldViolation]:
-    """Everything that is wrong with a key."""
+def key_violations(key: EntityKey) -> list[FieldViolation]:
+    """Everything that is wrong with the key of a request."""
     violations = []
     if problem := entity_type_problem(key.entity_type):
-        violations.append(FieldViolation(f"{path}.entity_type", problem))
+        violations.append(FieldViolation("key.entity_type", problem))
     if problem := entity_id_problem(key.entity_id):
-        violations.append(FieldViolation(f"{path}.entity_id", problem))
+        violations.append(FieldViolation("key.entity_id", problem))
     return violations

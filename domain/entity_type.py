@@ -37,3 +37,8 @@ class EntityType(Struct, frozen=True, gc=False, kw_only=True):
     """Counts from 1; 0: not applied yet."""
     create_time: Instant = 0
     update_time: Instant = 0
+
+    @property
+    def expiring(self) -> dict[str, FeatureSpec]:
+        """The specifications that have a ttl."""
+        return {name: spec for name, spec in self.features.items() if spec.ttl}

@@ -175,10 +175,8 @@ class RequestIdReused(FeatomError):
 class Unavailable(FeatomError):
     """The store cannot take the request now."""
 
-    def __init__(self, message: str = "", retry_after: float = 0.1) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-        """Seconds after which another try makes sense."""
+    retry_after = 0.1
+    """Seconds after which another try makes sense."""
 
 
 class Contended(Unavailable):
@@ -196,22 +194,19 @@ class Draining(Unavailable):
 class DatabaseUnavailable(Unavailable):
     """The database cannot be reached, or does not answer in time."""
 
-    def __init__(self, message: str = "", retry_after: float = 1.0) -> None:
-        super().__init__(message, retry_after)
+    retry_after = 1.0
 
 
 class AuthenticationUnavailable(Unavailable):
     """The keys of the issuer of tokens are not known, so nobody can be told from anybody."""
 
-    def __init__(self, message: str = "", retry_after: float = 1.0) -> None:
-        super().__init__(message, retry_after)
+    retry_after = 1.0
 
 
 class CommitUnknown(Unavailable):
     """The connection broke during the commit: retry only with a request_id, or read first."""
 
-    def __init__(self, message: str = "", retry_after: float = 1.0) -> None:
-        super().__init__(message, retry_after)
+    retry_after = 1.0
 
 
 class AccessRefused(FeatomError):

@@ -4,7 +4,6 @@ from enum import Enum, auto
 
 from msgspec import Struct
 
-from domain.feature import Feature
 from domain.instant import Instant
 from domain.values import ELEMENT_KINDS, FeatureValue, ValueKind
 
@@ -48,5 +47,6 @@ class FeatureSpec(Struct, frozen=True, gc=False, kw_only=True):
             return ValueKind.DOUBLE
         return ELEMENT_KINDS.get(self.kind, self.kind)
 
-    def is_expired(self, feature: Feature, now: Instant) -> bool:
-        return self.ttl > 0 and feature.event_time + self.ttl <= now
+    def is_expired(self, event_time: Instant, now: Instant) -> bool:
+        """Whether a value of that time is no longer current."""
+        return self.ttl > 0 and event_time + self.ttl <= now

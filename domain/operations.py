@@ -14,6 +14,7 @@ from msgspec import Struct
 from domain.values import (
     ELEMENT_KINDS,
     LIST_KINDS,
+    ORDERED_KINDS,
     FeatureValue,
     ValueKind,
     size_difference,
@@ -127,7 +128,6 @@ Operation: TypeAlias = SetValue | Increment | Maximum | Minimum | Append | Remov
 
 _NUMBERS = (ValueKind.INT64, ValueKind.DOUBLE)
 _APPENDABLE = (*LIST_KINDS, *ELEMENT_KINDS)
-_ORDERED = (ValueKind.INT64, ValueKind.DOUBLE, ValueKind.TIMESTAMP)
 
 
 def as_list(value: FeatureValue) -> FeatureValue:
@@ -152,7 +152,7 @@ def _require_same_kind(value: FeatureValue, current: FeatureValue | None) -> Non
 def _extreme(
     choose: Callable[..., FeatureValue], value: FeatureValue, current: FeatureValue | None
 ) -> FeatureValue:
-    _require_kind(value, _ORDERED)
+    _require_kind(value, ORDERED_KINDS)
     _require_same_kind(value, current)
     if math.isnan(value.content):
         raise OperationRefused("takes no NaN, which is neither larger nor smaller")

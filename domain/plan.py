@@ -1,7 +1,6 @@
 """What an update would do to an aggregate, worked out before anything is written."""
 
 from collections.abc import Container, Mapping
-from typing import Final
 
 from domain.errors import FieldViolation
 from domain.feature import Feature, feature_size
@@ -10,8 +9,6 @@ from domain.instant import EARLIEST, Instant
 from domain.operations import Append, Operation, OperationRefused, SetValue
 from domain.update import Update
 from domain.values import FeatureValue, same_value, size_difference
-
-NO_SPECS: Final[Mapping[str, FeatureSpec]] = {}
 
 
 class Plan:
@@ -23,7 +20,7 @@ class Plan:
         features: Mapping[str, Feature],
         version: int,
         commit_time: Instant,
-        specs: Mapping[str, FeatureSpec] = NO_SPECS,
+        specs: Mapping[str, FeatureSpec],
     ) -> None:
         """`features` are those of `version`; what has no event time happens at `commit_time`."""
         self.commit_time = commit_time
@@ -106,7 +103,7 @@ class Plan:
 
     def _base(self, current: Feature | None, spec: FeatureSpec) -> FeatureValue | None:
         """What an operation begins with."""
-        if current is None or spec.is_expired(current, self.commit_time):
+        if current is None or spec.is_expired(current.event_time, self.commit_time):
             return spec.default_value
         return current.value
 

@@ -31,7 +31,7 @@ class Policy:
             for name, spec in self.specs.items()
             if spec.default_value is not None
         }
-        self.expiring = {name: spec for name, spec in self.specs.items() if spec.ttl}
+        self.expiring = definition.expiring
         self.non_finite = frozenset(
             name for name, spec in self.specs.items() if spec.allow_non_finite
         )

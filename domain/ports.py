@@ -74,22 +74,29 @@ class AggregateWriter(Protocol):
         replayed, and apply it no second time.
         Must not start after `deadline` (of the event loop's clock), nor after the future was
         cancelled; the command is then there whole or not at all.
-        Must fail the future with InvalidValue, LimitExceeded, StaleEtag, AggregateNotFound,
-        RequestIdReused or Unavailable, and must then have changed nothing, except under
-        CommitUnknown. Must raise Overloaded or Draining at once.
+        Must fail the future with InvalidValue, LimitExceeded, StaleEtag, RuleViolated, LateValue,
+        AggregateNotFound, RequestIdReused, Corrupted or Unavailable, and must then have changed
+        nothing, except under CommitUnknown. The error of a batch names the updates that are to
+        blame: see domain.batch_errors. Must raise Overloaded or Draining at once.
         """
 
     async def update(self, update: Update, deadline: float | None = None) -> UpdateOutcome:
         """Submit one update and wait for it."""
+        outcome = await self.submit(update, deadline)
+        assert isinstance(outcome, UpdateOutcome)
+        return outcome
 
     async def delete(self, deletion: Deletion, deadline: float | None = None) -> DeletionOutcome:
         """Submit one deletion and wait for it."""
+        outcome = await self.submit(deletion, deadline)
+        assert isinstance(outcome, DeletionOutcome)
+        return outcome
 
     async def update_batch(self, batch: UpdateBatch, deadline: float | None = None) -> BatchOutcome:
-        """Submit updates that are made together and wait for them.
-
-        The error of a batch names the updates that are to blame: see domain.batch_errors.
-        """
+        """Submit updates that are made together and wait for them."""
+        outcome = await self.submit(batch, deadline)
+        assert isinstance(outcome, BatchOutcome)
+        return outcome
 
 
 class AggregateReader(Protocol):

@@ -7,15 +7,21 @@ from msgspec.structs import replace
 
 from domain.constraints import ConstraintCheck
 from domain.feature_spec import FeatureSpec
-from domain.values import ELEMENT_KINDS, LIST_KINDS, FeatureValue, ValueKind, value_problem
+from domain.values import (
+    ELEMENT_KINDS,
+    FLOATING_KINDS,
+    LIST_KINDS,
+    ORDERED_KINDS,
+    FeatureValue,
+    ValueKind,
+    value_problem,
+)
 
 MAX_PATTERN_LENGTH: Final = 1_000
 
 _BOUNDS: Final = ("minimum", "maximum")
-_ORDERED: Final = (ValueKind.INT64, ValueKind.DOUBLE, ValueKind.TIMESTAMP)
 _SIZED: Final = (ValueKind.STRING, ValueKind.BYTES, ValueKind.FLOAT_VECTOR, *ELEMENT_KINDS)
 _TEXTS: Final = (ValueKind.STRING, ValueKind.STRING_LIST)
-_FLOATING: Final = (ValueKind.DOUBLE, ValueKind.DOUBLE_LIST, ValueKind.FLOAT_VECTOR)
 
 
 def spec_violations(spec: FeatureSpec) -> Iterator[tuple[str, str]]:
@@ -32,7 +38,7 @@ def spec_violations(spec: FeatureSpec) -> Iterator[tuple[str, str]]:
 
 def _misplaced(spec: FeatureSpec) -> Iterator[tuple[str, str]]:
     name = spec.kind.value
-    bounded = spec.element_kind in _ORDERED
+    bounded = spec.element_kind in ORDERED_KINDS
     if not bounded:
         for field in _BOUNDS:
             if getattr(spec, field) is not None:
@@ -45,7 +51,7 @@ def _misplaced(spec: FeatureSpec) -> Iterator[tuple[str, str]]:
         yield "pattern", f"makes no sense for {name}, which is no text"
     if spec.dimension and spec.kind is not ValueKind.FLOAT_VECTOR:
         yield "dimension", f"makes no sense for {name}, which is no vector"
-    if spec.allow_non_finite and spec.kind not in _FLOATING:
+    if spec.allow_non_finite and spec.kind not in FLOATING_KINDS:
         yield "allow_non_finite", f"makes no sense for {name}, which is always finite"
 
 

@@ -52,6 +52,6 @@ class Transition:
             return None
         if self._expiring:
             spec = self._expiring.get(name)
-            if spec is not None and spec.is_expired(feature, self.now):
+            if spec is not None and spec.is_expired(feature.event_time, self.now):
                 return None
         return feature.value

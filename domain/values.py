@@ -44,6 +44,10 @@ ELEMENT_KINDS: Final = {
 LIST_KINDS: Final = {element: list_kind for list_kind, element in ELEMENT_KINDS.items()}
 """Which kind of list has elements of a kind."""
 
+ORDERED_KINDS: Final = (ValueKind.INT64, ValueKind.DOUBLE, ValueKind.TIMESTAMP)
+FLOATING_KINDS: Final = (ValueKind.DOUBLE, ValueKind.DOUBLE_LIST, ValueKind.FLOAT_VECTOR)
+"""Those in which NaN and the infinities can be."""
+
 
 class FeatureValue(Struct, frozen=True, gc=False):
     """One value. Two values are equal if they have the same kind and the same content."""
@@ -53,8 +57,24 @@ class FeatureValue(Struct, frozen=True, gc=False):
     """As the kind says: bool, int, float, str, bytes, an `Instant`, or a tuple of the elements."""
 
 
-Problem: TypeAlias = Callable[[Any], str | None]
-"""Says what is wrong with the content of a value, or None."""
+Judge: TypeAlias = Callable[[Any], str | None]
+"""Says what is wrong with the content of a value, or of an element, or None."""
+
+
+def finite_problem(content: Any) -> str | None:
+    return None if math.isfinite(content) else "must be finite"
+
+
+def of_each_element(problem_of: Judge) -> Judge:
+    """Says the same of the elements of a content."""
+
+    def problem_of_each(content: Any) -> str | None:
+        for index, element in enumerate(content):
+            if problem := problem_of(element):
+                return f"element {index} {problem}"
+        return None
+
+    return problem_of_each
 
 
 def value_problem(value: FeatureValue, *, non_finite: bool = False) -> str | None:
@@ -83,12 +103,8 @@ def _int64_problem(content: Any) -> str | None:
     return None if INT64_MIN <= content <= INT64_MAX else "must fit into 64 bits"
 
 
-def _double_problem(content: Any) -> str | None:
-    return None if math.isfinite(content) else "must be finite"
-
-
 def _float_problem(content: Any) -> str | None:
-    return _double_problem(content) or _single_problem(content)
+    return finite_problem(content) or _single_problem(content)
 
 
 def _single_problem(content: Any) -> str | None:
@@ -99,26 +115,16 @@ def _single_problem(content: Any) -> str | None:
     return None
 
 
-def _of_elements(problem_of: Problem) -> Problem:
-    def problem_of_each(content: Any) -> str | None:
-        for index, element in enumerate(content):
-            if problem := problem_of(element):
-                return f"element {index} {problem}"
-        return None
-
-    return problem_of_each
-
-
-_PROBLEMS_BUT_NON_FINITE: Final[dict[ValueKind, Problem]] = {
+_PROBLEMS_BUT_NON_FINITE: Final[dict[ValueKind, Judge]] = {
     ValueKind.INT64: _int64_problem,
     ValueKind.TIMESTAMP: instant_problem,
-    ValueKind.INT64_LIST: _of_elements(_int64_problem),
-    ValueKind.FLOAT_VECTOR: _of_elements(_single_problem),
+    ValueKind.INT64_LIST: of_each_element(_int64_problem),
+    ValueKind.FLOAT_VECTOR: of_each_element(_single_problem),
 }
-_PROBLEMS: Final[dict[ValueKind, Problem]] = _PROBLEMS_BUT_NON_FINITE | {
-    ValueKind.DOUBLE: _double_problem,
-    ValueKind.DOUBLE_LIST: _of_elements(_double_problem),
-    ValueKind.FLOAT_VECTOR: _of_elements(_float_problem),
+_PROBLEMS: Final[dict[ValueKind, Judge]] = _PROBLEMS_BUT_NON_FINITE | {
+    ValueKind.DOUBLE: finite_problem,
+    ValueKind.DOUBLE_LIST: of_each_element(finite_problem),
+    ValueKind.FLOAT_VECTOR: of_each_element(_float_problem),
 }
 
 _FIXED_SIZES: Final = {

@@ -12,9 +12,10 @@ from domain.aggregate import DEFAULT_LIMITS
 from domain.entity_key import EntityKey
 from domain.errors import FeatomError
 from domain.instant import MICROSECOND
-from domain.limits import Limits
-from domain.outcome import BatchOutcome, DeletionOutcome, Outcome, UpdateOutcome
+from domain.outcome import Outcome
 from domain.ports import (
+    AggregateReader,
+    AggregateWriter,
     AtCommitTime,
     AtEventTime,
     AtVersion,
@@ -23,12 +24,12 @@ from domain.ports import (
     PointInTime,
     StoredAggregate,
 )
-from domain.update import Command, Deletion, Update, UpdateBatch, keys_of
+from domain.update import Command, keys_of
 from repository.codec.expiry import how_written, without_expired
 from repository.codec.past import Past, fold, fold_by_event_time
 from repository.codec.state import dump_aggregate, load_aggregate, new_aggregate
 from repository.entity_types.memory import MemoryEntityTypes
-from repository.reading.page_length import page_length
+from repository.page_length import page_length
 from repository.rules import CelCompiler
 from repository.writing.evaluation import Evaluation, KnownRequest, RequestKey
 from repository.writing.row import RecordedChange, Row, StoredRow
@@ -37,11 +38,10 @@ from repository.writing.submission import Submission, out_of_time
 _EPOCH: Final = 1
 
 
-class MemoryRepository:
-    """Implements AggregateWriter and AggregateReader of domain.ports, as long as it lives."""
+class MemoryRepository(AggregateWriter, AggregateReader):
+    """Keeps what it is given as long as it lives."""
 
-    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
-        self._limits = limits
+    def __init__(self) -> None:
         self._stored: dict[EntityKey, StoredAggregate] = {}
         self._changes: defaultdict[EntityKey, list[RecordedChange]] = defaultdict(list)
         self._known: dict[RequestKey, KnownRequest] = {}
@@ -56,21 +56,6 @@ class MemoryRepository:
         else:
             submission.settle(self._commit(command))
         return submission.answer
-
-    async def update(self, update: Update, deadline: float | None = None) -> UpdateOutcome:
-        outcome = await self.submit(update, deadline)
-        assert isinstance(outcome, UpdateOutcome)
-        return outcome
-
-    async def delete(self, deletion: Deletion, deadline: float | None = None) -> DeletionOutcome:
-        outcome = await self.submit(deletion, deadline)
-        assert isinstance(outcome, DeletionOutcome)
-        return outcome
-
-    async def update_batch(self, batch: UpdateBatch, deadline: float | None = None) -> BatchOutcome:
-        outcome = await self.submit(batch, deadline)
-        assert isinstance(outcome, BatchOutcome)
-        return outcome
 
     async def read(self, keys: Sequence[EntityKey]) -> Sequence[StoredAggregate | None]:
         found = [self._stored.get(key) for key in keys]
@@ -95,8 +80,7 @@ class MemoryRepository:
         if definition is None:
             return found
         now = written.update_time if isinstance(point, AtVersion) else point.time
-        specs = {name: spec for name, spec in definition.features.items() if spec.ttl}
-        return found._replace(state=without_expired(past.state, specs, now))
+        return found._replace(state=without_expired(past.state, definition.expiring, now))
 
     async def list_aggregates(
         self, entity_type: str, after: str, limit: int, max_bytes: int
@@ -132,11 +116,13 @@ class MemoryRepository:
         if stored is None:
             uid: UUID = uuid4()
             read = None
-            aggregate = new_aggregate(key, uid, _EPOCH, self._limits, policy=policy)
+            aggregate = new_aggregate(key, uid, _EPOCH, DEFAULT_LIMITS, policy=policy)
         else:
             read = StoredRow(0, stored.version)
-            aggregate = load_aggregate(key, stored.uid, _EPOCH, stored.state, self._limits, policy)
-        return Row(number, key, read, aggregate, self._limits, policy=policy)
+            aggregate = load_aggregate(
+                key, stored.uid, _EPOCH, stored.state, DEFAULT_LIMITS, policy
+            )
+        return Row(number, key, read, aggregate, DEFAULT_LIMITS, policy=policy)
 
     def _keep(self, row: Row) -> None:
         if row.erase_history:

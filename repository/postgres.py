@@ -11,14 +11,20 @@ from typing import Final
 from domain.aggregate import DEFAULT_LIMITS
 from domain.entity_key import EntityKey
 from domain.figures import Figure
-from domain.limits import Limits
-from domain.outcome import BatchOutcome, DeletionOutcome, Outcome, UpdateOutcome
-from domain.ports import ListedAggregate, ListedPage, PointInTime, StoredAggregate
+from domain.outcome import Outcome
+from domain.ports import (
+    AggregateReader,
+    AggregateWriter,
+    ListedAggregate,
+    ListedPage,
+    PointInTime,
+    StoredAggregate,
+)
 from domain.tracing import Tracer
-from domain.update import Command, Deletion, Update, UpdateBatch
-from repository.connections.password import Password
+from domain.update import Command
 from repository.connections.pool import CLOSING as POOL_CLOSING
 from repository.connections.pool import READ_COMMITTED, SERIALIZABLE, Pool
+from repository.credentials.password import Password
 from repository.entity_types.catalogue import Catalogue
 from repository.entity_types.expiry import Expiry
 from repository.entity_types.postgres import PostgresEntityTypes
@@ -52,7 +58,6 @@ log = logging.getLogger(__name__)
 class PostgresOptions:
     """How to use the database."""
 
-    limits: Limits = DEFAULT_LIMITS
     lanes: int = 2
     readers: int = 2
     max_waiting: int = 8_192
@@ -76,10 +81,8 @@ class PostgresOptions:
         return self.reading_connections + self.lanes
 
 
-class PostgresRepository:
-    """Implements AggregateWriter and AggregateReader of domain.ports; `entity_types` are those of
-    EntityTypeStore, and `compiler` is what compiles their rules.
-    """
+class PostgresRepository(AggregateWriter, AggregateReader):
+    """`entity_types` are those of EntityTypeStore, and `compiler` is what compiles their rules."""
 
     def __init__(self, dsn: str, options: PostgresOptions | None = None) -> None:
         """Connects to nothing yet; `open` must be called in the event loop that will use it."""
@@ -117,7 +120,7 @@ class PostgresRepository:
             self._reading,
             self._writing,
             self._catalogue,
-            options.limits,
+            DEFAULT_LIMITS,
             options.remember_requests,
         )
         self._committer = MeasuredCommitter(self._protocol)
@@ -184,21 +187,6 @@ class PostgresRepository:
         if self._options.tracer is not None:
             self._options.tracer.follow("update", answer)
         return answer
-
-    async def update(self, update: Update, deadline: float | None = None) -> UpdateOutcome:
-        outcome = await self.submit(update, deadline)
-        assert isinstance(outcome, UpdateOutcome)
-        return outcome
-
-    async def delete(self, deletion: Deletion, deadline: float | None = None) -> DeletionOutcome:
-        outcome = await self.submit(deletion, deadline)
-        assert isinstance(outcome, DeletionOutcome)
-        return outcome
-
-    async def update_batch(self, batch: UpdateBatch, deadline: float | None = None) -> BatchOutcome:
-        outcome = await self.submit(batch, deadline)
-        assert isinstance(outcome, BatchOutcome)
-        return outcome
 
     async def read(self, keys: Sequence[EntityKey]) -> Sequence[StoredAggregate | None]:
         found = await self._coalescer.read(keys)

@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 import uvloop
 
-from repository.connections.password import PasswordSourceUnknown
+from repository.credentials.password import PasswordSourceUnknown
 from server import migration_commands, security_options, type_commands
 from server.database_options import Dsn, PasswordFrom
 from server.embedded_postgres import EmbeddedPostgresFailed
+from server.exits import failed
 from server.logs import logging_to_stderr
 from server.main import serve as serve_until_stopped
 from server.settings import Settings, SettingsRefused
@@ -77,7 +78,7 @@ def serve(
         typer.Option(
             envvar="FEATOM_TRACING",
             help="Send traces of OpenTelemetry, as its OTEL_* variables say;"
-            " needs the extra featom[tracing].",
+            " needs the extra tracing of featom.",
         ),
     ] = DEFAULTS.tracing,
     lanes: Annotated[
@@ -153,7 +154,7 @@ def serve(
         with logging_to_stderr(settings.log_level, settings.log_format):
             uvloop.run(serve_until_stopped(settings))
     except REFUSALS as error:
-        raise typer.Exit(_fail(error)) from error
+        raise failed(error) from error
 
 
 app.add_typer(migration_commands.app, name="migrate")
@@ -162,8 +163,3 @@ app.command()(type_commands.apply)
 app.command()(type_commands.diff)
 app.command()(type_commands.get_type)
 app.command()(type_commands.check)
-
-
-def _fail(error: object) -> int:
-    typer.echo(f"featom: {error}", err=True)
-    return 1

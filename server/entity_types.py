@@ -18,13 +18,18 @@ from server.conversion.entity_types import (
     read_type_etag,
     with_etag,
 )
-from server.conversion.reads import MAX_PAGE_BYTES, page_token, read_page_token
+from server.conversion.reads import (
+    DEFAULT_PAGE,
+    MAX_PAGE_BYTES,
+    page_token,
+    read_page_size,
+    read_page_token,
+)
 from server.conversion.violations import Violations
 from server.decoding import Decoder
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["EntityTypeService"]
 
-_DEFAULT_PAGE: Final = 100
 _MAX_PAGE: Final = 1_000
 
 
@@ -69,7 +74,7 @@ class EntityTypeServicer:
     async def ListEntityTypes(self, call: Call) -> bytes:
         request = self._decode(pb.ListEntityTypesRequest, call.request)
         violations = Violations()
-        size = _page_size(request.page_size, _DEFAULT_PAGE, violations)
+        size = read_page_size(request.page_size, DEFAULT_PAGE, _MAX_PAGE, violations)
         after = _read_name_token(request.page_token, violations)
         violations.raise_if_any()
         listed, more = await self._store.list_types(after, size, MAX_PAGE_BYTES)
@@ -91,7 +96,7 @@ class EntityTypeServicer:
         request = self._decode(pb.CheckAggregatesRequest, call.request)
         _require_name(request.entity_type, "entity_type")
         violations = Violations()
-        size = _page_size(request.page_size, _MAX_PAGE, violations)
+        size = read_page_size(request.page_size, _MAX_PAGE, _MAX_PAGE, violations)
         after = read_page_token(request.page_token, request.entity_type, violations)
         if request.HasField("definition") and request.definition.name != request.entity_type:
             violations.note("definition.name", "must be the entity type")
@@ -118,12 +123,6 @@ def _require_name(name: str, field: str) -> None:
     violations = Violations()
     violations.note(field, entity_type_problem(name))
     violations.raise_if_any()
-
-
-def _page_size(asked: int, default: int, violations: Violations) -> int:
-    if asked < 0:
-        violations.note("page_size", "must not be negative")
-    return min(asked or default, _MAX_PAGE)
 
 
 def _name_token(name: str) -> str:

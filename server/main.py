@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 import grpc
 
-from repository.connections.password import Password, password_from
+from domain.aggregate import DEFAULT_LIMITS
 from repository.connections.probe import PostgresProbe
-from repository.connections.time_outs import milliseconds
+from repository.credentials.password import Password, password_from
 from repository.migrations import migrate
 from repository.postgres import PostgresOptions, PostgresRepository
+from repository.time_outs import milliseconds
 from server import garbage
 from server.access.access import access_of
 from server.applying import EntityTypes
@@ -98,10 +99,10 @@ async def serve_on(
     draining = asyncio.Event()
     stages = (*around, *access.stages)
     servicer = FeatureStore(
-        repository, repository, settings.limits, decode, draining, access.message_stages
+        repository, repository, DEFAULT_LIMITS, decode, draining, access.message_stages
     )
     register(server, SERVICE, servicer, stages)
-    types = EntityTypes(repository.entity_types, repository.compiler, settings.limits)
+    types = EntityTypes(repository.entity_types, repository.compiler, DEFAULT_LIMITS)
     types_servicer = EntityTypeServicer(types, repository.entity_types, decode)
     register(server, TYPES_SERVICE, types_servicer, stages)
     reflection = Reflection(
@@ -163,7 +164,6 @@ def _options(
     settings: Settings, password: Password | None, tracing: Tracing | None
 ) -> PostgresOptions:
     return PostgresOptions(
-        limits=settings.limits,
         lanes=settings.lanes,
         readers=settings.readers,
         max_waiting=settings.max_waiting,

@@ -8,14 +8,14 @@ import typer
 from typer.core import TyperGroup
 
 from repository import migrations
-from repository.connections.password import PasswordSourceUnknown, password_from
+from repository.credentials.password import PasswordSourceUnknown, password_from
 from repository.migrations import BackfillHeldUp, MigrationFailed, Pace, Patience, Progress
 from server.database_options import Dsn, PasswordFrom
+from server.exits import failed
 from server.logs import logging_to_stderr
 
 Result = TypeVar("Result")
 
-FAILED: Final = 1
 PENDING: Final = 3
 UNFIT: Final = 4
 
@@ -170,8 +170,7 @@ def backfill(
     try:
         _run(migrations.backfill(*where, pace, _report), "the backfill did not end")
     except BackfillHeldUp as reason:
-        typer.echo(f"featom: {reason}", err=True)
-        raise typer.Exit(PENDING) from reason
+        raise failed(reason, PENDING) from reason
     typer.echo("nothing left to do")
 
 
@@ -195,11 +194,11 @@ def _servers(connected: list[int]) -> str:
 
 def _database(dsn: str | None, source: str | None) -> tuple[str, Any]:
     if dsn is None:
-        raise typer.Exit(_fail("a DSN is needed: --dsn or FEATOM_DSN"))
+        raise failed("a DSN is needed: --dsn or FEATOM_DSN")
     try:
         return dsn, password_from(source)
     except PasswordSourceUnknown as error:
-        raise typer.Exit(_fail(error)) from error
+        raise failed(error) from error
 
 
 def _run(work: Coroutine[Any, Any, Result], failure: str) -> Result:
@@ -207,9 +206,4 @@ def _run(work: Coroutine[Any, Any, Result], failure: str) -> Result:
         with logging_to_stderr("warning"):
             return asyncio.run(work)
     except MigrationFailed as error:
-        raise typer.Exit(_fail(f"{failure}: {error}")) from error
-
-
-def _fail(error: object) -> int:
-    typer.echo(f"featom: {error}", err=True)
-    return FAILED
+        raise failed(f"{failure}: {error}") from error

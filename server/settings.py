@@ -4,10 +4,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from domain.aggregate import DEFAULT_LIMITS
-from domain.limits import Limits
 from server.addresses import host_of, is_loopback
-from server.security_problems import exposure, security_problems
+from server.security_settings import SecuritySettings, exposure, security_problems
 
 
 class SettingsRefused(Exception):
@@ -15,7 +13,7 @@ class SettingsRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(SecuritySettings):
     """How to serve. `featom serve --help` describes each setting."""
 
     listen: str = "127.0.0.1:50051"
@@ -43,31 +41,6 @@ class Settings:
     """None: long enough to be noticed, if others than this machine may be there to notice."""
     drain_grace: float = 20.0
     max_connection_age: float = 120.0
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
-    tls_client_ca: Path | None = None
-    """Who vouches for clients; with it each of them needs a certificate."""
-    auth: str = "none"
-    """`none`, `mtls`, `jwt`, or both."""
-    jwt_issuer: str = ""
-    jwt_audience: str = ""
-    jwt_jwks: str = ""
-    """An https URL, or a file."""
-    jwt_ca: Path | None = None
-    authorization: Path | None = None
-    audit_log: str | None = None
-    """A file, or `-` for standard output."""
-    max_waiting_bytes: int = 64 * 1_024 * 1_024
-    max_streams: int = 1_000
-    handshake_timeout: float = 10.0
-    rate_per_principal: int = 0
-    """Calls a second; 0: as many as there come."""
-    limits: Limits = DEFAULT_LIMITS
-
-    @property
-    def auth_modes(self) -> frozenset[str]:
-        """The ways to prove who one is; none: nobody is asked."""
-        return frozenset(mode.strip() for mode in self.auth.split(",")) - {"none"}
 
     @property
     def seconds_to_be_noticed(self) -> float:
@@ -106,6 +79,8 @@ class Settings:
         elif not self.allow_insecure and not is_loopback(host):
             problems += exposure(host, self)
         problems += security_problems(self)
+        if self.max_waiting_bytes < self.max_message_bytes:
+            problems.append("max_waiting_bytes must not be less than max_message_bytes")
         if problems:
             raise SettingsRefused("; ".join(problems))
 

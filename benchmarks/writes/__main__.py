@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from benchmarks import h2load, machine, report, rounds
+from benchmarks.options import Retries, Seconds
 from benchmarks.row import Row
 from benchmarks.workload import Workload
 from benchmarks.writes import chart, table
@@ -33,10 +34,8 @@ DELAYED_ROUNDS = 2
 
 def main(
     rounds_: Annotated[int, typer.Option("--rounds", help="Rounds of each workload.", min=1)] = 3,
-    retries: Annotated[
-        int, typer.Option(help="More rounds at most, if other processes disturb some.", min=0)
-    ] = 1,
-    seconds: Annotated[float, typer.Option(help="Length of one round.", min=0.5)] = 5,
+    retries: Retries = 1,
+    seconds: Seconds = 5,
     only: Annotated[
         list[str] | None,
         typer.Option(help="Measure only this workload; may be repeated. Writes nothing."),
@@ -107,7 +106,6 @@ def _measure(
         rounds=rounds_,
         retries=retries,
         seconds=seconds,
-        progress=report.progress,
     )
 
 

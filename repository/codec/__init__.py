@@ -1,1 +1,1 @@
-"""Domain objects as protobuf messages. The only code outside the servicers that knows both."""
+"""Domain objects as protobuf messages: beside the server's edge the only code that knows both."""

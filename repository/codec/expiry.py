@@ -28,7 +28,7 @@ def without_expired(state: bytes, expiring: Mapping[str, FeatureSpec], now: Inst
         name
         for name, spec in expiring.items()
         if name in message.features
-        and decode_instant(message.features[name].event_time) + spec.ttl <= now
+        and spec.is_expired(decode_instant(message.features[name].event_time), now)
     )
     if not expired:
         return state

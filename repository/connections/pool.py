@@ -4,22 +4,27 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from datetime import datetime
+from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import asyncpg
 
 from domain.errors import DatabaseUnavailable
 from domain.figures import Distribution
 from domain.tracing import Tracer
-from repository.connections.password import Password
+from repository.connections.known import (
+    Backend,
+    KnownConnection,
+    get_to_know,
+    leave_as_it_is,
+    terminate,
+)
 from repository.connections.sqlstates import Verdict, sqlstate_of, verdict
-from repository.connections.time_outs import milliseconds
 from repository.connections.traced_connection import traced_connections
+from repository.credentials.password import Password
 from repository.migrations import window
-from repository.migrations.session import require_current
+from repository.time_outs import milliseconds
 
 Record: TypeAlias = asyncpg.Record
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -43,18 +48,9 @@ SERIALIZABLE: Final = {
     "enable_seqscan": "off",
 }
 
-_OWN_BACKEND: Final = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
-
 
 class TransactionAborted(Exception):
     """The transaction lost a race and left nothing; it may be run again."""
-
-
-class Backend(NamedTuple):
-    """PostgreSQL's process at the other end of a connection, told apart from all earlier ones."""
-
-    pid: int
-    started: datetime
 
 
 class AnswerLost(Exception):
@@ -104,11 +100,11 @@ class Pool:
             max_queries=2**31,
             max_cached_statement_lifetime=0,
             timeout=10.0,
-            init=partial(_get_to_know, window.BUILD),
-            reset=_leave_as_it_is,
-            connection_class=traced_connections(_KnownConnection, tracer)
+            init=partial(get_to_know, window.BUILD),
+            reset=leave_as_it_is,
+            connection_class=traced_connections(KnownConnection, tracer)
             if tracer
-            else _KnownConnection,
+            else KnownConnection,
             server_settings={
                 **isolation,
                 "application_name": window.session_name(window.BUILD),
@@ -171,7 +167,7 @@ class Pool:
             begun = loop.time()
             # Just before the time-out: that cancels once, and in a transaction a ROLLBACK follows,
             # which would wait for an answer as long as TCP does.
-            cut_off = loop.call_later(self._timeout, _terminate, connection)
+            cut_off = loop.call_later(self._timeout, terminate, connection)
             try:
                 async with asyncio.timeout(self._timeout):
                     return await work(connection)
@@ -182,7 +178,7 @@ class Pool:
                 if judgement is Verdict.TOO_LARGE:
                     raise AnswerTooLarge from error
                 if judgement is Verdict.AWAY:
-                    _terminate(connection)
+                    terminate(connection)
                     raise AnswerLost(str(error), backend) from error
                 raise
             finally:
@@ -216,32 +212,4 @@ class Pool:
             await self._pool.release(connection, timeout=1.0)
         except Exception as error:
             log.info("a connection was dropped: %s", error)
-            _terminate(connection)
-
-
-def _terminate(connection: Any) -> None:
-    # The driver has let go of a connection that it found broken, and then refuses the call.
-    with suppress(asyncpg.InterfaceError):
-        connection.terminate()
-
-
-class _KnownConnection(asyncpg.Connection):  # generic for the type checker alone
-    """A connection of which it is known which backend serves it."""
-
-    backend: Backend
-
-
-async def _get_to_know(build: int, connection: Any) -> None:
-    try:
-        # A backfill may have begun while we were not seen: nothing of ours may be written after.
-        await require_current(connection, build)
-        (own,) = await connection.fetch(_OWN_BACKEND)
-    except BaseException:
-        # Or the driver takes leave of a database that may be gone, and waits for the answer.
-        _terminate(connection)
-        raise
-    connection.backend = Backend(*own)
-
-
-async def _leave_as_it_is(connection: object) -> None:
-    """Nothing is ever set on a connection, so there is nothing to reset: a round trip saved."""
+            terminate(connection)

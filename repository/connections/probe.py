@@ -2,30 +2,32 @@
 
 import asyncio
 from collections.abc import Iterator
+from typing import Final
 
 import asyncpg
 
 from domain.figures import Figure, FigureKind, Reading
-from repository.connections.password import Password
+from repository.credentials.password import Password
 from repository.migrations import window
 from repository.migrations.revisions import revisions
 from repository.migrations.session import current_revisions, oldest_build
+
+_TIMEOUT: Final = 2.0
+"""Seconds that a check takes at most."""
 
 
 class PostgresProbe:
     """Implements DatabaseProbe of server.health, on a connection that nothing else uses."""
 
-    def __init__(self, dsn: str, password: Password | None = None, *, timeout: float = 2.0) -> None:
-        """A check takes `timeout` seconds at most."""
+    def __init__(self, dsn: str, password: Password | None = None) -> None:
         self._dsn = dsn
         self._password = password
-        self._timeout = timeout
         self._found: frozenset[str] = frozenset()
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
 
     async def check(self) -> None:
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(_TIMEOUT):
                 await self._check()
         except BaseException:
             self._drop()

@@ -1,4 +1,4 @@
-"""What a failure of the database means: the only place that knows SQLSTATEs.
+"""What a failure of the database means to a server: the only place that knows its SQLSTATEs.
 
 Failures are told apart by code, never by text, and by constraint name where the code is not enough.
 """

@@ -28,11 +28,11 @@ class Expiry:
         if generation <= self._generation:
             return
         records = await self._pool.read(TYPES["read_all_types"])
-        by_type: dict[str, dict[str, FeatureSpec]] = {}
-        for name, _, definition, _ in records:
-            if definition is not None:
-                features = load_entity_type(definition).features
-                by_type[name] = {name: spec for name, spec in features.items() if spec.ttl}
+        by_type = {
+            name: load_entity_type(definition).expiring
+            for name, _, definition, _ in records
+            if definition is not None
+        }
         self._by_type = {name: expiring for name, expiring in by_type.items() if expiring}
         self._generation = records[0]["types_generation"]
 

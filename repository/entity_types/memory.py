@@ -15,7 +15,7 @@ from domain.ports import StoredAggregate
 from domain.rules import RuleCompiler
 from repository.codec.entity_type import dump_entity_type
 from repository.codec.state import load_features
-from repository.reading.page_length import page_length
+from repository.page_length import page_length
 
 
 class MemoryEntityTypes:

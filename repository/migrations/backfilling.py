@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import asyncpg
 
-from repository.connections.password import Password
+from repository.credentials.password import Password
 from repository.migrations.backfill import Backfill
 from repository.migrations.revisions import backfills
 from repository.migrations.session import (

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection
 
-from repository.connections.time_outs import milliseconds
 from repository.migrations.grants import grants_to
 from repository.migrations.revisions import Revision, backfills, revisions
 from repository.migrations.session import Patience
+from repository.time_outs import milliseconds
 
 
 def sql_from(

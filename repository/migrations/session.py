@@ -8,9 +8,9 @@ from typing import Final, TypeAlias
 
 import asyncpg
 
-from repository.connections.password import Password
-from repository.connections.time_outs import milliseconds
+from repository.credentials.password import Password
 from repository.migrations.window import SchemaMismatch, outdated, servers_of
+from repository.time_outs import milliseconds
 
 Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 

@@ -46,9 +46,9 @@ class ReadCoalescer:
         pool: Pool,
         expiry: Expiry,
         *,
-        readers: int = 2,
+        readers: int,
+        max_waiting: int,
         query_keys: int = 128,
-        max_waiting: int = 8_192,
         tracer: Tracer | None = None,
     ) -> None:
         """At most `readers` queries run at a time; a query takes requests until it has `query_keys`

@@ -8,7 +8,8 @@ from typing import Final
 
 from domain.entity_key import EntityKey
 from domain.errors import DatabaseUnavailable
-from repository.connections.pool import Backend, Pool
+from repository.connections.known import Backend
+from repository.connections.pool import Pool
 from repository.statements import WRITE
 from repository.writing.submission import Doubt, Submission
 

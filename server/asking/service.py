@@ -10,6 +10,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFail
 from grpc_status import rpc_status
 
 from featom.v1.entity_type_service_pb2_grpc import EntityTypeServiceStub
+from server import exits
 from server.asking.channel import open_channel
 from server.asking.endpoint import Endpoint, EndpointRefused
 from server.asking.handshake import what_tls_says
@@ -30,9 +31,8 @@ def asking(endpoint: Endpoint) -> Iterator[EntityTypeServiceStub]:
 
 
 def failed(problem: object) -> typer.Exit:
-    """What ends a command that cannot do what it is for."""
-    typer.echo(f"featom: {problem}", err=True)
-    return typer.Exit(_FAILED)
+    """As server.exits.failed; 1 says that a command has found something."""
+    return exits.failed(problem, _FAILED)
 
 
 def _described(error: grpc.RpcError, endpoint: Endpoint) -> str:

@@ -87,13 +87,16 @@ def read_batch_get(request: pb.BatchGetAggregatesRequest, limits: Limits) -> Bat
 def read_list(request: pb.ListAggregatesRequest, limits: Limits) -> Page:
     violations = Violations()
     violations.note("entity_type", entity_type_problem(request.entity_type))
-    if request.page_size < 0:
-        violations.note("page_size", "must not be negative")
+    size = read_page_size(request.page_size, DEFAULT_PAGE, limits.batch_keys, violations)
     after = read_page_token(request.page_token, request.entity_type, violations)
     violations.raise_if_any()
-    return Page(
-        request.entity_type, after, min(request.page_size or DEFAULT_PAGE, limits.batch_keys)
-    )
+    return Page(request.entity_type, after, size)
+
+
+def read_page_size(asked: int, default: int, most: int, violations: Violations) -> int:
+    if asked < 0:
+        violations.note("page_size", "must not be negative")
+    return min(asked or default, most)
 
 
 def page_token(entity_type: str, last_id: str) -> str:

@@ -16,6 +16,8 @@ from typing import Final
 
 PROCESSES: Final = Path("/proc")
 PID_FILE: Final = "postmaster.pid"
+_PATIENCE: Final = 30.0
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,12 @@ def running_postmaster(cluster: Path) -> Postmaster | None:
     return postmaster
 
 
-def kill_processes(cluster: Path, patience: float = 30.0) -> None:
+def kill_processes(cluster: Path) -> None:
     """SIGKILL the postmaster of `cluster` and its backends, and wait until they are gone.
 
-    Raises TimeoutError if one is still there after `patience` seconds.
+    Raises TimeoutError if that takes too long.
     """
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + _PATIENCE
     while pids := _processes(cluster):
         if time.monotonic() > deadline:
             raise TimeoutError(f"processes {pids} of {cluster} do not end")

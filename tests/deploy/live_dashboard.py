@@ -1,8 +1,9 @@
 """Dashboard and alerts on a real Prometheus: `make dashboard-check`.
 
-It scrapes two servers on one database under load, some of which fails. Then each question of the
-dashboard must have an answer, and each alert must be one that Prometheus can evaluate. It prints
-what was answered, and exits 1 if something was not.
+It scrapes two servers on one database under load, some of which fails, and one that is guarded,
+for what only such a server tells. Then each question of the dashboard must have an answer, and each
+alert must be one that Prometheus can evaluate. It prints what was answered, and exits 1 if
+something was not.
 """
 
 import asyncio
@@ -23,9 +24,11 @@ import grpc
 import yaml
 
 from featom.v1.feature_store_pb2 import StreamUpdateFeaturesRequest
+from tests.attacks.fortress import Fortress
 from tests.consistency.rig import new_database, own_postgres
 from tests.consistency.server_process import running_servers
 from tests.deploy.observability import FOLDER, ROOT, alerts, panels
+from tests.e2e.observability.scraping import metrics_address_of
 from tests.e2e.rolling.load import Load, loaded, one_more
 
 PROMETHEUS: Final = ROOT / "build/prometheus/usr/bin/prometheus"
@@ -74,22 +77,40 @@ def prometheus(targets: list[str]) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def servers_under_load() -> AsyncIterator[list[str]]:
-    """Two servers, and clients of which some do wrong; the addresses of the metrics."""
+async def watched_servers() -> AsyncIterator[list[str]]:
+    """Two servers under load, and a guarded one; the addresses of the metrics."""
     with own_postgres() as postgres:
         async with new_database(postgres) as dsn:
-            one, other = ({"metrics_listen": f"127.0.0.1:{port}"} for port in free_ports(2))
-            async with (
-                running_servers(1, dsn, settings=one) as first,
-                running_servers(1, dsn, settings=other) as second,
-            ):
-                addresses = [server.address for server in (*first, *second)]
-                async with (
-                    loaded(Load(tries=2), addresses, clients=CLIENTS, retries=True),
-                    doing_wrong(addresses[0]),
-                    streaming(addresses[1]),
-                ):
-                    yield [str(each["metrics_listen"]) for each in (one, other)]
+            with guarded_server(dsn) as guarded:
+                async with servers_under_load(dsn) as loaded_ones:
+                    yield [*loaded_ones, guarded]
+
+
+@contextmanager
+def guarded_server(dsn: str) -> Iterator[str]:
+    """One that lets few in, and whose issuer of tokens is away."""
+    with (
+        tempfile.TemporaryDirectory(prefix="featom-guarded-") as folder,
+        Fortress(Path(folder)).serving(dsn, jwt_jwks="https://127.0.0.1:9/keys") as fortress,
+    ):
+        yield metrics_address_of(fortress.server)
+
+
+@asynccontextmanager
+async def servers_under_load(dsn: str) -> AsyncIterator[list[str]]:
+    """Two servers, and clients of which some do wrong."""
+    one, other = ({"metrics_listen": f"127.0.0.1:{port}"} for port in free_ports(2))
+    async with (
+        running_servers(1, dsn, settings=one) as first,
+        running_servers(1, dsn, settings=other) as second,
+    ):
+        addresses = [server.address for server in (*first, *second)]
+        async with (
+            loaded(Load(tries=2), addresses, clients=CLIENTS, retries=True),
+            doing_wrong(addresses[0]),
+            streaming(addresses[1]),
+        ):
+            yield [str(each["metrics_listen"]) for each in (one, other)]
 
 
 @asynccontextmanager
@@ -163,7 +184,7 @@ def not_evaluated(address: str) -> Iterator[str]:
 
 
 async def main() -> int:
-    async with servers_under_load() as targets:
+    async with watched_servers() as targets:
         with prometheus(targets) as address:
             await asyncio.sleep(SECONDS_OF_LOAD)
             missing = [*unanswered(address), *not_evaluated(address)]

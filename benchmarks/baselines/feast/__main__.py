@@ -16,9 +16,9 @@ import typer
 
 from benchmarks import h2load, machine, report, rounds
 from benchmarks.baselines.feast.workload import FeastProcess, FeastReads
-from benchmarks.unary import UnaryCalls
+from benchmarks.options import Retries, Seconds
 from benchmarks.workload import Workload
-from benchmarks.workloads import BATCH, SERVICE, batch_reads, check_batch_read
+from benchmarks.workloads import batch_get_aggregates
 from benchmarks.writes.rig import WriteRig
 
 LOCK: Final = Path(__file__).with_name("requirements.lock")
@@ -50,10 +50,8 @@ async def _analyze(dsn: str) -> None:
 
 def main(
     rounds_: Annotated[int, typer.Option("--rounds", help="Rounds of each.", min=1)] = 3,
-    retries: Annotated[
-        int, typer.Option(help="More rounds at most, if other processes disturb some.", min=0)
-    ] = 2,
-    seconds: Annotated[float, typer.Option(help="Length of one round.", min=0.5)] = 4,
+    retries: Retries = 2,
+    seconds: Seconds = 4,
     aggregates: Annotated[int, typer.Option(min=1_000)] = 20_000,
     python: Annotated[
         Path | None, typer.Option(help="An interpreter that has Feast already.")
@@ -70,17 +68,7 @@ def main(
         with FeastProcess.started(interpreter, [*arguments, str(aggregates)], rig.folder) as feast:
             asyncio.run(_analyze(rig.dsn.replace("@/featom", f"@/{DATABASE}")))
             workloads: list[Workload] = [FeastReads(threads, feast) for threads in THREADS]
-            workloads.append(
-                UnaryCalls(
-                    name="featom over gRPC",
-                    method=f"{SERVICE}/BatchGetAggregates",
-                    serve=lambda rig: rig.featom,
-                    requests=batch_reads,
-                    check=check_batch_read,
-                    unit="aggregates",
-                    units_per_call=BATCH,
-                )
-            )
+            workloads.append(batch_get_aggregates("featom over gRPC"))
             for workload in workloads:
                 workload.prepare(rig)
             measured = rounds.measure(
@@ -89,7 +77,6 @@ def main(
                 rounds=rounds_,
                 retries=retries,
                 seconds=seconds,
-                progress=report.progress,
             )
         notes = [
             f"{machine.today()}. {measured.note}. {aggregates:,} entities of 50 features.",

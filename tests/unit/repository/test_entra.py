@@ -11,8 +11,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from repository.connections import entra
-from repository.connections.entra import EntraToken, NoToken, WorkloadIdentity
+from repository.credentials import entra
+from repository.credentials.entra import EntraToken, NoToken, WorkloadIdentity
 
 
 class Entra(ThreadingHTTPServer):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from repository.connections.entra import EntraToken
-from repository.connections.password import PasswordSourceUnknown, password_from
+from repository.credentials.entra import EntraToken
+from repository.credentials.password import PasswordSourceUnknown, password_from
 
 AZURE = ("AUTHORITY_HOST", "TENANT_ID", "CLIENT_ID", "FEDERATED_TOKEN_FILE")
 

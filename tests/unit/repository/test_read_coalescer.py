@@ -65,7 +65,7 @@ class FakeExpiry:
 async def coalescer_on(pool: FakePool, **options: Any) -> AsyncIterator[ReadCoalescer]:
     fake: Any = pool
     expiry: Any = FakeExpiry()
-    coalescer = ReadCoalescer(fake, expiry, **({"readers": 1} | options))
+    coalescer = ReadCoalescer(fake, expiry, **({"readers": 1, "max_waiting": 8_192} | options))
     try:
         yield coalescer
     finally:

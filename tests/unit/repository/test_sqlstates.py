@@ -1,9 +1,14 @@
 """What a failure of the database means: every code has one meaning, and text has none."""
 
+import re
+from pathlib import Path
+
 import asyncpg
 import pytest
 
 from repository.connections.sqlstates import AGAIN, AWAY, AWAY_CLASSES, TOO_LARGE, Verdict, verdict
+
+RUNBOOKS = Path(__file__).parents[3] / "docs/runbooks"
 
 BY_CODE = {
     "40001": Verdict.AGAIN,
@@ -106,3 +111,18 @@ def test_a_statement_that_was_prepared_for_another_schema_is_run_again() -> None
 @pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), asyncpg.PostgresError("x")])
 def test_whatever_else_goes_wrong_is_a_fault(error: Exception) -> None:
     assert verdict(error) is Verdict.FAULT
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [("FeatomDatabaseAway", Verdict.AWAY), ("FeatomDatabaseFaults", Verdict.FAULT)],
+)
+def test_a_runbook_explains_sqlstates_that_lead_to_it(page: str, expected: Verdict) -> None:
+    text = (RUNBOOKS / f"{page}.md").read_text()
+    rows = re.findall(r"^ *\| (`[0-9A-Z]{2}.*?) \|", text, re.MULTILINE)
+    codes = [code for row in rows for code in re.findall(r"`([0-9A-Z]+)", row)]
+    assert len(codes) > 5
+    # A class stands for its codes.
+    assert {code: verdict(failure(code.ljust(5, "9"))) for code in codes} == dict.fromkeys(
+        codes, expected
+    )

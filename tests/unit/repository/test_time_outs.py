@@ -2,7 +2,7 @@
 
 import pytest
 
-from repository.connections.time_outs import milliseconds
+from repository.time_outs import milliseconds
 
 
 @pytest.mark.parametrize(

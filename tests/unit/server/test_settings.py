@@ -125,7 +125,7 @@ def test_settings_do_not_change() -> None:
 def test_every_setting_is_a_flag_with_a_variable_and_a_description() -> None:
     command = typer.main.get_command(app)
     serve = command.commands["serve"]  # type: ignore[attr-defined]
-    settings = set(Settings.__dataclass_fields__) - {"limits"}
+    settings = set(Settings.__dataclass_fields__)
     assert {parameter.name for parameter in serve.params} == settings
     for parameter in serve.params:
         assert parameter.envvar == f"FEATOM_{parameter.name.upper()}"

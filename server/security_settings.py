@@ -1,16 +1,45 @@
-"""What is wrong with the settings that are about security."""
+"""The settings that are about security, and what may be wrong with them."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
-
-if TYPE_CHECKING:
-    from server.settings import Settings
 
 MODES: Final = ("mtls", "jwt")
 
 
-def security_problems(settings: "Settings") -> Iterator[str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecuritySettings:
+    """Who may do what, and how much of it."""
+
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    """Who vouches for clients; with it each of them needs a certificate."""
+    auth: str = "none"
+    """`none`, `mtls`, `jwt`, or both."""
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
+    jwt_jwks: str = ""
+    """An https URL, or a file."""
+    jwt_ca: Path | None = None
+    authorization: Path | None = None
+    audit_log: str | None = None
+    """A file, or `-` for standard output."""
+    max_waiting_bytes: int = 64 * 1_024 * 1_024
+    max_streams: int = 1_000
+    handshake_timeout: float = 10.0
+    rate_per_principal: int = 0
+    """Calls a second; 0: as many as there come."""
+
+    @property
+    def auth_modes(self) -> frozenset[str]:
+        """The ways to prove who one is; none: nobody is asked."""
+        return frozenset(mode.strip() for mode in self.auth.split(",")) - {"none"}
+
+
+def security_problems(settings: SecuritySettings) -> Iterator[str]:
     """Each in words; none if all fits together."""
     if (settings.tls_cert is None) != (settings.tls_key is None):
         yield "tls_cert and tls_key must be set together"
@@ -31,11 +60,9 @@ def security_problems(settings: "Settings") -> Iterator[str]:
         yield "rate_per_principal needs auth: without it nobody is known"
     if settings.rate_per_principal < 0:
         yield f"rate_per_principal must be 0 or more, not {settings.rate_per_principal}"
-    if settings.max_waiting_bytes < settings.max_message_bytes:
-        yield "max_waiting_bytes must not be less than max_message_bytes"
 
 
-def exposure(host: str, settings: "Settings") -> Iterator[str]:
+def exposure(host: str, settings: SecuritySettings) -> Iterator[str]:
     """What is wrong with listening on a host beyond loopback."""
     exposed = []
     if not settings.auth_modes:
@@ -51,7 +78,7 @@ def exposure(host: str, settings: "Settings") -> Iterator[str]:
         )
 
 
-def _token_problems(settings: "Settings") -> Iterator[str]:
+def _token_problems(settings: SecuritySettings) -> Iterator[str]:
     for name in ("jwt_issuer", "jwt_audience", "jwt_jwks"):
         if not getattr(settings, name):
             yield f"auth jwt needs {name}"

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeAlias
 
-from repository.connections.entra import EntraToken, WorkloadIdentity
+from repository.credentials.entra import EntraToken, WorkloadIdentity
 
 Password: TypeAlias = Callable[[], Awaitable[str]]
 """Must raise an OSError when there is none to be had: the database then counts as away."""

@@ -83,6 +83,8 @@ class Row(Struct, eq=False):
     """Gives the aggregate as it was read."""
     handed_over: bool = False
     """Whether a batch ahead left it, and it was not read."""
+    unseen: bool = False
+    """Whether nothing that was read says that the row is there."""
 
     @property
     def writes(self) -> bool:

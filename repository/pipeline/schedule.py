@@ -58,7 +58,8 @@ class Schedule:
         is_live: Callable[[Submission], bool],
         behind: Collection[EntityKey] = (),
     ) -> list[Submission]:
-        """Take the next batch: as many lines as give it `share` updates, or one of up to `limit`.
+        """Take the next batch: as many lines as give it `share` updates, or one of up to `limit`,
+        or a command that must be alone.
 
         The keys of the batch are busy until they are released. Commands that are not live any more
         are dropped on the way. With `behind`, these lines are taken although their keys are busy.
@@ -77,7 +78,7 @@ class Schedule:
             keys, updates = submission.keys, submission.size
             if batch and (size >= (limit if key == line else share)):
                 break
-            if batch and len(keys) > 1 and size + updates > share:
+            if batch and (submission.alone or (len(keys) > 1 and size + updates > share)):
                 break
             self._remove(submission, keys)
             line = key
@@ -85,6 +86,8 @@ class Schedule:
                 batch.append(submission)
                 taken.update(keys)
                 size += updates
+                if submission.alone:
+                    limit = share = 0
             # These lines have moved up, and are free or ours.
             for moved in keys:
                 ready.setdefault(moved)

@@ -78,6 +78,8 @@ class Row(Struct, eq=False):
     erase_history: bool = False
     type_revision: int = 0
     """The revision of the entity type that `policy` is of."""
+    type_is_new: bool = False
+    """Whether the entity type has no row yet that a write could lock."""
     policy: Policy | None = None
     again: Callable[[], FeatureAggregate] | None = None
     """Gives the aggregate as it was read."""

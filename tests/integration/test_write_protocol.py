@@ -397,3 +397,16 @@ async def test_an_erasure_that_takes_too_long_fails_none_of_those_that_came_with
         with pytest.raises(CommitUnknown):
             await erased
         assert await current_features(repository, keys[0]) == {"f": 1}
+
+
+async def test_a_type_whose_row_was_lost_in_a_failover_is_written_again(
+    shared_database: str, session: Session, key: EntityKey
+) -> None:
+    """A standby that did not have all commits has taken over."""
+    async with repository_on(shared_database) as repository:
+        await repository.update(update(put("f", 1), key=key))
+        done = await session.execute("DELETE FROM entity_types WHERE name = $1", key.entity_type)
+        assert done == "DELETE 1"
+        latest = asyncio.get_running_loop().time() + 2
+        assert (await repository.update(update(add("f", 1), key=key), latest)).version == 2
+        assert repository.statistics.undecided == 0

@@ -93,8 +93,8 @@ class WriteProtocol:
 
         With a batch `ahead`, nothing is written or answered before that is committed, or at all if
         it is not. A batch `behind` may follow.
-        Raises Withdrawn, DatabaseUnavailable or AnswerLost, and what PostgreSQL says of data that
-        it cannot take; what was not answered then is undecided.
+        Raises Withdrawn, StillInDoubt, DatabaseUnavailable or AnswerLost, and what PostgreSQL says
+        of data that it cannot take; what was not answered then is undecided.
         """
         contended = self._turns.contended(keys_in(submissions))
         if contended and ahead is None:

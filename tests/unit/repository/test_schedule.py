@@ -65,6 +65,11 @@ class ScheduleMachine(RuleBasedStateMachine):
     def a_lane_takes_a_batch(self, share: int) -> None:
         self.take(share)
 
+    @rule(share=st.integers(1, LIMIT))
+    def a_lane_takes_what_needs_not_be_alone(self, share: int) -> None:
+        self.take(share, alone=False)
+        self.schedule.let_alone()
+
     @precondition(lambda self: self.under_way)
     @rule(which=st.integers(0, 3), share=st.integers(1, LIMIT))
     def a_batch_comes_right_behind_another(self, which: int, share: int) -> None:
@@ -122,18 +127,19 @@ class ScheduleMachine(RuleBasedStateMachine):
         self.open.append(submission)
         self.schedule.put(submission)
 
-    def take(self, share: int) -> bool:
-        batch = self.taken(share)
+    def take(self, share: int, alone: bool = True) -> bool:
+        batch = self.taken(share, alone=alone)
         if batch:
             self.under_way.append([batch])
         return bool(batch)
 
-    def taken(self, share: int, ahead: Batch | None = None) -> Batch:
+    def taken(self, share: int, ahead: Batch | None = None, *, alone: bool = True) -> Batch:
         behind = keys_in([ahead]) if ahead else ()
-        batch = self.schedule.take(LIMIT, share, is_live, behind)
+        batch = self.schedule.take(LIMIT, share, is_live, behind, alone=alone)
         assert all(map(is_live, batch))
         assert sum(map(_size, batch[:-1])) < LIMIT
-        assert len(batch) == 1 or not any(isinstance(each.command, Deletion) for each in batch)
+        erasures = sum(isinstance(each.command, Deletion) for each in batch)
+        assert not erasures or (alone and len(batch) == 1)
         passed = list(ahead or ())
         for submission in batch:
             self.must_not_overtake(submission, passed)

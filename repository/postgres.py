@@ -24,6 +24,7 @@ from domain.tracing import Tracer
 from domain.update import Command
 from repository.connections.pool import CLOSING as POOL_CLOSING
 from repository.connections.pool import READ_COMMITTED, SERIALIZABLE, Pool
+from repository.connections.side_work import SideWork
 from repository.credentials.password import Password
 from repository.entity_types.catalogue import Catalogue
 from repository.entity_types.expiry import Expiry
@@ -35,7 +36,6 @@ from repository.pipeline.measured_committer import MeasuredCommitter
 from repository.pipeline.traced_committer import TracedCommitter
 from repository.reading.history import History
 from repository.reading.read_coalescer import ReadCoalescer
-from repository.reading.side_reads import SideReads
 from repository.rules import CelCompiler
 from repository.statements import READ
 from repository.writing.doubts import CLOSING as DOUBTS_CLOSING
@@ -48,8 +48,8 @@ _STOPPING: Final = 1.0
 CLOSING: Final = _DRAINING + DOUBTS_CLOSING + 2 * _STOPPING + 2 * POOL_CLOSING
 """Seconds that `close` takes at most."""
 
-_SIDE_READS: Final = 4
-"""Reads of lists and of the past at a time."""
+_SIDE_WORK: Final = 4
+"""Lists, reads of the past and work on entity types at a time."""
 
 log = logging.getLogger(__name__)
 
@@ -71,9 +71,9 @@ class PostgresOptions:
 
     @property
     def reading_connections(self) -> int:
-        """A lane reads and writes one after the other, and may hold a turn meanwhile; list pages
-        and the past are read beside the readers."""
-        return 2 * self.lanes + self.readers + _SIDE_READS
+        """A lane reads and writes one after the other, and may hold a turn meanwhile; lists,
+        the past and entity types are beside the readers."""
+        return 2 * self.lanes + self.readers + _SIDE_WORK
 
     @property
     def connections(self) -> int:
@@ -104,12 +104,13 @@ class PostgresRepository(AggregateWriter, AggregateReader):
             password=options.password,
             tracer=options.tracer,
         )
-        self._side_reads = SideReads(_SIDE_READS, options.max_waiting)
+        self._side_work = SideWork(_SIDE_WORK, options.max_waiting)
         self._history = History(self._reading)
         self.compiler = CelCompiler()
         self._catalogue = Catalogue(self._reading, self.compiler)
         self._expiry = Expiry(self._reading, self._catalogue)
-        self.entity_types = PostgresEntityTypes(self._reading)
+        changes = SideWork(1, options.max_waiting)
+        self.entity_types = PostgresEntityTypes(self._reading, self._side_work, changes)
 
     async def open(self) -> None:
         """Begin to take requests. Succeeds also while the database is away."""
@@ -193,7 +194,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         return self._expiry.served(keys, found, time.time_ns())
 
     async def read_past(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
-        return await self._side_reads.run(lambda: self._read_past(key, point))
+        return await self._side_work.run(lambda: self._read_past(key, point))
 
     async def _read_past(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
         found = await self._history.read_past(key, point)
@@ -202,7 +203,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
     async def list_aggregates(
         self, entity_type: str, after: str, limit: int, max_bytes: int
     ) -> ListedPage:
-        return await self._side_reads.run(lambda: self._list(entity_type, after, limit, max_bytes))
+        return await self._side_work.run(lambda: self._list(entity_type, after, limit, max_bytes))
 
     async def _list(self, entity_type: str, after: str, limit: int, max_bytes: int) -> ListedPage:
         arguments = (entity_type, after, limit, max_bytes)

@@ -21,15 +21,11 @@ class Catalogue:
         """`pool` is READ COMMITTED."""
         self._pool = pool
         self._compiler = compiler
-        self._with_row: set[str] = set()
         self._policies: dict[str, dict[int, Policy | None]] = {}
 
     async def ensure_rows(self, names: Collection[str]) -> None:
-        """See to it that every type has a row to lock: once for each type."""
-        new = [name for name in names if name not in self._with_row]
-        if new:
-            await self._pool.read(TYPES["ensure_rows"], new)
-            self._with_row.update(new)
+        """See to it that these types have a row to lock."""
+        await self._pool.read(TYPES["ensure_rows"], list(names))
 
     async def policies(self, revisions: Mapping[str, int]) -> dict[str, Policy | None]:
         """The policy of each type at a revision; None where there is no entity type."""

@@ -13,8 +13,8 @@ from domain.instant import EARLIEST, SECOND, Instant
 from repository.codec.entity_type import dump_entity_type, load_entity_type
 from repository.codec.instants import from_datetime, to_datetime
 from repository.codec.state import load_features
-from repository.connections.detached import detached
 from repository.connections.pool import AnswerLost, Connection, Pool, Record, TransactionAborted
+from repository.connections.side_work import SideWork
 from repository.statements import TYPES
 
 Result = TypeVar("Result")
@@ -27,9 +27,13 @@ _COMMIT_TIME_SLACK: Final = 60 * SECOND
 class PostgresEntityTypes:
     """Implements EntityTypeStore of domain.entity_type_store."""
 
-    def __init__(self, pool: Pool) -> None:
-        """`pool` is READ COMMITTED."""
+    def __init__(self, pool: Pool, side: SideWork, changes: SideWork) -> None:
+        """`pool` is READ COMMITTED; all work is `side` work. Of `changes` there is one at a time:
+        they wait for each other in any case, and shall not all do so on a connection.
+        """
         self._pool = pool
+        self._side = side
+        self._changes = changes
 
     async def current(self, name: str) -> CurrentType:
         records = await self._read(TYPES["read_type"], name)
@@ -96,11 +100,11 @@ class PostgresEntityTypes:
         return from_datetime(time)
 
     async def _read(self, statement: str, *arguments: object) -> list[Record]:
-        return await detached(self._pool.read(statement, *arguments))
+        return await self._side.run(lambda: self._pool.read(statement, *arguments))
 
     async def _transact(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
         try:
-            return await detached(self._pool.run(work))
+            return await self._changes.run(lambda: self._side.run(lambda: self._pool.run(work)))
         except (AnswerLost, TransactionAborted) as failure:
             # To apply the same again changes nothing, so the caller may always retry.
             raise DatabaseUnavailable from failure

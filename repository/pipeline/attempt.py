@@ -18,6 +18,8 @@ class Attempt:
         self.keys = frozenset(keys_in(batch))
         self.size = sum(submission.size for submission in batch)
         """How many updates the batch has."""
+        self.is_alone = batch[0].alone
+        """Whether it is one command that may take long."""
         self.begun = asyncio.get_running_loop().time()
         self._committer = committer
         self.batch = batch

@@ -135,7 +135,11 @@ class CommitPipeline:
         lanes = len(self._lanes)
         limit = limit_of(self._schedule.updates, lanes, self._max_batch)
         share = share_of(self._schedule.updates, lanes, self._max_batch)
-        return self._schedule.take(limit, share, partial(is_live, self._loop.time()), behind)
+        # One lane is always left for what does not take long.
+        long = sum(attempt.is_alone for attempt in self._under_way)
+        alone = lanes == 1 or long < lanes - 1
+        live = partial(is_live, self._loop.time())
+        return self._schedule.take(limit, share, live, behind, alone=alone)
 
     async def _commit(self, batch: Sequence[Submission]) -> None:
         """Commit a batch, and those that form right behind it."""
@@ -181,6 +185,8 @@ class CommitPipeline:
     async def _end(self, attempt: Attempt) -> list[Submission]:
         undecided = await attempt.undecided()
         self._under_way.remove(attempt)
+        if attempt.is_alone:
+            self._schedule.let_alone()
         self.statistics.batches += 1
         self.statistics.commands += len(attempt.batch)
         self.statistics.undecided += len(undecided)

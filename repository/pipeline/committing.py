@@ -2,15 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, Protocol
 
+from domain.entity_key import EntityKey
 from domain.errors import (
     Corrupted,
     DatabaseUnavailable,
     FeatomError,
 )
 from repository.connections.pool import AnswerLost
+from repository.writing.doubts import StillInDoubt
 from repository.writing.handover import Handover, Withdrawn
 from repository.writing.submission import Submission, is_live, keys_in, split
 
@@ -56,12 +58,30 @@ async def commit(
     except AnswerLost as lost:
         log.warning("the answer to a commit was lost: %s", lost)
         return _unanswered(batch)
+    except StillInDoubt as doubt:
+        log.warning("%s", doubt)
+        return await _commit_others(committer, batch, doubt.keys, ahead)
     except DatabaseUnavailable as error:
         return _give_up(batch, error)
     except Exception as error:
         if ahead is not None:
             return _unanswered(batch)
         return await _isolate(committer, batch, error)
+
+
+async def _commit_others(
+    committer: Committer,
+    batch: Sequence[Submission],
+    keys: Collection[EntityKey],
+    ahead: Handover | None,
+) -> list[Submission]:
+    """Commit what has nothing to do with keys in doubt; for these, the database is not there."""
+    free, held = split(_unanswered(batch), keys)
+    about = [each for each in held if any(key in keys for key in each.keys)]
+    _give_up(about, DatabaseUnavailable())
+    if ahead is not None:
+        return _unanswered(batch)
+    return [*await _commit_live(committer, free), *_unanswered(held)]
 
 
 async def _isolate(

@@ -21,6 +21,8 @@ class Schedule:
         # Keys that may have something to give, in the order in which they became ready. One that
         # has not is left out until it is released, or the line of a key beside it moves up.
         self._ready: OrderedDict[EntityKey, None] = OrderedDict()
+        self._put_off: list[EntityKey] = []
+        """Keys with a command that must be alone, for which there was no lane."""
         self._waiting = 0
         self.updates = 0
         """How many updates wait: a batch of them is one command."""
@@ -57,8 +59,11 @@ class Schedule:
         share: int,
         is_live: Callable[[Submission], bool],
         behind: Collection[EntityKey] = (),
+        *,
+        alone: bool = True,
     ) -> list[Submission]:
-        """Take the next batch: as many lines as give it `share` updates, or one of up to `limit`.
+        """Take the next batch: as many lines as give it `share` updates, or one of up to `limit`,
+        or, if `alone`, a command that must be so.
 
         The keys of the batch are busy until they are released. Commands that are not live any more
         are dropped on the way. With `behind`, these lines are taken although their keys are busy.
@@ -74,10 +79,14 @@ class Schedule:
             if submission is None:
                 del ready[key]
                 continue
+            if submission.alone and not alone and is_live(submission):
+                del ready[key]
+                self._put_off.append(key)
+                continue
             keys, updates = submission.keys, submission.size
             if batch and (size >= (limit if key == line else share)):
                 break
-            if batch and len(keys) > 1 and size + updates > share:
+            if batch and (submission.alone or (len(keys) > 1 and size + updates > share)):
                 break
             self._remove(submission, keys)
             line = key
@@ -85,6 +94,8 @@ class Schedule:
                 batch.append(submission)
                 taken.update(keys)
                 size += updates
+                if submission.alone:
+                    limit = share = 0
             # These lines have moved up, and are free or ours.
             for moved in keys:
                 ready.setdefault(moved)
@@ -110,6 +121,12 @@ class Schedule:
             self._busy.discard(key)
             if key in self._lines:
                 self._ready[key] = None
+
+    def let_alone(self) -> None:
+        """Let `take` find again what it has put off, as it must be alone."""
+        for key in self._put_off:
+            self._ready.setdefault(key)
+        self._put_off.clear()
 
     def behind(self, keys: Iterable[EntityKey]) -> int:
         """About how many commands wait for these keys, which are busy."""

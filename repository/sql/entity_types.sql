@@ -1,9 +1,11 @@
 -- Entity types. Each statement runs at READ COMMITTED.
 
 -- name: ensure_rows
--- Gives every type that is written a row that can be locked.
+-- Gives every type that is written a row that can be locked; in one order everywhere, as each waits
+-- for another session that is about to make the same.
 INSERT INTO entity_types (name)
-SELECT DISTINCT unnest($1::text[])
+SELECT DISTINCT unnest($1::text[]) AS name
+ORDER BY name
 ON CONFLICT DO NOTHING;
 
 -- name: read_revisions

@@ -88,6 +88,10 @@ WHERE EXISTS (
 -- same key fails the whole statement with 23505. $23-$25: rows to delete. $26-$34: changes. $35-$41:
 -- request ids. $42: names the batch.
 --
+-- PostgreSQL runs the parts that write from the last to the first. So `inserted` stands behind `deleted`
+-- and `updated`: a new row waits for another writer's of the same key, also for one that is being
+-- deleted, and who waits must have nothing yet for which others wait, but new rows of smaller keys.
+--
 -- $43, $44: the revisions of the entity types that the rows were checked against; $45, $46: which
 -- units are of which types. A unit has lost too if one of its types has another revision by now. The
 -- lock makes a change of the type wait until this commits, and fails this if the type was changed
@@ -127,6 +131,16 @@ lost AS MATERIALIZED (
         AS r (unit, entity_type)
     WHERE r.entity_type NOT IN (SELECT t.name FROM types_locked AS t)
 ),
+deleted AS (
+    DELETE FROM aggregates AS a
+    USING unnest(
+        string_to_array($23, ',')::int[],
+        string_to_array($24, chr(10)), string_to_array($25, chr(10))
+    ) AS r (unit, entity_type, entity_id)
+    WHERE
+        a.entity_type = r.entity_type AND a.entity_id = r.entity_id
+        AND r.unit NOT IN (SELECT l.unit FROM lost AS l)
+),
 updated AS (
     UPDATE aggregates AS a
     SET
@@ -158,16 +172,6 @@ inserted AS (
         string_to_array($21, ',')::bigint[], string_to_array($22, ',')::bigint[]
     ) AS r (unit, entity_type, entity_id, uid, version, state, create_time, update_time)
     WHERE r.unit NOT IN (SELECT l.unit FROM lost AS l)
-),
-deleted AS (
-    DELETE FROM aggregates AS a
-    USING unnest(
-        string_to_array($23, ',')::int[],
-        string_to_array($24, chr(10)), string_to_array($25, chr(10))
-    ) AS r (unit, entity_type, entity_id)
-    WHERE
-        a.entity_type = r.entity_type AND a.entity_id = r.entity_id
-        AND r.unit NOT IN (SELECT l.unit FROM lost AS l)
 ),
 recorded AS (
     INSERT INTO changes (

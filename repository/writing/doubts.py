@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Final
 
 from domain.entity_key import EntityKey
-from domain.errors import DatabaseUnavailable
 from repository.connections.known import Backend
 from repository.connections.pool import Pool
 from repository.statements import WRITE
@@ -22,6 +21,14 @@ _PAUSE: Final = 1.0
 """Seconds between two tries."""
 CLOSING: Final = 2.0
 """Seconds that `Doubts.close` takes at most."""
+
+
+class StillInDoubt(Exception):
+    """A batch about some keys may be committed yet: nothing can be done for these now."""
+
+    def __init__(self, keys: frozenset[EntityKey]) -> None:
+        super().__init__(f"a backend that was sent a batch about {len(keys)} keys does not end")
+        self.keys = keys
 
 
 class Doubts:
@@ -46,14 +53,17 @@ class Doubts:
         """See to it that no batch about any of these keys is in doubt: from then on it is
         committed or never will be.
 
-        Raises DatabaseUnavailable if that cannot be had now.
+        Raises StillInDoubt for those of which that cannot be had now, or DatabaseUnavailable.
         """
         if not self._backends:
             return
         keys = frozenset(keys)
+        in_doubt: frozenset[EntityKey] = frozenset()
         for backend, doubted in list(self._backends.items()):
-            if not keys.isdisjoint(doubted):
-                await self._end(backend)
+            if not keys.isdisjoint(doubted) and not await self._end(backend):
+                in_doubt |= doubted
+        if in_doubt:
+            raise StillInDoubt(in_doubt)
 
     async def committed(self, submission: Submission) -> Doubt | None:
         """The doubt about a command that turned out to be committed."""
@@ -74,7 +84,8 @@ class Doubts:
         while self._backends:
             for backend in list(self._backends):
                 try:
-                    await self._end(backend)
+                    if not await self._end(backend):
+                        log.info("a backend that gave no answer does not end yet")
                 except Exception as error:
                     log.info("a backend that gave no answer is not ended yet: %r", error)
             if self._closing:
@@ -82,8 +93,10 @@ class Doubts:
             if self._backends:
                 await asyncio.sleep(_PAUSE)
 
-    async def _end(self, backend: Backend) -> None:
+    async def _end(self, backend: Backend) -> bool:
+        """Whether a backend is gone."""
         ended = await self._readers.read(WRITE["end_backend"], *backend, _ENDING_MS)
         if not all(gone for (gone,) in ended):
-            raise DatabaseUnavailable
+            return False
         self._backends.pop(backend, None)
+        return True

@@ -66,12 +66,13 @@ class Evaluation:
         """The rows that a write is about, in the order of their keys.
 
         Where something of a unit is written, its other rows must still be as they were read: a
-        command was judged by all of them.
+        command was judged by all of them. So must a row that nobody has seen, whatever is written.
         """
         rows = self.rows.values()
+        about = [row for row in rows if row.records or row.unseen]
         if not self._has_united:
-            return [row for row in rows if row.records]
-        units = {row.unit for row in rows if row.records}
+            return about
+        units = {row.unit for row in about}
         # Of what one ahead leaves and what was read nothing says that it stood together ever.
         units |= {row.unit for row in rows if row.handed_over} & {
             row.unit for row in rows if not row.handed_over

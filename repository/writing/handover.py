@@ -110,3 +110,5 @@ class Taken(NamedTuple):
         if self.found.read not in (self.left.read, written):
             raise Withdrawn
         self.row.read = written
+        # What found no row looked before the one ahead made it, or after somebody deleted it again.
+        self.row.unseen = written is not None and self.found.read is None

@@ -78,11 +78,15 @@ class Row(Struct, eq=False):
     erase_history: bool = False
     type_revision: int = 0
     """The revision of the entity type that `policy` is of."""
+    type_is_new: bool = False
+    """Whether the entity type has no row yet that a write could lock."""
     policy: Policy | None = None
     again: Callable[[], FeatureAggregate] | None = None
     """Gives the aggregate as it was read."""
     handed_over: bool = False
     """Whether a batch ahead left it, and it was not read."""
+    unseen: bool = False
+    """Whether nothing that was read says that the row is there."""
 
     @property
     def writes(self) -> bool:

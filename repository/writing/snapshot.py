@@ -97,9 +97,17 @@ def _row(
     else:
         read = StoredRow(record["xmin"], record["version"])
         again = partial(load_aggregate, key, uid, epoch, record["state"], limits, policy)
-    revision = record["type_revision"] or 0
+    revision = record["type_revision"]
     return Row(
-        number, key, read, again(), limits, type_revision=revision, policy=policy, again=again
+        number,
+        key,
+        read,
+        again(),
+        limits,
+        type_revision=revision or 0,
+        type_is_new=revision is None,
+        policy=policy,
+        again=again,
     )
 
 

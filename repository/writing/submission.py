@@ -11,7 +11,7 @@ from msgspec import Struct
 from domain.entity_key import EntityKey
 from domain.errors import CommitUnknown, Contended, FeatomError, Overloaded
 from domain.outcome import Outcome
-from domain.update import Command, UpdateBatch, keys_of
+from domain.update import Command, Deletion, UpdateBatch, keys_of
 
 
 class Doubt(NamedTuple):
@@ -44,12 +44,17 @@ class Submission(Struct, eq=False):
     """What the command is about."""
     size: int = 1
     """How many updates the command has."""
+    alone: bool = False
+    """Whether nothing else shall be in its batch, as it may take too long: a history has no limit,
+    and over the statement time-out is all that was sent with it."""
 
     def __post_init__(self) -> None:
         command = self.command
         self.keys = keys_of(command)
         if isinstance(command, UpdateBatch):
             self.size = len(command.updates)
+        elif isinstance(command, Deletion):
+            self.alone = command.erase_history
 
     def settle(self, answer: Outcome | FeatomError) -> None:
         """Answer the caller, if it is still there."""

@@ -93,8 +93,8 @@ class WriteProtocol:
 
         With a batch `ahead`, nothing is written or answered before that is committed, or at all if
         it is not. A batch `behind` may follow.
-        Raises Withdrawn, DatabaseUnavailable or AnswerLost, and what PostgreSQL says of data that
-        it cannot take; what was not answered then is undecided.
+        Raises Withdrawn, StillInDoubt, DatabaseUnavailable or AnswerLost, and what PostgreSQL says
+        of data that it cannot take; what was not answered then is undecided.
         """
         contended = self._turns.contended(keys_in(submissions))
         if contended and ahead is None:
@@ -171,8 +171,10 @@ class WriteProtocol:
         rows = evaluation.involved
         if not rows:
             return Loss(set(), to_others=False)
-        # Only now: what is refused or rehearsed leaves nothing.
-        await self._catalogue.ensure_rows({row.key.entity_type for row in rows})
+        # Only now: what is refused or rehearsed leaves nothing. It is not remembered either: when a
+        # standby takes over that lacks the last commits, a row may be gone.
+        if new_types := {row.key.entity_type for row in rows if row.type_is_new}:
+            await self._catalogue.ensure_rows(new_types)
         batch_id = uuid4()
         if behind is not None:
             behind.offer(evaluation.rows)

@@ -86,12 +86,13 @@ async def session_on(dsn: str) -> AsyncIterator[Session]:
         await session.close(timeout=5)
 
 
-async def somebody_waits_for_a_lock(session: Session) -> None:
-    """Return when a session of this database waits for another one."""
+async def somebody_waits_for_a_lock(session: Session, count: int = 1) -> None:
+    """Return when so many sessions of this database wait for other ones."""
     await eventually_found(
         session,
-        "SELECT pid FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        f" HAVING count(*) >= {count}",
     )
 
 

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from domain.entity_key import EntityKey
-from domain.update import Update, UpdateBatch
+from domain.update import Deletion, Update, UpdateBatch
 from featom.v1 import feature_store_pb2 as pb
 from featom.v1.aggregate_pb2 import EntityKey as KeyMessage
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
@@ -18,7 +18,13 @@ from featom.v1.value_pb2 import FeatureValue
 from repository.connections.pool import SERIALIZABLE, Connection, Pool, Result
 from repository.postgres import PostgresRepository
 from repository.statements import WRITE
-from tests.integration.meddling import Session, repository_on, session_on
+from tests.integration.meddling import (
+    Session,
+    meddled_repository_on,
+    repository_on,
+    session_on,
+    somebody_waits_for_a_lock,
+)
 from tests.samples import put, update
 from tests.serving import serving
 
@@ -82,6 +88,32 @@ async def test_batches_that_leave_entities_absent_never_deadlock_with_those_that
                 pb.BatchUpdateFeaturesRequest(updates=there), timeout=PATIENCE
             ),
         )
+    assert await deadlocks_in(database) == 0
+
+
+async def test_a_batch_that_makes_what_another_deletes_never_deadlocks_with_it(
+    database: str,
+) -> None:
+    """One waits for a row that the other is deleting, and the other for one that it is making."""
+    a, b, c = (EntityKey("deleted", name) for name in "abc")
+    making_all = UpdateBatch(updates=tuple(update(put("f", 1), key=each) for each in (a, b, c)))
+    async with (
+        repository_on(database) as one,
+        meddled_repository_on(database) as (other, pool),
+        session_on(database) as session,
+    ):
+        # The other has read that there is no `c`; between `a` and `b` it is held up.
+        pool.before.append(lambda: one.update(update(put("f", 1), key=c)))
+        async with session.transaction():
+            await session.execute(
+                "INSERT INTO aggregates VALUES ($1, $2, gen_random_uuid(), 1, '', now(), now())", *b
+            )
+            made = asyncio.create_task(other.update_batch(making_all))
+            await somebody_waits_for_a_lock(session)
+            answers = [one.submit(Deletion(key=c)), one.submit(update(put("f", 1), key=a))]
+            await somebody_waits_for_a_lock(session, 2)
+            await session.execute("DELETE FROM aggregates WHERE entity_id = 'b'")
+        await asyncio.gather(made, *answers)
     assert await deadlocks_in(database) == 0
 
 

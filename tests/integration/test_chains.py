@@ -1,7 +1,7 @@
 """Batches that are evaluated while the one ahead of them is being written."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +17,8 @@ from domain.update import Command, Deletion, UpdateBatch
 from domain.values import FeatureValue, ValueKind
 from repository.pipeline import commit_pipeline
 from repository.postgres import PostgresRepository
+from repository.writing.handover import Handover
+from repository.writing.submission import Submission
 from repository.writing.turns import _lock_id
 from server.applying import EntityTypes
 from tests.conformance.reading import current_features
@@ -56,6 +58,11 @@ class Chain:
             await meanwhile()
         go_on.set()
         return await asyncio.gather(*answers, return_exceptions=True)
+
+
+def waiting(command: Command) -> Submission:
+    loop = asyncio.get_running_loop()
+    return Submission(command, loop.create_future(), loop.time() + 9)
 
 
 @pytest.fixture
@@ -201,6 +208,30 @@ async def test_nothing_follows_a_batch_of_which_a_part_must_wait(
     made, deleted, again = await asyncio.gather(*answers)
     assert [made.version, deleted.version, again.version] == [1, 2, 1]
     assert await current_features(chain.repository, key) == {"f": 10}
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        lambda keys: update(remove("g"), key=keys[0]),
+        lambda keys: update(put("f", 2), key=keys[0], validate_only=True),
+        lambda keys: UpdateBatch(updates=tuple(update(remove("g"), key=each) for each in keys)),
+    ],
+    ids=["changes nothing", "rehearsed", "of two"],
+)
+async def test_nothing_is_said_of_what_the_one_ahead_made_when_it_is_gone_again(
+    chain: Chain, key: EntityKey, nothing: Callable[[Sequence[EntityKey]], Command]
+) -> None:
+    """No row is found then, just as before it was made."""
+    keys = key, key._replace(entity_id="other")
+    protocol, ahead = chain.repository._protocol, Handover()
+    made = UpdateBatch(updates=tuple(update(put("f", 1), key=each) for each in keys))
+    assert await protocol.attempt([waiting(made)], None, ahead) == []
+    for each in keys:
+        await chain.repository.delete(Deletion(key=each))
+    behind = waiting(nothing(keys))
+    assert await protocol.attempt([behind], ahead, Handover()) == [behind]
+    assert not behind.answer.done()
 
 
 async def test_it_is_judged_by_the_type_of_now_when_that_changed_meanwhile(

@@ -2,9 +2,17 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from domain.entity_key import EntityKey
+from domain.errors import DatabaseUnavailable
+from domain.outcome import UpdateOutcome
+from domain.update import UpdateBatch
+from repository.connections.known import Backend
 from repository.postgres import PostgresOptions
+from repository.statements import WRITE
 from tests.conformance.reading import current_features
 from tests.consistency.faults.proxy import Way, proxied
 from tests.consistency.waiting import eventually
@@ -54,3 +62,32 @@ async def test_a_repository_that_is_closed_decides_what_is_in_doubt(
         await eventually(lambda: not proxy.has_abandoned)
     changes = "SELECT count(*) FROM changes WHERE entity_type = $1 AND entity_id = $2"
     assert await session.fetchval(changes, *key) == 0
+
+
+async def test_a_backend_that_does_not_end_holds_up_its_own_keys_and_no_others(
+    shared_database: str, key: EntityKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never_gone = "SELECT false WHERE $1::int > 0 AND $2::timestamptz < now() AND $3::int > 0"
+    other, both = key._replace(entity_id="other"), key._replace(entity_id="both")
+    async with repository_on(shared_database) as repository:
+        monkeypatch.setitem(WRITE, "end_backend", never_gone)
+        repository._protocol._doubts.note(Backend(1, datetime.now(UTC) - timedelta(1)), [key])
+        together = UpdateBatch(updates=tuple(update(put("f", 1), key=each) for each in (both, key)))
+        answers = await asyncio.gather(
+            repository.update(update(put("f", 1), key=other)),
+            repository.update(update(put("f", 2), key=both)),
+            repository.update(update(put("f", 1), key=key)),
+            repository.update_batch(together),
+            repository.update(update(put("f", 3), key=both)),
+            return_exceptions=True,
+        )
+        assert [type(each) for each in answers] == [
+            UpdateOutcome,
+            UpdateOutcome,
+            DatabaseUnavailable,
+            DatabaseUnavailable,
+            UpdateOutcome,
+        ]
+        assert await current_features(repository, both) == {"f": 3}
+        monkeypatch.undo()
+        assert (await repository.update(update(put("f", 1), key=key))).version == 1

@@ -26,7 +26,7 @@ from repository.postgres import PostgresOptions, PostgresRepository
 from repository.statements import WRITE
 from repository.writing.write_protocol import Loss, WriteProtocol
 from server.applying import EntityTypes
-from tests.integration.meddling import somebody_waits_for_a_lock
+from tests.integration.meddling import session_on, somebody_waits_for_a_lock
 
 KEY: Final = EntityKey("customer", "c-1")
 
@@ -166,6 +166,25 @@ async def test_a_change_waits_for_the_writers_in_flight(
     await transaction.rollback()
     assert await changing == 2
     await writer.close()
+
+
+async def test_many_changes_that_wait_leave_connections_to_those_who_read(
+    servers: list[PostgresRepository], database: str
+) -> None:
+    """And to lists and reads of the past, and to those who ask for a type."""
+    one = servers[0]
+    written = await one.update(update(a=5, b=5))
+    async with session_on(database) as writer, writer.transaction():
+        await writer.execute("SELECT FROM entity_types WHERE name = 'customer' FOR SHARE")
+        changing = [asyncio.create_task(apply(one, WIDE)) for _ in range(20)]
+        await somebody_waits_for_a_lock(writer)
+        async with asyncio.timeout(5):
+            assert [each and each.version for each in await one.read([KEY])] == [1]
+            assert await one.read_past(KEY, AtVersion(written.version)) is not None
+            assert (await one.list_aggregates("customer", "", 9, 2**20)).aggregates
+            assert (await one.entity_types.current("customer")).revision == 0
+        assert not any(each.done() for each in changing)
+    assert set(await asyncio.gather(*changing)) == {1}
 
 
 async def test_an_aggregate_written_while_others_are_counted_is_counted_too(

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from domain.entity_key import EntityKey
-from domain.errors import Contended, Corrupted, StaleEtag
+from domain.errors import CommitUnknown, Contended, Corrupted, StaleEtag
 from domain.update import Command, Deletion, Update, UpdateBatch
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.writing import transaction
@@ -376,3 +376,37 @@ async def test_a_request_that_found_no_aggregate_is_known_and_leaves_none(
         assert (again.version, again.replayed) == (0, True)
         count = "SELECT count(*) FROM aggregates WHERE entity_type = $1"
         assert await session.fetchval(count, key.entity_type) == 0
+
+
+async def test_an_erasure_that_takes_too_long_fails_none_of_those_that_came_with_it(
+    database: str,
+) -> None:
+    keys = [EntityKey("erased", str(number)) for number in range(4)]
+    options = PostgresOptions(statement_timeout=0.5)
+    async with repository_on(database, options) as repository, session_on(database) as own:
+        await asyncio.gather(*(repository.update(update(put("f", 1), key=key)) for key in keys))
+        await own.execute(
+            "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS"
+            " 'BEGIN PERFORM pg_sleep(1); RETURN OLD; END';"
+            "CREATE TRIGGER dawdle BEFORE DELETE ON changes FOR EACH ROW EXECUTE FUNCTION dawdle()"
+        )
+        latest = asyncio.get_running_loop().time() + 2
+        erased = repository.submit(Deletion(key=keys[0], erase_history=True), latest)
+        beside = (repository.update(update(add("f", 1), key=key), latest) for key in keys[1:])
+        assert [outcome.version for outcome in await asyncio.gather(*beside)] == [2, 2, 2]
+        with pytest.raises(CommitUnknown):
+            await erased
+        assert await current_features(repository, keys[0]) == {"f": 1}
+
+
+async def test_a_type_whose_row_was_lost_in_a_failover_is_written_again(
+    shared_database: str, session: Session, key: EntityKey
+) -> None:
+    """A standby that did not have all commits has taken over."""
+    async with repository_on(shared_database) as repository:
+        await repository.update(update(put("f", 1), key=key))
+        done = await session.execute("DELETE FROM entity_types WHERE name = $1", key.entity_type)
+        assert done == "DELETE 1"
+        latest = asyncio.get_running_loop().time() + 2
+        assert (await repository.update(update(add("f", 1), key=key), latest)).version == 2
+        assert repository.statistics.undecided == 0

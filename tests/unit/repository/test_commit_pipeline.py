@@ -8,7 +8,7 @@ import pytest
 
 from domain.errors import Draining, Overloaded
 from domain.outcome import Outcome
-from domain.update import UpdateBatch, keys_of
+from domain.update import Deletion, UpdateBatch, keys_of
 from repository.pipeline import commit_pipeline
 from repository.pipeline.commit_pipeline import CommitPipeline
 from repository.writing.submission import Submission
@@ -293,3 +293,30 @@ async def test_a_draining_pipeline_answers_what_it_took_and_takes_nothing_more()
         await drained
         assert all(answer.done() for answer in answers)
         assert [answer.result() for answer in answers] == [outcome(number) for number in range(9)]
+
+
+def answers(batch: Sequence[Submission]) -> list[Submission]:
+    for submission in batch:
+        submission.settle(outcome(0))
+    return []
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3])
+async def test_what_may_take_long_leaves_a_lane_to_the_others(lanes: int) -> None:
+    committer = FakeCommitter()
+    committer.always = answers
+    async with pipeline_to(committer, lanes=lanes) as pipeline:
+        committer.hold()
+        erasures = [
+            pipeline.submit(Deletion(key=entity(number), erase_history=True)) for number in range(6)
+        ]
+        await a_moment()
+        assert len(committer.under_way) == max(1, lanes - 1)
+        behind = pipeline.submit(numbered(1, entity(5)))
+        other = pipeline.submit(numbered(1, entity("other")))
+        await a_moment()
+        assert len(committer.under_way) == lanes
+        committer.go_on()
+        await asyncio.gather(*erasures, behind, other)
+    alone = [batch for batch in committer.batches if isinstance(batch[0], Deletion)]
+    assert list(map(len, alone)) == [1] * len(erasures)

@@ -4,6 +4,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 
@@ -18,7 +20,10 @@ from domain.errors import (
 from domain.outcome import Outcome
 from domain.update import keys_of
 from repository.pipeline.commit_pipeline import CommitPipeline
-from repository.writing.submission import Submission
+from repository.pipeline.committing import commit
+from repository.writing.doubts import StillInDoubt
+from repository.writing.handover import Handover
+from repository.writing.submission import Doubt, Submission
 from tests.samples import entity
 from tests.unit.repository.fake_committer import (
     FakeCommitter,
@@ -167,6 +172,31 @@ async def test_without_a_database_nobody_waits() -> None:
         answers = await answers_to(pipeline, 3)
         assert all(isinstance(answer, DatabaseUnavailable) for answer in answers)
         assert await answers_to(pipeline, 1) == [outcome(0)]
+
+
+@pytest.mark.parametrize("is_behind", [False, True])
+async def test_without_what_is_in_doubt_the_others_go_on_but_none_behind_another_batch(
+    is_behind: bool,
+) -> None:
+    """There they might overtake what comes back from the one ahead."""
+    committer, loop = FakeCommitter(), asyncio.get_running_loop()
+    committer.reactions.append(raises(StillInDoubt(frozenset({entity("doubted")}))))
+    waits = Doubt(uuid4(), datetime.now(UTC), outcome(0))
+    batch = [
+        Submission(numbered(n, entity(name)), loop.create_future(), loop.time() + 9, doubts=doubts)
+        for n, (name, doubts) in enumerate(
+            [("free", []), ("doubted", [waits]), ("doubted", []), ("free", [])]
+        )
+    ]
+    ahead = Handover()
+    ahead.committed(1)
+    undecided = await commit(committer, batch, ahead if is_behind else None)
+    assert isinstance(batch[2].answer.exception(), DatabaseUnavailable)
+    if is_behind:
+        assert undecided == [batch[0], batch[1], batch[3]]
+    else:
+        assert undecided == [batch[1]]
+        assert committer.numbers == [[0, 1, 2, 3], [0, 3]]
 
 
 async def test_a_lost_answer_is_looked_up_and_is_the_first_one() -> None:

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from domain.entity_key import EntityKey
 from domain.outcome import Outcome
-from domain.update import Command, Update, UpdateBatch, keys_of
+from domain.update import Command, Deletion, Update, UpdateBatch, keys_of
 from repository.pipeline.schedule import Schedule
 from repository.writing.submission import Submission
 from tests.samples import entity, put, update
@@ -50,10 +50,11 @@ class ScheduleMachine(RuleBasedStateMachine):
 
     @rule(keys=st.lists(st.sampled_from(KEYS), min_size=1, max_size=3, unique=True))
     def a_command_arrives(self, keys: list[EntityKey]) -> None:
-        answer: asyncio.Future[Outcome] = self.loop.create_future()
-        submission = Submission(command_about(keys), answer, 0.0)
-        self.open.append(submission)
-        self.schedule.put(submission)
+        self.arrives(command_about(keys))
+
+    @rule(key=st.sampled_from(KEYS))
+    def an_erasure_arrives(self, key: EntityKey) -> None:
+        self.arrives(Deletion(key=key, erase_history=True))
 
     @precondition(lambda self: self.open)
     @rule(data=st.data())
@@ -63,6 +64,11 @@ class ScheduleMachine(RuleBasedStateMachine):
     @rule(share=st.integers(1, LIMIT))
     def a_lane_takes_a_batch(self, share: int) -> None:
         self.take(share)
+
+    @rule(share=st.integers(1, LIMIT))
+    def a_lane_takes_what_needs_not_be_alone(self, share: int) -> None:
+        self.take(share, alone=False)
+        self.schedule.let_alone()
 
     @precondition(lambda self: self.under_way)
     @rule(which=st.integers(0, 3), share=st.integers(1, LIMIT))
@@ -115,17 +121,25 @@ class ScheduleMachine(RuleBasedStateMachine):
         live = [each for each in self.open if is_live(each)]
         assert len(live) - under_way <= len(self.schedule) <= len(self.open) - under_way
 
-    def take(self, share: int) -> bool:
-        batch = self.taken(share)
+    def arrives(self, command: Command) -> None:
+        answer: asyncio.Future[Outcome] = self.loop.create_future()
+        submission = Submission(command, answer, 0.0)
+        self.open.append(submission)
+        self.schedule.put(submission)
+
+    def take(self, share: int, alone: bool = True) -> bool:
+        batch = self.taken(share, alone=alone)
         if batch:
             self.under_way.append([batch])
         return bool(batch)
 
-    def taken(self, share: int, ahead: Batch | None = None) -> Batch:
+    def taken(self, share: int, ahead: Batch | None = None, *, alone: bool = True) -> Batch:
         behind = keys_in([ahead]) if ahead else ()
-        batch = self.schedule.take(LIMIT, share, is_live, behind)
+        batch = self.schedule.take(LIMIT, share, is_live, behind, alone=alone)
         assert all(map(is_live, batch))
         assert sum(map(_size, batch[:-1])) < LIMIT
+        erasures = sum(isinstance(each.command, Deletion) for each in batch)
+        assert not erasures or (alone and len(batch) == 1)
         passed = list(ahead or ())
         for submission in batch:
             self.must_not_overtake(submission, passed)

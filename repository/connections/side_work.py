@@ -1,4 +1,4 @@
-"""Reads beside those that are coalesced: of the past, and of lists."""
+"""Work beside that of lanes and readers: lists, the past, entity types."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ from repository.connections.detached import detached
 Result = TypeVar("Result")
 
 
-class SideReads:
+class SideWork:
     """Lets a few run at a time, so that lanes and readers always find a connection."""
 
     def __init__(self, at_a_time: int, max_waiting: int) -> None:
@@ -18,8 +18,8 @@ class SideReads:
         self._max_waiting = max_waiting
         self._waiting = 0
 
-    async def run(self, read: Callable[[], Awaitable[Result]]) -> Result:
-        """Wait for room, then read; what has begun goes on when its caller goes away.
+    async def run(self, work: Callable[[], Awaitable[Result]]) -> Result:
+        """Wait for room, then work; what has begun goes on when its caller goes away.
 
         Raises Overloaded if too many wait.
         """
@@ -30,10 +30,10 @@ class SideReads:
             await self._room.acquire()
         finally:
             self._waiting -= 1
-        return await detached(self._read(read))
+        return await detached(self._work(work))
 
-    async def _read(self, read: Callable[[], Awaitable[Result]]) -> Result:
+    async def _work(self, work: Callable[[], Awaitable[Result]]) -> Result:
         try:
-            return await read()
+            return await work()
         finally:
             self._room.release()

@@ -4,8 +4,8 @@ Pure: the outcome of a command depends on the rows, the known request ids and th
 is written here. So a batch that loses its race is evaluated again from new rows.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Generator, Iterable, Sequence
+from typing import NamedTuple, TypeAlias, TypeVar
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -20,6 +20,7 @@ from repository.codec.outcome import dump_outcome, load_outcome
 from repository.writing.row import RecordedRequest, Row, update_outcome, with_state
 
 RequestKey: TypeAlias = tuple[EntityKey, UUID]
+Result = TypeVar("Result")
 
 
 class KnownRequest(NamedTuple):
@@ -48,14 +49,27 @@ class Evaluation:
         The answer holds only if the unit of the command's rows is committed. None: the command
         must wait until the ones before it are.
         """
-        rows = [self.rows[key] for key in keys_of(command)]
-        for row in rows[1:]:
-            rows[0].unite(row)
-            self._has_united = True
+        rows = self._united(command)
         try:
             return self._replayed(command, rows) or self._applied(command, rows)
         except FeatomError as error:
             return error
+
+    def evaluate_in_steps(self, batch: UpdateBatch) -> Generator[None, None, Outcome | FeatomError]:
+        """As `evaluate`, an update at a time: all of them may take seconds."""
+        rows = self._united(batch)
+        try:
+            return self._replayed(batch, rows) or (yield from self._applied_together(batch, rows))
+        except FeatomError as error:
+            return error
+
+    def _united(self, command: Command) -> Sequence[Row]:
+        """The rows of a command, from now on in one unit."""
+        rows = [self.rows[key] for key in keys_of(command)]
+        for row in rows[1:]:
+            rows[0].unite(row)
+            self._has_united = True
+        return rows
 
     def unit_of(self, command: Command) -> int:
         """The unit that a command was evaluated in; known when all are evaluated."""
@@ -124,14 +138,14 @@ class Evaluation:
         return tuple(outcomes)
 
     def _applied(self, command: Command, rows: Sequence[Row]) -> Outcome | None:
-        if isinstance(command, Update) and command.validate_only:
+        if isinstance(command, UpdateBatch):
+            return _at_once(self._applied_together(command, rows))
+        if isinstance(command, Deletion):
+            outcome: Outcome | None = rows[0].delete(command, self._now)
+        elif command.validate_only:
             return self._rehearsed(command)
-        if isinstance(command, Update):
-            outcome: Outcome | None = rows[0].update(command, self._now)
-        elif isinstance(command, Deletion):
-            outcome = rows[0].delete(command, self._now)
         else:
-            outcome = self._applied_together(command, rows)
+            outcome = rows[0].update(command, self._now)
         if outcome is not None:
             self._remember(command, rows, outcome)
         return outcome
@@ -144,7 +158,9 @@ class Evaluation:
             return outcome
         return replace(outcome, rehearsed=True, state_etag=None)
 
-    def _applied_together(self, batch: UpdateBatch, rows: Sequence[Row]) -> BatchOutcome:
+    def _applied_together(
+        self, batch: UpdateBatch, rows: Sequence[Row]
+    ) -> Generator[None, None, BatchOutcome]:
         saved = [row.savepoint() for row in rows]
         outcomes: list[UpdateOutcome] = []
         errors: dict[int, FeatomError] = {}
@@ -156,13 +172,16 @@ class Evaluation:
                 room -= _state_size(outcomes[-1])
             except FeatomError as error:
                 errors[index] = error
+            yield
         if errors or room < 0:
             for row, savepoint in zip(rows, saved, strict=True):
                 row.restore(savepoint)
             if errors:
                 raise batch_error(errors)
             raise LimitExceeded("bytes of aggregates in an answer", limit)
-        return BatchOutcome(tuple(outcomes))
+        outcome = BatchOutcome(tuple(outcomes))
+        self._remember(batch, rows, outcome)
+        return outcome
 
     def _answer_bytes(self, batch: UpdateBatch) -> int:
         return self.rows[batch.updates[0].key].limits.answer_bytes
@@ -176,6 +195,15 @@ class Evaluation:
             row.requests.append(request)
             self._known[row.key, command.request_id] = KnownRequest(command.fingerprint, encoded)
             encoded = None
+
+
+def _at_once(steps: Generator[None, None, Result]) -> Result:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
 
 
 def _state_size(outcome: UpdateOutcome) -> int:

@@ -27,12 +27,14 @@ from domain.entity_key import EntityKey
 from domain.errors import FeatomError
 from domain.limits import Limits
 from domain.outcome import Outcome
+from domain.update import UpdateBatch
 from repository.codec.instants import from_datetime
 from repository.connections.pool import AnswerLost, Pool, TransactionAborted
 from repository.entity_types.catalogue import Catalogue
 from repository.writing.doubts import Doubts
 from repository.writing.evaluation import Evaluation
 from repository.writing.handover import Handover, Withdrawn
+from repository.writing.pace import Pace
 from repository.writing.snapshot import read_snapshot
 from repository.writing.submission import Doubt, Submission, is_live, keys_in, split
 from repository.writing.transaction import write
@@ -133,7 +135,7 @@ class WriteProtocol:
             snapshot = await ahead.take_over(snapshot)
         waiting = await self._settle_doubts(submissions)
         evaluation = Evaluation(snapshot.rows, snapshot.known, from_datetime(snapshot.now))
-        answers, later = _evaluate(evaluation, waiting)
+        answers, later = await _evaluate(evaluation, waiting)
         if ahead is not None:
             await ahead.follow()
         # What must wait comes before all that may follow.
@@ -207,17 +209,26 @@ class WriteProtocol:
         return waiting
 
 
-def _evaluate(
+async def _evaluate(
     evaluation: Evaluation, submissions: Sequence[Submission]
 ) -> tuple[list[Answered], list[Submission]]:
     """Evaluate all but those that must wait until the others are committed."""
     answers: list[Answered] = []
     later: list[Submission] = []
     held: set[EntityKey] = set()
+    pace = Pace()
     for submission in submissions:
+        command = submission.command
+        answer: Outcome | FeatomError | None
         # What shares a key with one that waits must not overtake it.
-        waits = held and not held.isdisjoint(submission.keys)
-        answer = None if waits else evaluation.evaluate(submission.command)
+        if held and not held.isdisjoint(submission.keys):
+            answer = None
+        elif isinstance(command, UpdateBatch):
+            answer = await pace.walk(evaluation.evaluate_in_steps(command))
+        else:
+            answer = evaluation.evaluate(command)
+        if pace.is_time_to_rest:
+            await pace.rest()
         if answer is None:
             later.append(submission)
             held.update(submission.keys)

@@ -1,0 +1,42 @@
+"""Long work without a wait, with rests in which the event loop turns.
+
+A thousand updates of large aggregates are seconds of work, and meanwhile no other call would be
+answered, not even that of a liveness probe.
+"""
+
+import asyncio
+from collections.abc import Generator
+from typing import Final, TypeVar
+
+Result = TypeVar("Result")
+
+LONG: Final = 0.01
+"""Seconds of work after which it is time to rest."""
+
+
+class Pace:
+    """Of one piece of work, from now on."""
+
+    def __init__(self) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self._until = self._clock() + LONG
+
+    @property
+    def is_time_to_rest(self) -> bool:
+        return self._clock() >= self._until
+
+    async def rest(self) -> None:
+        """Let all else that is ready go on."""
+        await asyncio.sleep(0)
+        self._until = self._clock() + LONG
+
+    async def walk(self, steps: Generator[None, None, Result]) -> Result:
+        """Do some work step by step; returns what it returns."""
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            if self.is_time_to_rest:
+                await self.rest()

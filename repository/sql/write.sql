@@ -1,6 +1,8 @@
--- The write protocol. Each statement is its own transaction, but for those that writing/transaction.py
--- puts around write_batch: the connection's default isolation decides which. Each column of one call is an array, or a text of so many lines or numbers. Times are
--- microseconds since 1970; they are exact as far as a double is, until 2255.
+-- The write protocol. Each statement is its own transaction, but for those that
+-- writing/transaction.py puts around write_batch, and for that of a turn (writing/turns.py): the
+-- connection's default isolation decides which. Each column of one call is an array, or a text of so
+-- many lines or numbers. Times are microseconds since 1970; they are exact as far as a double is,
+-- until 2255.
 
 -- name: read_for_update
 -- Reads the rows that a batch is about, before its transaction, at READ COMMITTED: a probe for an

@@ -1,6 +1,8 @@
 """Fixtures of all tests; nothing is started unless a test asks for it."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 
 import pytest
 
@@ -11,20 +13,34 @@ from tests.whole_program import pytest_collection_modifyitems
 __all__ = ["pytest_collection_modifyitems"]
 
 
+@pytest.fixture(scope="session")
+def running() -> Iterator[Callable[[Run], Postgres]]:
+    """Starts each server once, also where the tests of one and of another take turns."""
+    with ExitStack() as servers_that_run:
+        yield cache(lambda run: servers_that_run.enter_context(run()))
+
+
 @pytest.fixture(scope="session", params=list(servers().values()), ids=list(servers()))
-def postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
+def postgres(request: pytest.FixtureRequest, running: Callable[[Run], Postgres]) -> Postgres:
     """A PostgreSQL server of each kind, one for all tests."""
     run: Run = request.param
-    with run() as server:
-        yield server
+    return running(run)
 
 
 @pytest.fixture(scope="session")
-async def migrated_template(postgres: Postgres) -> str:
+def templates() -> dict[str, str]:
+    """The names of `migrated_template` on each server that has one."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+async def migrated_template(postgres: Postgres, templates: dict[str, str]) -> str:
     """The name of a database with the newest schema and no rows."""
-    name = await postgres.create_database()
-    await migrate_for_servers(postgres.dsn_of(name))
-    return name
+    if postgres.dsn not in templates:
+        name = await postgres.create_database()
+        await migrate_for_servers(postgres.dsn_of(name))
+        templates[postgres.dsn] = name
+    return templates[postgres.dsn]
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ Pure: the outcome of a command depends on the rows, the known request ids and th
 is written here. So a batch that loses its race is evaluated again from new rows.
 """
 
-from collections.abc import Generator, Iterable, Sequence
-from typing import NamedTuple, TypeAlias, TypeVar
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -20,7 +20,6 @@ from repository.codec.outcome import dump_outcome, load_outcome
 from repository.writing.row import RecordedRequest, Row, update_outcome, with_state
 
 RequestKey: TypeAlias = tuple[EntityKey, UUID]
-Result = TypeVar("Result")
 
 
 class KnownRequest(NamedTuple):
@@ -49,19 +48,26 @@ class Evaluation:
         The answer holds only if the unit of the command's rows is committed. None: the command
         must wait until the ones before it are.
         """
+        if isinstance(command, UpdateBatch):
+            *_, answer = self.evaluate_in_steps(command)
+            return answer
         rows = self._united(command)
         try:
             return self._replayed(command, rows) or self._applied(command, rows)
         except FeatomError as error:
             return error
 
-    def evaluate_in_steps(self, batch: UpdateBatch) -> Generator[None, None, Outcome | FeatomError]:
-        """As `evaluate`, an update at a time: all of them may take seconds."""
+    def evaluate_in_steps(self, batch: UpdateBatch) -> Iterator[Outcome | FeatomError | None]:
+        """As `evaluate`, an update at a time, as all of them may take seconds: None after each, and
+        in the end the answer.
+        """
         rows = self._united(batch)
+        answer: Outcome | FeatomError
         try:
-            return self._replayed(batch, rows) or (yield from self._applied_together(batch, rows))
+            answer = self._replayed(batch, rows) or (yield from self._applied_together(batch, rows))
         except FeatomError as error:
-            return error
+            answer = error
+        yield answer
 
     def _united(self, command: Command) -> Sequence[Row]:
         """The rows of a command, from now on in one unit."""
@@ -137,9 +143,7 @@ class Evaluation:
             outcomes.append(outcome)
         return tuple(outcomes)
 
-    def _applied(self, command: Command, rows: Sequence[Row]) -> Outcome | None:
-        if isinstance(command, UpdateBatch):
-            return _at_once(self._applied_together(command, rows))
+    def _applied(self, command: Update | Deletion, rows: Sequence[Row]) -> Outcome | None:
         if isinstance(command, Deletion):
             outcome: Outcome | None = rows[0].delete(command, self._now)
         elif command.validate_only:
@@ -195,15 +199,6 @@ class Evaluation:
             row.requests.append(request)
             self._known[row.key, command.request_id] = KnownRequest(command.fingerprint, encoded)
             encoded = None
-
-
-def _at_once(steps: Generator[None, None, Result]) -> Result:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
 
 
 def _state_size(outcome: UpdateOutcome) -> int:

@@ -5,7 +5,7 @@ answered, not even that of a liveness probe.
 """
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Iterator
 from typing import Final, TypeVar
 
 Result = TypeVar("Result")
@@ -30,13 +30,10 @@ class Pace:
         await asyncio.sleep(0)
         self._until = self._clock() + LONG
 
-    async def walk(self, steps: Generator[None, None, Result]) -> Result:
-        """Do some work step by step; returns what it returns."""
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                result: Result = end.value
-                return result
+    async def walk(self, steps: Iterator[Result]) -> Result:
+        """Do some work step by step; returns what the last step, of one at least, gives."""
+        for step in steps:
+            result = step
             if self.is_time_to_rest:
                 await self.rest()
+        return result

@@ -24,6 +24,7 @@ from domain.tracing import Tracer
 from domain.update import Command
 from repository.connections.pool import CLOSING as POOL_CLOSING
 from repository.connections.pool import READ_COMMITTED, SERIALIZABLE, Pool
+from repository.connections.primary import Primary
 from repository.connections.side_work import SideWork
 from repository.credentials.password import Password
 from repository.entity_types.catalogue import Catalogue
@@ -88,6 +89,8 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         """Connects to nothing yet; `open` must be called in the event loop that will use it."""
         options = options or PostgresOptions()
         self._options = options
+        self.primary = Primary()
+        """The server that it works on, to be shared with a probe."""
         self._reading = Pool(
             dsn,
             READ_COMMITTED,
@@ -95,6 +98,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
             statement_timeout=options.statement_timeout,
             password=options.password,
             tracer=options.tracer,
+            primary=self.primary,
         )
         self._writing = Pool(
             dsn,
@@ -103,6 +107,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
             statement_timeout=options.statement_timeout,
             password=options.password,
             tracer=options.tracer,
+            primary=self.primary,
         )
         self._side_work = SideWork(_SIDE_WORK, options.max_waiting)
         self._history = History(self._reading)

@@ -4,6 +4,9 @@
 CREATE FUNCTION public.advance_partitions(keep_requests interval) RETURNS text
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
+    SET "DateStyle" TO 'ISO, MDY'
+    SET "IntervalStyle" TO 'postgres'
+    SET "TimeZone" TO 'UTC'
     AS $$
     SELECT partition_step(keep_requests, NULL)
 $$;
@@ -11,6 +14,9 @@ $$;
 CREATE FUNCTION public.maintain_partitions(keep_requests interval, keep_changes interval DEFAULT NULL::interval) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
+    SET "DateStyle" TO 'ISO, MDY'
+    SET "IntervalStyle" TO 'postgres'
+    SET "TimeZone" TO 'UTC'
     AS $$
 BEGIN
     WHILE partition_step(keep_requests, keep_changes) IS NOT NULL LOOP
@@ -21,6 +27,9 @@ $$;
 CREATE FUNCTION public.make_partition(parent text, unit text, starting timestamp with time zone) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
+    SET "DateStyle" TO 'ISO, MDY'
+    SET "IntervalStyle" TO 'postgres'
+    SET "TimeZone" TO 'UTC'
     AS $$
 DECLARE
     lower_bound timestamp := date_trunc(unit, starting AT TIME ZONE 'UTC');
@@ -48,6 +57,9 @@ $$;
 CREATE FUNCTION public.partition_name(parent text, unit text, starting timestamp with time zone) RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
+    SET "DateStyle" TO 'ISO, MDY'
+    SET "IntervalStyle" TO 'postgres'
+    SET "TimeZone" TO 'UTC'
     AS $$
     SELECT parent || '_' || to_char(date_trunc(unit, starting AT TIME ZONE 'UTC'), 'YYYYMMDD')
 $$;
@@ -56,6 +68,9 @@ CREATE FUNCTION public.partition_step(keep_requests interval, keep_changes inter
     LANGUAGE plpgsql
     SET lock_timeout TO '500ms'
     SET search_path TO 'public', 'pg_temp'
+    SET "DateStyle" TO 'ISO, MDY'
+    SET "IntervalStyle" TO 'postgres'
+    SET "TimeZone" TO 'UTC'
     AS $_$
 DECLARE
     missing record;

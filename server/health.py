@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class DatabaseProbe(Protocol):
-    """Asks whether the database can serve, on a connection of its own."""
+    """Asks whether the database can serve, on a connection like those that serve."""
 
     async def check(self) -> None:
         """Return if the database can serve; must raise within a few seconds if not."""
@@ -42,6 +42,7 @@ class Health:
         self._interval = interval
         self._ready: bool | None = None  # not known yet
         self._failures = 0
+        self._why = ""
         self._draining = False
         self.statuses.set({LIVENESS: HealthCheckResponse.SERVING})
         self._publish(HealthCheckResponse.NOT_SERVING)
@@ -54,12 +55,13 @@ class Health:
             except Exception as error:
                 self._failures += 1
                 # One failure can be a hiccup; a second one is a state.
-                if self._failures >= 2 and self._ready is not False:
-                    log.warning("not ready: %s", str(error) or type(error).__name__)
+                if self._failures >= 2:
+                    self._tell_why(str(error) or type(error).__name__)
                     self._ready = False
                     self._publish(HealthCheckResponse.NOT_SERVING)
             else:
                 self._failures = 0
+                self._why = ""
                 if not self._ready and not self._draining:
                     log.info("ready")
                     self._ready = True
@@ -81,6 +83,12 @@ class Health:
         ready = bool(self._ready) and not self._draining
         yield gauge("featom_ready", "1 while `readiness` is SERVING.", ready)
         yield gauge("featom_draining", "1 once the server is stopping.", self._draining)
+
+    def _tell_why(self, why: str) -> None:
+        """Once for each cause: the next one may be what keeps it from being ready."""
+        if why != self._why:
+            log.warning("not ready: %s", why)
+            self._why = why
 
     def _publish(self, status: int) -> None:
         self.statuses.set(dict.fromkeys(self._names, status))

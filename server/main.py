@@ -83,7 +83,7 @@ async def serve_on(
     """Serve what is in a database until `stop` is set, then drain."""
     password = password_from(settings.password_from)
     repository = PostgresRepository(dsn, _options(settings, password, tracing))
-    probe = PostgresProbe(dsn, password)
+    probe = PostgresProbe(dsn, password, repository.primary)
     names = [service.full_name for service in SERVICES]
     health = Health(names, probe, settings.probe_interval)
     decode = _decoder(settings)

@@ -1,48 +1,70 @@
-"""Connections as a server keeps them: it knows which backend serves each, and may use it."""
+"""Connections as a server keeps them: set up, on the primary, and with a backend that is known."""
 
-from contextlib import suppress
-from datetime import datetime
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 
+from repository.connections.primary import Primary
 from repository.migrations.session import require_current
-
-_OWN_BACKEND: Final = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
-
-
-class Backend(NamedTuple):
-    """PostgreSQL's process at the other end of a connection, told apart from all earlier ones."""
-
-    pid: int
-    started: datetime
+from repository.sessions.facts import Backend, Facts
+from repository.sessions.refusals import SessionRefused
+from repository.sessions.setting_up import Connect, is_behind_a_pooler, set_up, terminate
+from repository.sessions.settings import Settings
 
 
 class KnownConnection(asyncpg.Connection):  # generic for the type checker alone
-    """A connection of which it is known which backend serves it."""
+    """A connection of which it is known what is at its other end."""
 
-    backend: Backend
+    facts: Facts
+    generation: int
+    """Of Primary, when it was made."""
+
+    @property
+    def backend(self) -> Backend:
+        return self.facts.backend
 
 
-async def get_to_know(build: int, connection: Any) -> None:
-    """Before a new connection is used. Raises SchemaMismatch if the build is too old."""
-    try:
-        # A backfill may have begun while we were not seen: nothing of ours may be written after.
-        await require_current(connection, build)
-        (own,) = await connection.fetch(_OWN_BACKEND)
-    except BaseException:
-        # Or the driver takes leave of a database that may be gone, and waits for the answer.
-        terminate(connection)
-        raise
-    connection.backend = Backend(*own)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """What every new connection passes before it is used."""
+
+    primary: Primary
+    build: int
+    settings: Settings
+    address: str
+    """For logs."""
+    another: Connect
+
+    async def __call__(self, connection: Any) -> None:
+        """Raises SessionRefused, or SchemaMismatch if the build is too old: then it is closed."""
+        # What happens while it is set up concerns it too.
+        generation = self.primary.generation
+        try:
+            facts = await self._set_up(connection)
+            if await self.primary.admit(facts):
+                generation = self.primary.generation
+            # A backfill may have begun while we were not seen: no write of ours may follow it.
+            await require_current(connection, self.build)
+        except SessionRefused as refusal:
+            terminate(connection)
+            await self.primary.refuse(refusal, self.address)
+            raise
+        except BaseException:
+            terminate(connection)
+            raise
+        connection.facts = facts
+        connection.generation = generation
+
+    async def _set_up(self, connection: Any) -> Facts:
+        if self.primary.pooler_was_seen_lately:
+            return await set_up(connection, self.settings, None)
+        facts = await set_up(connection, self.settings, self.another)
+        if is_behind_a_pooler(connection, facts):
+            self.primary.see_pooler()
+        return facts
 
 
 async def leave_as_it_is(connection: object) -> None:
-    """Nothing is ever set on a connection, so there is nothing to reset: a round trip saved."""
-
-
-def terminate(connection: Any) -> None:
-    """Let go of a connection, and wait for nothing."""
-    # The driver has let go of a connection that it found broken, and then refuses the call.
-    with suppress(asyncpg.InterfaceError):
-        connection.terminate()
+    """What is set holds as long as the connection, so there is nothing to reset: a round trip
+    saved."""

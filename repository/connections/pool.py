@@ -13,18 +13,18 @@ import asyncpg
 from domain.errors import DatabaseUnavailable
 from domain.figures import Distribution
 from domain.tracing import Tracer
-from repository.connections.known import (
-    Backend,
-    KnownConnection,
-    get_to_know,
-    leave_as_it_is,
-    terminate,
-)
-from repository.connections.sqlstates import Verdict, sqlstate_of, verdict
+from repository.connections.known import Admission, KnownConnection, leave_as_it_is
+from repository.connections.primary import Primary
+from repository.connections.sqlstates import DISK_FULL, SUSPICIOUS, Verdict, sqlstate_of, verdict
 from repository.connections.traced_connection import traced_connections
 from repository.credentials.password import Password
 from repository.migrations import window
-from repository.time_outs import milliseconds
+from repository.sessions.facts import Backend
+from repository.sessions.refusals import SessionRefused, SharedConnection
+from repository.sessions.setting_up import address_in, terminate
+from repository.sessions.settings import READ_COMMITTED, SERIALIZABLE, Settings, server_settings
+
+__all__ = ["READ_COMMITTED", "SERIALIZABLE", "Pool"]
 
 Record: TypeAlias = asyncpg.Record
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -36,17 +36,6 @@ SECONDS_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 
 CLOSING: Final = 3.0
 """Seconds that `Pool.close` takes at most."""
-
-READ_COMMITTED: Final = {"default_transaction_isolation": "read committed"}
-
-# A nested loop over the sorted keys of a batch takes its row locks in their order, so batches never
-# deadlock; and no sequential scan may lock a whole relation against other serializable writers.
-SERIALIZABLE: Final = {
-    "default_transaction_isolation": "serializable",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "enable_seqscan": "off",
-}
 
 
 class TransactionAborted(Exception):
@@ -76,21 +65,26 @@ class Pool:
     def __init__(
         self,
         dsn: str,
-        isolation: dict[str, str],
+        isolation: Settings,
         *,
         size: int,
         statement_timeout: float,
         password: Password | None = None,
         tracer: Tracer | None = None,
+        primary: Primary | None = None,
     ) -> None:
-        """`statement_timeout` in seconds: PostgreSQL gives up then, and a little later we do."""
+        """`statement_timeout` in seconds: PostgreSQL gives up then, and a little later we do.
+
+        Pools with one `primary` are always on the same server.
+        """
         self.seconds = Distribution(SECONDS_BOUNDS)
         """What a piece of work took on its connection."""
         self.failures: Counter[tuple[Verdict, str]] = Counter()
         """By what they mean, and by SQLSTATE."""
         self._size = size
         self._timeout = statement_timeout + 1.0
-        patience = str(milliseconds(statement_timeout))
+        self._primary = primary or Primary()
+        name = window.session_name(window.BUILD)
         self._pool = asyncpg.create_pool(
             dsn,
             password=password,
@@ -100,21 +94,21 @@ class Pool:
             max_queries=2**31,
             max_cached_statement_lifetime=0,
             timeout=10.0,
-            init=partial(get_to_know, window.BUILD),
+            init=Admission(
+                primary=self._primary,
+                build=window.BUILD,
+                settings=server_settings(isolation, name, statement_timeout),
+                address=address_in(dsn),
+                another=partial(asyncpg.connect, dsn, password=password, timeout=10.0),
+            ),
             reset=leave_as_it_is,
             connection_class=traced_connections(KnownConnection, tracer)
             if tracer
             else KnownConnection,
-            server_settings={
-                **isolation,
-                "application_name": window.session_name(window.BUILD),
-                "statement_timeout": patience,
-                "lock_timeout": patience,
-                "idle_in_transaction_session_timeout": patience,
-                "jit": "off",
-                "timezone": "UTC",
-            },
+            # Poolers pass this one on. Everything else is set in the session.
+            server_settings={"application_name": name},
         )
+        self._primary.on_change(self._pool.expire_connections)
 
     async def open(self) -> None:
         """Prepare the pool. Connects to nothing yet."""
@@ -162,17 +156,33 @@ class Pool:
         """
         loop = asyncio.get_running_loop()
         async with self._connection() as connection:
-            # The pool's proxy hands it through.
+            # The pool's proxy hands them through.
             backend: Backend = connection.backend  # type: ignore[attr-defined]
+            generation: int = connection.generation  # type: ignore[attr-defined]
+            if generation != self._primary.generation:
+                terminate(connection)
+                raise TransactionAborted("the connection was given up before it was used")
             begun = loop.time()
             # Just before the time-out: that cancels once, and in a transaction a ROLLBACK follows,
             # which would wait for an answer as long as TCP does.
             cut_off = loop.call_later(self._timeout, terminate, connection)
             try:
                 async with asyncio.timeout(self._timeout):
-                    return await work(connection)
+                    result = await work(connection)
+                if generation != self._primary.generation:
+                    # The server may be the primary no more; then what it did is lost.
+                    terminate(connection)
+                    raise AnswerLost("the connection was given up meanwhile", backend)
+                return result
+            except AnswerLost:
+                raise
+            except SharedConnection as error:
+                await self._primary.suspect(str(error))
+                terminate(connection)
+                raise AnswerLost(str(error), backend) from error
             except Exception as error:
                 judgement = self._judge(error)
+                await self._note(judgement, sqlstate_of(error))
                 if judgement is Verdict.AGAIN:
                     raise TransactionAborted(str(error)) from error
                 if judgement is Verdict.TOO_LARGE:
@@ -192,12 +202,23 @@ class Pool:
             self.failures[judgement, sqlstate] += 1
         return judgement
 
+    async def _note(self, judgement: Verdict, sqlstate: str) -> None:
+        """See what a failure tells of the server, beyond this piece of work."""
+        if judgement is Verdict.AWAY:
+            self._primary.is_suspected = True
+        if sqlstate in SUSPICIOUS:
+            await self._primary.suspect(f"SQLSTATE {sqlstate}")
+        elif sqlstate == DISK_FULL:
+            self._primary.disk_is_full = True
+
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
         try:
             connection = await self._pool.acquire(timeout=self._timeout)
         except window.SchemaMismatch as misfit:
             raise DatabaseUnavailable(f"This server must not be used: {misfit}.") from misfit
+        except SessionRefused as refusal:
+            raise DatabaseUnavailable(f"The database cannot be used: {refusal}.") from refusal
         except Exception as error:
             if self._judge(error) is Verdict.AWAY:
                 raise DatabaseUnavailable from error

@@ -1,53 +1,84 @@
-"""Whether the database can serve this build."""
+"""Whether the database can serve this build: asked on a connection like those that write."""
 
 import asyncio
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
 from domain.figures import Figure, FigureKind, Reading
+from repository.connections.known import Admission, KnownConnection
+from repository.connections.primary import Primary
 from repository.credentials.password import Password
 from repository.migrations import window
+from repository.migrations.grants import needed_rights
 from repository.migrations.revisions import revisions
 from repository.migrations.session import current_revisions, oldest_build
+from repository.sessions.facts import Session
+from repository.sessions.refusals import (
+    DiskFull,
+    HeartbeatHeldUp,
+    ReadOnly,
+    RightsMissing,
+    SessionRefused,
+    SharedConnection,
+    described,
+)
+from repository.sessions.setting_up import address_in, terminate
+from repository.sessions.settings import SERIALIZABLE, server_settings
+from repository.statements import SESSION
 
 _TIMEOUT: Final = 2.0
 """Seconds that a check takes at most."""
+_AGE: Final = 5.0
+"""Seconds after which a new connection shows where the address leads now."""
+_RIGHTS: Final = tuple(map(list, zip(*needed_rights(), strict=True)))
+
+
+class ProbeFailed(Exception):
+    """The database cannot serve; the message says where and why."""
 
 
 class PostgresProbe:
-    """Implements DatabaseProbe of server.health, on a connection that nothing else uses."""
+    """Implements DatabaseProbe of server.health, on connections that nothing else uses.
 
-    def __init__(self, dsn: str, password: Password | None = None) -> None:
+    A check writes. While a commit is not answered, no other one is begun: each would hold a backend
+    for as long as a synchronous standby is away.
+    """
+
+    def __init__(
+        self, dsn: str, password: Password | None = None, primary: Primary | None = None
+    ) -> None:
         self._dsn = dsn
         self._password = password
+        self._primary = primary or Primary()
+        self._address = address_in(dsn)
         self._found: frozenset[str] = frozenset()
-        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._connection: Any = None
+        self._renew_at = 0.0
+        self._heartbeat: asyncio.Task[Any] | None = None
+        self._onlooker: Session | None = None
 
     async def check(self) -> None:
         try:
             async with asyncio.timeout(_TIMEOUT):
                 await self._check()
-        except BaseException:
+        except window.SchemaMismatch:
+            raise
+        except SessionRefused as refusal:
+            raise ProbeFailed(described(refusal, self._address)) from refusal
+        except TimeoutError as error:
+            if self._heartbeat is None:
+                self._drop()
+            raise ProbeFailed(f"{self._address}: no answer in {_TIMEOUT:g} s") from error
+        except BaseException as error:
             self._drop()
+            if isinstance(error, Exception):
+                raise ProbeFailed(described(error, self._address)) from error
             raise
 
     async def close(self) -> None:
         self._drop()
-
-    async def _check(self) -> None:
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(
-                self._dsn,
-                password=self._password,
-                # Migrations look who is there: this is how they count the servers of a build.
-                server_settings={"application_name": window.health_session_name(window.BUILD)},
-            )
-        self._found = found = await current_revisions(self._connection)
-        oldest = await oldest_build(self._connection)
-        if misfit := revisions().misfit(found, oldest, window.BUILD):
-            raise window.SchemaMismatch(misfit)
 
     def figures(self) -> Iterator[Figure]:
         """See domain.figures.FigureSource."""
@@ -58,7 +89,134 @@ class PostgresProbe:
             [Reading({"revision": revision}, 1) for revision in sorted(self._found)],
         )
 
+    async def _check(self) -> None:
+        if self._heartbeat is not None and not self._heartbeat.done():
+            await self._look_at_heartbeat()
+        if self._heartbeat is None:
+            session = await self._verified()
+            await self._require_schema(session)
+            if self._primary.disk_is_full:
+                await _require_room(session)
+                self._primary.disk_is_full = False
+            self._heartbeat = asyncio.create_task(session.fetchrow(SESSION["heartbeat"], *_RIGHTS))
+        beat = await asyncio.shield(self._heartbeat)
+        self._heartbeat = None
+        self._judge_schema(frozenset(beat["revisions"]), beat["oldest_build"])
+        await self._judge_rights(beat["read_only"], beat["missing"])
+
+    async def _verified(self) -> Session:
+        """The connection, made anew now and then: the address may lead elsewhere since."""
+        now = asyncio.get_running_loop().time()
+        before = self._connection
+        if before is not None and before.is_closed():
+            before = None
+        if before is None or now >= self._renew_at or self._primary.is_suspected:
+            self._primary.is_suspected = False
+            self._renew_at = now + _AGE
+            try:
+                self._connection = await self._renewed(before)
+            except _REFUSED_AT_THE_DOOR:
+                # The server is there, and the connection that we have shows whether it is well.
+                if before is None:
+                    raise
+            except BaseException:
+                self._drop()
+                raise
+        session: Session = self._connection
+        return session
+
+    async def _renewed(self, before: Any) -> Any:
+        """A new connection in the place of one; that is let go."""
+        # Migrations count the servers by the sessions for health: each has one at a time.
+        health = window.health_session_name(window.BUILD)
+        name = health if before is None else window.session_name(window.BUILD)
+        connection = await self._connect(name)
+
+        async def another() -> Session:
+            session: Session = before or await self._connect(name)
+            return session
+
+        admission = Admission(
+            primary=self._primary,
+            build=window.BUILD,
+            settings=server_settings(SERIALIZABLE, name, _TIMEOUT),
+            address=self._address,
+            another=another,
+        )
+        await admission(connection)
+        if before is not None:
+            terminate(before)
+            if before.backend == connection.backend:
+                terminate(connection)
+                raise SharedConnection
+            await connection.execute(f"SET application_name TO '{health}'")
+        return connection
+
+    async def _connect(self, name: str) -> Any:
+        return await asyncpg.connect(
+            self._dsn,
+            password=self._password,
+            connection_class=KnownConnection,
+            server_settings={"application_name": name},
+        )
+
+    async def _require_schema(self, session: Session) -> None:
+        """A heartbeat can be asked for only where its tables are."""
+        if revisions().misfit(self._found, window.BUILD, window.BUILD):
+            self._judge_schema(await current_revisions(session), await oldest_build(session))
+
+    def _judge_schema(self, found: frozenset[str], oldest: int) -> None:
+        self._found = found
+        if misfit := revisions().misfit(found, oldest, window.BUILD):
+            raise window.SchemaMismatch(misfit)
+
+    async def _judge_rights(self, read_only: bool, missing: list[str]) -> None:
+        if read_only:
+            refusal = ReadOnly()
+            await self._primary.refuse(refusal, self._address)
+            raise refusal
+        if missing:
+            raise RightsMissing(f"The role of the server lacks: {', '.join(sorted(missing))}")
+
+    async def _look_at_heartbeat(self) -> None:
+        """Raises HeartbeatHeldUp while its backend is at it; lets go of it if nothing comes."""
+        if self._onlooker is None or self._onlooker.is_closed():
+            self._onlooker = await self._connect(window.session_name(window.BUILD))
+        ask = SESSION["what_it_waits_for"]
+        waits_for = await self._onlooker.fetchval(ask, *self._connection.backend)
+        if self._heartbeat is None or self._heartbeat.done():
+            return
+        if waits_for is None:
+            self._drop()
+        else:
+            raise HeartbeatHeldUp(f"The database does not commit: it waits for {waits_for}")
+
     def _drop(self) -> None:
-        if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+            self._heartbeat.add_done_callback(_see_failure)
+        for session in (self._connection, self._onlooker):
+            if session is not None:
+                terminate(session)
+        self._connection = self._onlooker = self._heartbeat = None
+
+
+async def _require_room(session: Session) -> None:
+    """See whether the disk takes something again, since PostgreSQL has said that it is full."""
+    try:
+        async with session.transaction():
+            await session.execute("SET LOCAL work_mem TO '64kB'")
+            await session.fetchrow(SESSION["spill"])
+    except asyncpg.DiskFullError as error:
+        raise DiskFull(sqlstate=error.sqlstate) from error
+
+
+_REFUSED_AT_THE_DOOR: Final = (
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InvalidAuthorizationSpecificationError,  # and of a password
+)
+
+
+def _see_failure(task: "asyncio.Task[Any]") -> None:
+    if not task.cancelled():
+        task.exception()

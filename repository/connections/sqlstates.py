@@ -33,6 +33,8 @@ AGAIN: Final = frozenset(
 AWAY: Final = frozenset(
     {
         "25006",  # read_only_sql_transaction: this is a standby now
+        "26000",  # invalid_sql_statement_name: prepared on another backend, by a pooler's doing
+        "42P05",  # duplicate_prepared_statement: a stranger's, likewise
         "42501",  # insufficient_privilege: the role of the servers has not got its grants yet
         "42P01",  # undefined_table: the schema is not there yet, or not this build's
         "42703",  # undefined_column
@@ -47,6 +49,9 @@ AWAY: Final = frozenset(
         "25P04",  # transaction_timeout
     }
 )
+SUSPICIOUS: Final = frozenset({"25006", "26000", "42P05"})
+"""What no session says that is what it was when it was set up."""
+DISK_FULL: Final = "53100"
 TOO_LARGE: Final = frozenset({"54000"})  # program_limit_exceeded
 AWAY_CLASSES: Final = frozenset(
     {

@@ -13,13 +13,13 @@ from repository.migrations.backfill import Backfill
 from repository.migrations.revisions import backfills
 from repository.migrations.session import (
     BACKFILLING,
-    Session,
     connected_builds,
     keep_out_before,
     session_on,
     try_lock,
 )
 from repository.migrations.trying import trying
+from repository.sessions.facts import Session
 
 _TRYING_SECONDS: Final = 60.0
 

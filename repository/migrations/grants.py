@@ -1,10 +1,12 @@
 """What the role of the servers may do: rows, and not one thing to the schema."""
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from repository.migrations.session import MigrationFailed, Session
+from repository.migrations.session import MigrationFailed
+from repository.sessions.facts import Session
 
 TABLES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -28,6 +30,21 @@ FUNCTIONS: Final = ("advance_partitions(interval)",)
 
 class RoleRefused(MigrationFailed):
     """The servers cannot have this role; the message says why."""
+
+
+_PRIVILEGE: Final = re.compile(r"([A-Z]+)(?: \((\w+)\))?")
+
+
+def needed_rights() -> list[tuple[str, str | None, str]]:
+    """What servers need, one right at a time: a table or function, a column, the privilege."""
+    return [
+        *(
+            (table, column or None, privilege)
+            for table, privileges in TABLES.items()
+            for privilege, column in _PRIVILEGE.findall(privileges)
+        ),
+        *((function, None, "EXECUTE") for function in FUNCTIONS),
+    ]
 
 
 def grants_to(role: str) -> list[str]:

@@ -23,11 +23,15 @@ def create_index(name: str, on: str) -> None:
 
 @contextmanager
 def _no_time_outs() -> Iterator[None]:
-    """Whatever comes after the block has them again: the session goes on, also after a failure."""
+    """Whatever comes after the block has them again: the session goes on, also after a failure.
+
+    They are those of the session; RESET would bring back those of the role.
+    """
     for name in _TIME_OUTS:
+        op.execute(f"SELECT set_config('featom.{name}', current_setting('{name}'), false)")
         op.execute(f"SET {name} TO 0")
     try:
         yield
     finally:
         for name in _TIME_OUTS:
-            op.execute(f"RESET {name}")
+            op.execute(f"SELECT set_config('{name}', current_setting('featom.{name}'), false)")

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from repository.migrations.grants import grants_to
 from repository.migrations.revisions import Revision, backfills, revisions
 from repository.migrations.session import Patience
+from repository.sessions.settings import TEXT_SETTINGS
 from repository.time_outs import milliseconds
 
 
@@ -21,6 +22,7 @@ def sql_from(
     """
     patience, known = patience or Patience(), revisions()
     parts = [
+        *(f"SET {name} TO '{value}';" for name, value in TEXT_SETTINGS.items()),
         f"SET lock_timeout TO {milliseconds(patience.lock_timeout)};",
         f"SET statement_timeout TO {milliseconds(patience.statement_timeout)};",
         *(_sql_of(each) for each in known.pending_expand(found)),

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import StaticPool
 
 from repository.migrations.revisions import LOCATIONS
-from repository.migrations.session import Session
+from repository.sessions.facts import Session
 
 
 async def run(session: Session, revision: str) -> None:

@@ -4,15 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 import asyncpg
 
 from repository.credentials.password import Password
 from repository.migrations.window import SchemaMismatch, outdated, servers_of
-from repository.time_outs import milliseconds
-
-Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+from repository.sessions.facts import Session
+from repository.sessions.refusals import SessionRefused
+from repository.sessions.setting_up import set_up
+from repository.sessions.settings import migration_settings
 
 # Any numbers will do, as long as every build uses the same ones.
 MIGRATING: Final = 7_305_411_223_041
@@ -51,20 +52,19 @@ async def session_on(
         finally:
             if not session.is_closed():
                 await session.close(timeout=5)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, SessionRefused) as error:
         raise MigrationFailed(str(error)) from error
 
 
 async def _connect(dsn: str, password: Password | None, patience: Patience) -> Session:
-    return await asyncpg.connect(
-        dsn,
-        password=password,
-        server_settings={
-            "application_name": "featom migrate",
-            "lock_timeout": str(milliseconds(patience.lock_timeout)),
-            "statement_timeout": str(milliseconds(patience.statement_timeout)),
-        },
+    async def connect() -> Session:
+        return await asyncpg.connect(dsn, password=password)
+
+    session = await connect()
+    await set_up(
+        session, migration_settings(patience.lock_timeout, patience.statement_timeout), connect
     )
+    return session
 
 
 async def lock(session: Session, number: int) -> None:
@@ -94,9 +94,10 @@ async def current_revisions(session: Session) -> frozenset[str]:
 
 async def oldest_build(session: Session) -> int:
     """The oldest build that may serve the database."""
-    if await session.fetchval("SELECT to_regclass('schema_window')") is None:
+    try:
+        return int(await session.fetchval("SELECT oldest_build FROM schema_window"))
+    except asyncpg.UndefinedTableError:
         return 0
-    return int(await session.fetchval("SELECT oldest_build FROM schema_window"))
 
 
 async def keep_out_before(session: Session, build: int) -> None:

@@ -7,13 +7,13 @@ from repository.migrations import window
 from repository.migrations.backfilling import Progress, progress_of
 from repository.migrations.revisions import Revision, revisions
 from repository.migrations.session import (
-    Session,
     connected_builds,
     current_revisions,
     oldest_build,
     session_on,
 )
 from repository.migrations.up import obstacles
+from repository.sessions.facts import Session
 
 
 @dataclass(frozen=True, slots=True)

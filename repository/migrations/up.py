@@ -11,7 +11,6 @@ from repository.migrations.revisions import Revision, backfills, revisions
 from repository.migrations.session import (
     MIGRATING,
     Patience,
-    Session,
     connected_builds,
     current_revisions,
     keep_out_before,
@@ -19,6 +18,7 @@ from repository.migrations.session import (
     session_on,
 )
 from repository.migrations.trying import trying
+from repository.sessions.facts import Session
 
 log = logging.getLogger(__name__)
 

@@ -99,7 +99,8 @@ WHERE EXISTS (
 -- lock makes a change of the type wait until this commits, and fails this if the type was changed
 -- since its snapshot.
 --
--- The last row names the transaction, which is the xmin of all that it wrote.
+-- The last row names the transaction, which is the xmin of all that it wrote, and the backend: behind
+-- a pooler it could be another one than that of the connection.
 WITH was_read AS MATERIALIZED (
     SELECT *
     FROM unnest(
@@ -212,9 +213,9 @@ remembered AS (
     )
     WHERE q.unit NOT IN (SELECT l.unit FROM lost AS l)
 )
-SELECT l.unit, NULL::xid AS transaction FROM lost AS l
+SELECT l.unit, NULL::xid AS transaction, NULL::integer AS pid FROM lost AS l
 UNION ALL
-SELECT NULL, pg_current_xact_id()::xid;
+SELECT NULL, pg_current_xact_id()::xid, pg_backend_pid();
 
 -- name: vacate
 -- Takes away the rows that write_batch has made, in the same transaction, for entities that are to

@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Final
 
 from domain.entity_key import EntityKey
-from repository.connections.known import Backend
 from repository.connections.pool import Pool
+from repository.sessions.facts import Backend
 from repository.statements import WRITE
 from repository.writing.submission import Doubt, Submission
 

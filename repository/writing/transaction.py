@@ -6,6 +6,7 @@ from uuid import UUID
 
 from domain.entity_key import EntityKey
 from repository.connections.pool import Connection, Pool, Record, TransactionAborted
+from repository.sessions.refusals import SharedConnection
 from repository.statements import WRITE
 from repository.writing.columns import write_arguments
 from repository.writing.row import Row
@@ -56,5 +57,7 @@ def _columns(keys: Keys) -> tuple[list[str], list[str]]:
 
 async def _write_batch(link: Connection, arguments: Sequence[Any]) -> Written:
     records: Sequence[Record] = await link.fetch(WRITE["write_batch"], *arguments)
-    *lost, (_, transaction) = records
-    return Written({unit for unit, _ in lost}, transaction)
+    *lost, (_, transaction, pid) = records
+    if pid != link.backend.pid:  # type: ignore[attr-defined]
+        raise SharedConnection
+    return Written({unit for unit, *_ in lost}, transaction)

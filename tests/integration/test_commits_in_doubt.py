@@ -10,8 +10,8 @@ from domain.entity_key import EntityKey
 from domain.errors import DatabaseUnavailable
 from domain.outcome import UpdateOutcome
 from domain.update import UpdateBatch
-from repository.connections.known import Backend
 from repository.postgres import PostgresOptions
+from repository.sessions.facts import Backend
 from repository.statements import WRITE
 from tests.conformance.reading import current_features
 from tests.consistency.faults.proxy import Way, proxied

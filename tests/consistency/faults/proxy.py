@@ -1,6 +1,7 @@
 """A TCP proxy between servers and PostgreSQL, for everything that a network can do to them."""
 
 import asyncio
+import re
 import socket
 import struct
 from collections.abc import AsyncIterator
@@ -11,8 +12,10 @@ from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 _CHUNK: Final = 65_536
-_SERIALIZABLE: Final = b"default_transaction_isolation\0serializable\0"
-"""Stands in the first message of a connection on which servers commit."""
+_SERIALIZABLE: Final = re.compile(rb"default_transaction_isolation.*serializable", re.DOTALL)
+_HEALTH: Final = b"featom health"
+"""What a server tells PostgreSQL about a connection on which it commits; those that only show that
+it could are named."""
 _LINGER_NOT: Final = struct.pack("ii", 1, 0)
 
 
@@ -31,6 +34,7 @@ class _Link:
     database: asyncio.StreamWriter
     writes: bool = False
     """Whether it is one on which servers commit, and not one on which they only read."""
+    for_health: bool = False
     abandoned: bool = False
     """The server has hung up."""
     open: dict[Way, asyncio.Event] = field(default_factory=dict)
@@ -152,7 +156,8 @@ class Proxy:
         self, link: _Link, way: Way, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         while data := await reader.read(_CHUNK):
-            link.writes = link.writes or _SERIALIZABLE in data
+            link.for_health = link.for_health or _HEALTH in data
+            link.writes = link.writes or (bool(_SERIALIZABLE.search(data)) and not link.for_health)
             if self._delay:
                 await asyncio.sleep(self._delay)
             await link.open[way].wait()

@@ -20,6 +20,8 @@ BY_CODE = {
     "08006": Verdict.AWAY,
     "08P01": Verdict.AWAY,
     "25006": Verdict.AWAY,
+    "26000": Verdict.AWAY,
+    "42P05": Verdict.AWAY,
     "25P03": Verdict.AWAY,
     "25P04": Verdict.AWAY,
     "28000": Verdict.AWAY,

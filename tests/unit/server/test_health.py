@@ -122,6 +122,15 @@ async def test_why_the_server_is_not_ready_is_logged_once(
     ]
 
 
+async def test_another_reason_why_the_server_is_not_ready_is_logged_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with watched() as (_, probe):
+        await probe.find(*(away(why) for why in ("a", "a", "a", "b", "b", "a")))
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["not ready: a", "not ready: b", "not ready: a"]
+
+
 async def test_a_draining_server_is_not_ready_and_stays_so() -> None:
     async with watched() as (health, probe):
         await probe.find(None)

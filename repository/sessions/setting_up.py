@@ -1,0 +1,108 @@
+"""Setting up a connection: two statements, and nothing else may use it before.
+
+The first asks which server is at the other end. If that may be used, the second sets what our work
+rests on, and reads it back.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from repository.sessions.facts import PREPARED_ELSEWHERE, Facts, Session, describe
+from repository.sessions.poolers import share_backends
+from repository.sessions.refusals import (
+    OnStandby,
+    ReadOnly,
+    SettingNotInForce,
+    SharedConnection,
+    TablesScattered,
+    VersionTooOld,
+    WrongEncoding,
+)
+from repository.sessions.settings import Settings, to_be_set
+from repository.statements import SESSION
+
+OLDEST_VERSION: Final = 150_000
+
+Connect: TypeAlias = Callable[[], Awaitable[Session]]
+"""Opens one more connection to the same address."""
+
+
+async def set_up(session: Session, wanted: Settings, another: Connect | None) -> Facts:
+    """Find out whether a new connection may be used, and prepare it.
+
+    With `another` a pooler is made to show whether it shares connections; without it, somebody else
+    has looked lately. Raises SessionRefused, and what the network or PostgreSQL says; the
+    connection is closed then.
+    """
+    try:
+        facts = await describe(session)
+        check(facts)
+        if another is not None and is_behind_a_pooler(session, facts):
+            await _require_its_own(session, another)
+        await _apply(session, to_be_set(wanted, facts), facts)
+    except BaseException:
+        # Or the driver takes leave of a database that may be gone, and waits for the answer.
+        terminate(session)
+        raise
+    return facts
+
+
+def check(facts: Facts) -> None:
+    """Raises SessionRefused for the first thing that is wrong."""
+    if facts.version < OLDEST_VERSION:
+        raise VersionTooOld(
+            f"PostgreSQL {facts.version // 10_000} is too old:"
+            f" it must be {OLDEST_VERSION // 10_000} or later"
+        )
+    if facts.encoding != "UTF8":
+        raise WrongEncoding(f"The encoding of the database is {facts.encoding}: it must be UTF8")
+    if facts.in_recovery:
+        raise OnStandby
+    if facts.read_only:
+        raise ReadOnly
+    if len(facts.schemas) > 1:
+        raise TablesScattered(facts.schemas)
+
+
+def is_behind_a_pooler(session: Session, facts: Facts) -> bool:
+    """PostgreSQL names its process when a connection begins; a pooler has to invent a number."""
+    return session.get_server_pid() != facts.backend.pid
+
+
+def terminate(connection: Any) -> None:
+    """Let go of a connection, and wait for nothing."""
+    # The driver has let go of a connection that it found broken, and then refuses the call.
+    with suppress(asyncpg.InterfaceError):
+        connection.terminate()
+
+
+def address_in(dsn: str) -> str:
+    """Where a DSN leads, for logs."""
+    return urlsplit(dsn).netloc.rpartition("@")[2] or "local socket"
+
+
+async def _require_its_own(session: Session, another: Connect) -> None:
+    other = await another()
+    try:
+        if await share_backends(session, other):
+            raise SharedConnection
+    finally:
+        terminate(other)
+
+
+async def _apply(session: Session, settings: Settings, facts: Facts) -> None:
+    try:
+        records = await session.fetch(SESSION["apply"], [*settings], [*settings.values()])
+    except PREPARED_ELSEWHERE as error:
+        raise SharedConnection(sqlstate=error.sqlstate) from error
+    for name, in_force, pid in records:
+        if pid != facts.backend.pid:
+            raise SharedConnection
+        if in_force != settings[name]:
+            raise SettingNotInForce(
+                f"The setting {name} is {in_force!r} and not {settings[name]!r}"
+            )

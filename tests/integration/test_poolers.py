@@ -1,0 +1,144 @@
+"""A pooler in between: in session mode nothing is lost, and the other modes are refused by name."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from domain.entity_key import EntityKey
+from domain.errors import DatabaseUnavailable, Unavailable
+from repository.connections.pool import (
+    READ_COMMITTED,
+    SERIALIZABLE,
+    AnswerLost,
+    Connection,
+)
+from repository.connections.probe import PostgresProbe, ProbeFailed
+from repository.migrations import MigrationFailed, status
+from repository.statements import WRITE
+from tests.consistency.waiting import eventually_true
+from tests.integration.meddling import Session, pool_on, repository_on
+from tests.integration.settings import IN_FORCE, settings_of
+from tests.pgbouncer import pgbouncer
+from tests.roles import as_app_role
+from tests.samples import add, put, update
+
+SHARING = ("transaction", "statement")
+REFUSED = "must be in session mode"
+
+
+@pytest.mark.parametrize("more", [(), ("ignore_startup_parameters = extra_float_digits,jit",)])
+@pytest.mark.parametrize("isolation", [READ_COMMITTED, SERIALIZABLE], ids=["reads", "writes"])
+async def test_behind_a_pooler_in_session_mode_every_setting_is_in_force(
+    shared_database: str, isolation: dict[str, str], more: tuple[str, ...]
+) -> None:
+    with pgbouncer(shared_database, "session", *more) as pooler:
+        async with pool_on(pooler.dsn, isolation, statement_timeout=7.0) as pool:
+            found = await pool.run(settings_of)
+    wanted = isolation["default_transaction_isolation"]
+    assert found.pop("transaction_isolation") == wanted
+    assert found == IN_FORCE
+
+
+async def test_behind_a_pooler_in_session_mode_time_outs_end_what_takes_too_long(
+    shared_database: str,
+) -> None:
+    async def idle(link: Connection) -> None:
+        async with link.transaction():
+            await asyncio.sleep(60)
+
+    with pgbouncer(shared_database, "session") as pooler:
+        async with pool_on(pooler.dsn, READ_COMMITTED, statement_timeout=0.3) as pool:
+            # PostgreSQL's own time-outs, which come before that of the pool.
+            with pytest.raises(AnswerLost, match="statement timeout"):
+                await pool.run(lambda link: link.fetch("SELECT pg_sleep(30)"))
+            with pytest.raises(AnswerLost):
+                await pool.run(idle)
+
+
+async def test_behind_a_pooler_in_session_mode_everything_is_served(
+    database: str, key: EntityKey
+) -> None:
+    with pgbouncer(as_app_role(database), "session") as pooler:
+        probe = PostgresProbe(pooler.dsn)
+        async with repository_on(pooler.dsn) as repository:
+            await probe.check()
+            for version in (1, 2):
+                updated = await repository.update(update(add("f", 1), key=key))
+                assert updated.version == version
+            (stored,) = await repository.read([key])
+            assert stored is not None
+            assert stored.version == 2
+            await probe.check()
+        await probe.close()
+
+
+async def test_behind_a_pooler_in_session_mode_a_backend_can_be_ended(
+    shared_database: str, session: Session
+) -> None:
+    with pgbouncer(shared_database, "session") as pooler:
+        async with pool_on(pooler.dsn, READ_COMMITTED) as pool:
+            backend = await pool.run(_backend)
+            assert await session.fetchval(WRITE["end_backend"], *backend, 5_000) is True
+            # And nothing but a new connection is needed.
+            assert await pool.read("SELECT 1")
+            assert await pool.run(_backend) != backend
+
+
+async def _backend(link: Connection) -> tuple[object, ...]:
+    return link.backend  # type: ignore[attr-defined, no-any-return]
+
+
+@pytest.mark.parametrize("mode", SHARING)
+async def test_a_pooler_that_shares_connections_is_refused_by_name(
+    database: str, key: EntityKey, mode: str
+) -> None:
+    with pgbouncer(database, mode) as pooler:
+        probe = PostgresProbe(pooler.dsn)
+        async with repository_on(pooler.dsn) as repository:
+            for _ in range(3):
+                with pytest.raises(DatabaseUnavailable, match=REFUSED):
+                    await repository.read([key])
+                with pytest.raises(DatabaseUnavailable, match=REFUSED):
+                    await repository.update(update(put("f", 1), key=key))
+                with pytest.raises(ProbeFailed, match=REFUSED):
+                    await probe.check()
+        with pytest.raises(MigrationFailed, match=REFUSED):
+            await status(pooler.dsn)
+        await probe.close()
+
+
+async def test_nothing_is_set_on_connections_that_are_shared_with_others(
+    database: str, session: Session
+) -> None:
+    with pgbouncer(database, "transaction", "default_pool_size = 1") as pooler:
+        async with pool_on(pooler.dsn, SERIALIZABLE) as pool:
+            with pytest.raises(DatabaseUnavailable, match=REFUSED):
+                await pool.read("SELECT 1")
+        stranger = await asyncpg.connect(pooler.dsn, statement_cache_size=0)
+        assert await stranger.fetchval("SHOW transaction_isolation") == "read committed"
+        await stranger.close()
+
+
+async def test_a_pooler_that_begins_to_share_connections_is_found_out(
+    database: str, key: EntityKey
+) -> None:
+    with pgbouncer(database, "session") as pooler:
+        async with repository_on(pooler.dsn) as repository:
+            probe = PostgresProbe(pooler.dsn, primary=repository.primary)
+            await repository.update(update(put("f", 1), key=key))
+            await probe.check()
+            pooler.configure("transaction")
+            pooler.reload()
+
+            async def refused() -> bool:
+                try:
+                    await repository.update(update(add("n", 1), key=key))
+                except Unavailable as error:
+                    return REFUSED in str(error)
+                return False
+
+            await eventually_true(refused)
+            with pytest.raises(ProbeFailed, match=REFUSED):
+                await probe.check()
+            await probe.close()

@@ -1,0 +1,243 @@
+"""Whatever a database or a role has as its defaults: a session is fit for use, or refused."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from domain.entity_key import EntityKey
+from domain.errors import DatabaseUnavailable
+from repository.connections.known import Admission, KnownConnection
+from repository.connections.pool import READ_COMMITTED, SERIALIZABLE
+from repository.connections.primary import Primary
+from repository.connections.probe import PostgresProbe, ProbeFailed
+from repository.migrations import MigrationFailed, migrate, up
+from repository.migrations import status as migration_status
+from repository.sessions.settings import server_settings
+from tests.integration.meddling import Session, pool_on, repository_on, session_on
+from tests.integration.settings import IN_FORCE, settings_of
+from tests.postgres import Postgres
+from tests.roles import APP_ROLE, as_app_role
+from tests.samples import add, put, update
+
+HOSTILE = {
+    "default_transaction_isolation": "'repeatable read'",
+    "default_transaction_deferrable": "on",
+    "statement_timeout": "'1h'",
+    "lock_timeout": "1",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "'200ms'",
+    "DateStyle": "'SQL, DMY'",
+    "IntervalStyle": "iso_8601",
+    "TimeZone": "'Asia/Kolkata'",
+    "synchronous_commit": "off",
+    "standard_conforming_strings": "off",
+    "search_path": "trap, public",
+    "jit": "on",
+}
+KOLKATA = "TimeZone TO 'Asia/Kolkata'", "DateStyle TO 'SQL, DMY'"
+
+
+def name_of(dsn: str) -> str:
+    return urlsplit(dsn).path.removeprefix("/")
+
+
+@asynccontextmanager
+async def probe_on(dsn: str, primary: Primary | None = None) -> AsyncIterator[PostgresProbe]:
+    probe = PostgresProbe(dsn, primary=primary)
+    try:
+        yield probe
+    finally:
+        await probe.close()
+
+
+async def let(dsn: str, *settings: str) -> None:
+    """Give a database defaults for some settings."""
+    async with session_on(dsn) as session:
+        for each in settings:
+            await session.execute(f"ALTER DATABASE {name_of(dsn)} SET {each}")
+
+
+@pytest.mark.parametrize("isolation", [READ_COMMITTED, SERIALIZABLE], ids=["reads", "writes"])
+async def test_the_defaults_of_a_role_do_not_matter(
+    database: str, isolation: dict[str, str]
+) -> None:
+    async with session_on(database) as session:
+        await session.execute("CREATE SCHEMA trap")
+        for name, value in HOSTILE.items():
+            where = f"ROLE {APP_ROLE} IN DATABASE {name_of(database)}"
+            await session.execute(f"ALTER {where} SET {name} TO {value}")
+    async with pool_on(as_app_role(database), isolation, statement_timeout=7.0) as pool:
+        found = await pool.run(settings_of)
+    assert found.pop("transaction_isolation") == isolation["default_transaction_isolation"]
+    assert found == IN_FORCE
+
+
+async def test_what_an_operator_chose_for_synchronous_commit_stays_unless_it_loses_commits(
+    database: str,
+) -> None:
+    await let(database, "synchronous_commit TO remote_apply")
+    async with pool_on(database, SERIALIZABLE) as pool:
+        assert (await pool.run(settings_of))["synchronous_commit"] == "remote_apply"
+
+
+async def test_a_database_that_does_not_store_utf8_is_refused(postgres: Postgres) -> None:
+    async with latin1_database(postgres) as dsn:
+        for command in (migrate(dsn), up(dsn), migration_status(dsn)):
+            with pytest.raises(MigrationFailed, match="LATIN1: it must be UTF8"):
+                await command
+        async with repository_on(dsn) as repository, probe_on(dsn) as probe:
+            with pytest.raises(DatabaseUnavailable, match="encoding of the database is LATIN1"):
+                await repository.read([EntityKey("t", "1")])
+            with pytest.raises(ProbeFailed, match="encoding of the database is LATIN1"):
+                await probe.check()
+
+
+@asynccontextmanager
+async def latin1_database(postgres: Postgres) -> AsyncIterator[str]:
+    async with session_on(postgres.dsn) as session:
+        await session.execute(
+            "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1'"
+            " LOCALE_PROVIDER libc LOCALE 'C'"
+        )
+    yield postgres.dsn_of("latin")
+    async with session_on(postgres.dsn) as session:
+        await session.execute("DROP DATABASE latin WITH (FORCE)")
+
+
+async def test_a_database_that_becomes_read_only_is_refused_also_by_connections_that_are_open(
+    database: str, key: EntityKey
+) -> None:
+    async with (
+        repository_on(database) as repository,
+        probe_on(database, repository.primary) as probe,
+    ):
+        await repository.update(update(put("f", 1), key=key))
+        await repository.read([key])
+        await probe.check()
+        await let(database, "default_transaction_read_only TO on")
+        repository.primary.is_suspected = True
+        with pytest.raises(ProbeFailed, match="read-only"):
+            await probe.check()
+        with pytest.raises(DatabaseUnavailable, match="read-only"):
+            await repository.read([key])
+        with pytest.raises(DatabaseUnavailable, match="read-only"):
+            await repository.update(update(put("f", 2), key=key))
+        async with session_on(database) as session:
+            await session.execute("SET default_transaction_read_only TO off")
+            await session.execute(
+                f"ALTER DATABASE {name_of(database)} RESET default_transaction_read_only"
+            )
+        await probe.check()
+        assert (await repository.update(update(put("f", 2), key=key))).version == 2
+
+
+async def test_a_search_path_that_leads_to_two_schemas_is_refused(database: str) -> None:
+    async with session_on(database) as session:
+        await session.execute("CREATE SCHEMA trap")
+        await session.execute("CREATE TABLE trap.aggregates (LIKE aggregates INCLUDING ALL)")
+    await let(database, "search_path TO trap, public")
+    async with repository_on(database) as repository:
+        with pytest.raises(DatabaseUnavailable, match="several schemas: public, trap"):
+            await repository.read([EntityKey("t", "1")])
+    with pytest.raises(MigrationFailed, match="several schemas"):
+        await up(database)
+
+
+async def test_a_temporary_table_does_not_hide_ours(database: str, key: EntityKey) -> None:
+    async with pool_on(database, READ_COMMITTED) as pool:
+        await pool.read("SELECT 1")
+        await pool.run(
+            lambda link: link.execute("CREATE TEMPORARY TABLE aggregates (nothing integer)")
+        )
+        assert await pool.read("SELECT count(entity_id) FROM aggregates")
+
+
+@pytest.mark.parametrize(
+    ("right", "lacks"),
+    [
+        ("INSERT ON changes", "INSERT on changes"),
+        ("UPDATE ON aggregates", "UPDATE on aggregates"),
+        ("UPDATE (types_generation) ON store_epoch", "UPDATE on store_epoch"),
+        ("EXECUTE ON FUNCTION advance_partitions(interval)", "EXECUTE on advance_partitions"),
+    ],
+)
+async def test_a_server_without_a_right_that_calls_need_is_not_ready(
+    database: str, right: str, lacks: str
+) -> None:
+    async with session_on(database) as owner, probe_on(as_app_role(database)) as probe:
+        await probe.check()
+        await owner.execute(f"REVOKE {right} FROM {APP_ROLE}")
+        with pytest.raises(ProbeFailed, match=f"lacks: {lacks}"):
+            await probe.check()
+        await owner.execute(f"GRANT {right} TO {APP_ROLE}")
+        await probe.check()
+
+
+async def test_a_check_writes_and_makes_no_connection_of_its_own(
+    database: str, session: Session
+) -> None:
+    async with probe_on(database) as probe:
+        await probe.check()
+        connection = probe._connection
+        before = await session.fetchval("SELECT pg_current_xact_id()::text::bigint")
+        for _ in range(5):
+            await probe.check()
+        after = await session.fetchval("SELECT pg_current_xact_id()::text::bigint")
+        assert probe._connection is connection
+    assert after - before > 5
+
+
+async def test_setting_up_takes_three_statements(database: str) -> None:
+    said: list[str] = []
+    connection = await asyncpg.connect(database, connection_class=KnownConnection)
+    try:
+        connection.add_query_logger(lambda record: said.append(record.query))
+        admission = Admission(
+            primary=Primary(),
+            build=1,
+            settings=server_settings(SERIALIZABLE, "featom, build 1", 10.0),
+            address="",
+            another=lambda: asyncpg.connect(database),
+        )
+        await admission(connection)
+        await asyncio.sleep(0)  # the driver tells a little later
+        assert len(said) == 3, said
+    finally:
+        await connection.close()
+
+
+async def test_partitions_begin_at_midnight_utc_whatever_the_database_says(
+    bare_database: str,
+) -> None:
+    await let(bare_database, *KOLKATA)
+    await migrate(bare_database)
+    await migrate(bare_database)
+    async with session_on(bare_database) as session:
+        # An operator with the defaults of the database makes one more.
+        assert await session.fetchval("SHOW timezone") == "Asia/Kolkata"
+        await session.execute("SELECT make_partition('requests', 'day', now() - interval '9 days')")
+        await session.execute("SET timezone TO 'UTC'; SET datestyle TO ISO")
+        bounds = await session.fetch(
+            "SELECT pg_get_expr(relpartbound, oid) AS bound FROM pg_class"
+            " WHERE relispartition AND relkind = 'r' AND relname !~ 'default'"
+        )
+    assert len(bounds) > 10
+    for (bound,) in bounds:
+        assert bound.count("00:00:00+00") == 2, bound
+
+
+async def test_updates_and_reads_are_well_with_hostile_defaults(
+    database: str, key: EntityKey
+) -> None:
+    async with session_on(database) as session:
+        await session.execute("CREATE SCHEMA trap")
+    await let(database, *(f"{name} TO {value}" for name, value in HOSTILE.items()))
+    async with repository_on(database) as repository, probe_on(database) as probe:
+        await probe.check()
+        for version in (1, 2):
+            assert (await repository.update(update(add("f", 1), key=key))).version == version
+        assert (await repository.read([key]))[0] is not None

@@ -218,6 +218,7 @@ class Pool:
         except window.SchemaMismatch as misfit:
             raise DatabaseUnavailable(f"This server must not be used: {misfit}.") from misfit
         except SessionRefused as refusal:
+            self.failures[Verdict.AWAY, refusal.sqlstate] += 1
             raise DatabaseUnavailable(f"The database cannot be used: {refusal}.") from refusal
         except Exception as error:
             if self._judge(error) is Verdict.AWAY:

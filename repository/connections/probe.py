@@ -68,6 +68,7 @@ class PostgresProbe:
         except SessionRefused as refusal:
             raise ProbeFailed(described(refusal, self._address)) from refusal
         except TimeoutError as error:
+            self._drop_onlooker()
             if self._heartbeat is None:
                 self._drop()
             raise ProbeFailed(f"{self._address}: no answer in {_TIMEOUT:g} s") from error
@@ -195,10 +196,15 @@ class PostgresProbe:
         if self._heartbeat is not None:
             self._heartbeat.cancel()
             self._heartbeat.add_done_callback(_see_failure)
-        for session in (self._connection, self._onlooker):
-            if session is not None:
-                terminate(session)
-        self._connection = self._onlooker = self._heartbeat = None
+        self._drop_onlooker()
+        if self._connection is not None:
+            terminate(self._connection)
+        self._connection = self._heartbeat = None
+
+    def _drop_onlooker(self) -> None:
+        if self._onlooker is not None:
+            terminate(self._onlooker)
+        self._onlooker = None
 
 
 async def _require_room(session: Session) -> None:

@@ -1,7 +1,7 @@
 """`featom migrate up|status|sql` and `featom backfill`."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
@@ -9,7 +9,14 @@ from typer.core import TyperGroup
 
 from repository import migrations
 from repository.credentials.password import PasswordSourceUnknown, password_from
-from repository.migrations import BackfillHeldUp, MigrationFailed, Pace, Patience, Progress
+from repository.migrations import (
+    BackfillHeldUp,
+    DatabaseUnfit,
+    MigrationFailed,
+    Pace,
+    Patience,
+    Progress,
+)
 from server.database_options import Dsn, PasswordFrom
 from server.exits import failed
 from server.logs import logging_to_stderr
@@ -111,7 +118,7 @@ def up(
 @app.command(epilog=EXIT_CODES)
 def status(dsn: Dsn = None, password_from: PasswordFrom = None) -> None:
     """Say what a database is at, what is pending, and whether this build can serve it."""
-    found = _run(migrations.status(*_database(dsn, password_from)), "cannot tell")
+    found = _run(migrations.status(*_database(dsn, password_from)), "cannot tell", typer.echo)
     typer.echo(f"database  {', '.join(sorted(found.revisions)) or 'no schema'}")
     for name, pending in (("expand", found.expand), ("contract", found.contract)):
         for revision in pending:
@@ -201,9 +208,18 @@ def _database(dsn: str | None, source: str | None) -> tuple[str, Any]:
         raise failed(error) from error
 
 
-def _run(work: Coroutine[Any, Any, Result], failure: str) -> Result:
+def _run(
+    work: Coroutine[Any, Any, Result],
+    failure: str,
+    tell_unfit: Callable[[str], None] = lambda _: None,
+) -> Result:
+    """What the work returns; ends the command if that fails. `tell_unfit` hears of a database that
+    nobody can serve."""
     try:
         with logging_to_stderr("warning"):
             return asyncio.run(work)
+    except DatabaseUnfit as unfit:
+        tell_unfit(f"cannot be served: {unfit}")
+        raise failed(f"{failure}: {unfit}", UNFIT) from unfit
     except MigrationFailed as error:
         raise failed(f"{failure}: {error}") from error

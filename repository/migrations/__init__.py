@@ -7,12 +7,13 @@
 from repository.migrations.backfilling import BackfillHeldUp, Pace, Progress, backfill
 from repository.migrations.grants import RoleRefused
 from repository.migrations.offline import sql_from
-from repository.migrations.session import MigrationFailed, Patience
+from repository.migrations.session import DatabaseUnfit, MigrationFailed, Patience
 from repository.migrations.status import Status, status
 from repository.migrations.up import Migrated, migrate, up
 
 __all__ = [
     "BackfillHeldUp",
+    "DatabaseUnfit",
     "Migrated",
     "MigrationFailed",
     "Pace",

@@ -25,6 +25,10 @@ class MigrationFailed(Exception):
     """The database cannot be reached, or refuses to be migrated."""
 
 
+class DatabaseUnfit(MigrationFailed):
+    """The database is not one that may be served or migrated now; the message says why."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
     """How long to hold others up, and how long to try; seconds."""
@@ -43,7 +47,8 @@ async def session_on(
 ) -> AsyncIterator[Session]:
     """A session on the database; closed at the end, and with it its locks are gone.
 
-    Raises MigrationFailed with what the network or PostgreSQL says, in the block too.
+    Raises MigrationFailed with what the network or PostgreSQL says, in the block too, or
+    DatabaseUnfit.
     """
     try:
         session = await _connect(dsn, password, patience or Patience())
@@ -52,7 +57,9 @@ async def session_on(
         finally:
             if not session.is_closed():
                 await session.close(timeout=5)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, SessionRefused) as error:
+    except SessionRefused as refusal:
+        raise DatabaseUnfit(str(refusal)) from refusal
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise MigrationFailed(str(error)) from error
 
 

@@ -147,9 +147,12 @@ class PostgresProbe:
         await admission(connection)
         if before is not None:
             terminate(before)
+            # Also of a pooler that hands PostgreSQL's numbers through.
             if before.backend == connection.backend:
                 terminate(connection)
-                raise SharedConnection
+                refusal = SharedConnection()
+                await self._primary.refuse(refusal, self._address)
+                raise refusal
             await connection.execute(f"SET application_name TO '{health}'")
         return connection
 

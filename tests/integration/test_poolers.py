@@ -45,10 +45,11 @@ async def test_behind_a_pooler_in_session_mode_time_outs_end_what_takes_too_long
 ) -> None:
     async def idle(link: Connection) -> None:
         async with link.transaction():
-            await asyncio.sleep(60)
+            await asyncio.sleep(2.4)  # less than the pool allows
+            await link.fetch("SELECT 1")
 
     with pgbouncer(shared_database, "session") as pooler:
-        async with pool_on(pooler.dsn, READ_COMMITTED, statement_timeout=0.3) as pool:
+        async with pool_on(pooler.dsn, READ_COMMITTED, statement_timeout=2.0) as pool:
             # PostgreSQL's own time-outs, which come before that of the pool.
             with pytest.raises(AnswerLost, match="statement timeout"):
                 await pool.run(lambda link: link.fetch("SELECT pg_sleep(30)"))

@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -53,9 +53,14 @@ def filled(folder: Path) -> Iterator[None]:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can have a small disk")
 @pytest.mark.parametrize("version", list(binaries_by_version()))
 async def test_while_the_disk_is_full_the_server_is_not_ready_and_says_why(version: str) -> None:
-    with clusters(binaries_by_version()[version]) as made, small_disk(made.folder / "disk"):
+    with (
+        clusters(binaries_by_version()[version]) as made,
+        small_disk(made.folder / "disk"),
+        ExitStack() as ending,
+    ):
         made.folder = made.folder / "disk"
         cluster = made.primary({"max_wal_size": "32MB", "min_wal_size": "32MB"})
+        ending.callback(cluster.stop, "immediate")
         await migrate_for_servers(cluster.dsn)
         dsn = as_app_role(cluster.dsn)
         async with repository_on(dsn) as repository:

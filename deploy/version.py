@@ -1,8 +1,7 @@
 """The version of a release, in every place that must name it.
 
-`python -m deploy.version` prints it, and fails if one place names another; `make release-version
-VERSION=1.2.3` writes a new one. Of the Jobs the name must be another for each build, since a Job cannot
-be changed once it is there (docs/adr/0033).
+`make release-version` prints it, and fails if one place names another. With VERSION=1.2.3 it writes a new one. Each build has Jobs of its own name, since a Job cannot be changed once
+it is there (docs/adr/0033).
 """
 
 import re
@@ -14,14 +13,15 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[1]
 _VERSION: Final = r"([0-9]+\.[0-9]+\.[0-9]+)"
 _DASHED: Final = r"([0-9]+-[0-9]+-[0-9]+)"
+_COMPONENTS: Final = "deploy/kubernetes/components"
 PLACES: Final[Mapping[str, str]] = {
     "pyproject.toml": rf'^version = "{_VERSION}"$',
     "Makefile": rf"^IMAGE \?= featom:{_VERSION}$",
     "deploy/docker/Dockerfile": rf"^ARG VERSION={_VERSION}$",
     "deploy/kubernetes/base/kustomization.yaml": rf"^    newTag: {_VERSION}$",
     "deploy/kubernetes/base/migration.yaml": rf"^  name: featom-migrate-{_DASHED}$",
-    "deploy/kubernetes/components/backfill/kustomization.yaml": rf"value: featom-backfill-{_DASHED}$",
-    "deploy/kubernetes/components/contract/kustomization.yaml": rf"value: featom-contract-{_DASHED}$",
+    f"{_COMPONENTS}/backfill/kustomization.yaml": rf"value: featom-backfill-{_DASHED}$",
+    f"{_COMPONENTS}/contract/kustomization.yaml": rf"value: featom-contract-{_DASHED}$",
 }
 
 

@@ -14,7 +14,7 @@ from tests.deploy.manifests import Manifests, container_of, name_of, pod_labels,
 CLOSING: Final = repository.postgres.CLOSING + server.access.audit_log.CLOSING + FLUSH
 TO_SPARE: Final = 5
 ASKED_AGAIN: Final = 30
-"""Seconds after which gRPC asks DNS again at the earliest (grpc.dns_min_time_between_resolutions_ms)."""
+"""Seconds after which gRPC asks DNS again at the earliest, unless a client says otherwise."""
 CACHED: Final = 30
 """Seconds for which CoreDNS may answer from its cache, as it is set up in most clusters."""
 RESTARTED_WITHIN: Final = 40

@@ -1,7 +1,8 @@
 """The version of a release, in every place that must name it.
 
-`make release-version` prints it, and fails if one place names another. With VERSION=1.2.3 it writes a new one. Each build has Jobs of its own name, since a Job cannot be changed once
-it is there (docs/adr/0033).
+`make release-version` prints it, and fails if one place names another. With VERSION=1.2.3 it writes
+a new one. Each build has Jobs of its own name, since a Job cannot be changed once it is there
+(docs/adr/0033).
 """
 
 import re

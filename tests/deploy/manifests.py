@@ -30,7 +30,11 @@ class Manifests(list[Object]):
 
     @property
     def server(self) -> Object:
-        return self.one("StatefulSet", "featom")
+        """A StatefulSet, or with the component `deployment` a Deployment."""
+        (found,) = (
+            each for each in self.of("StatefulSet", "Deployment") if name_of(each) == "featom"
+        )
+        return found
 
     @property
     def migration(self) -> Object:

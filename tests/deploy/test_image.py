@@ -50,13 +50,6 @@ def test_a_lock_has_hashes_and_no_address(lock: str) -> None:
         assert re.match(r"\S+==\S+ (; [^\\]+)?\\\n +--hash=sha256:", entry)
 
 
-def test_the_image_and_the_manifests_are_of_the_projects_version() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    base = (ROOT / "deploy/kubernetes/base/kustomization.yaml").read_text()
-    assert f"ARG VERSION={project['version']}\n" in DOCKERFILE.read_text()
-    assert f"newTag: {project['version']}\n" in base
-
-
 def test_every_package_of_the_project_is_in_the_image() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]

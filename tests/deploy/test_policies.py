@@ -268,6 +268,18 @@ def a_database_that_nobody_uses(objects: Manifests) -> None:
     )
 
 
+def old_pods_that_go_too_soon(objects: Manifests) -> None:
+    objects.server["spec"]["minReadySeconds"] = 5
+
+
+def a_hung_server_that_is_asked_to_drain(objects: Manifests) -> None:
+    del container_of(objects.server)["livenessProbe"]["terminationGracePeriodSeconds"]
+
+
+def one_pod_behind_a_headless_service(objects: Manifests) -> None:
+    objects.server["spec"]["replicas"] = 1
+
+
 BREAKS: Final[list[tuple[Callable[[Manifests], None], Policy]]] = [
     (a_label_with_a_space, api_server.names_and_labels_are_well_formed),
     (a_service_that_begins_with_a_digit, api_server.names_and_labels_are_well_formed),
@@ -290,6 +302,9 @@ BREAKS: Final[list[tuple[Callable[[Manifests], None], Policy]]] = [
         services.services_select_one_workload_each_and_ports_that_it_has,
     ),
     (pods_without_names, services.the_statefulset_names_a_headless_service),
+    (one_pod_behind_a_headless_service, services.the_only_pod_of_a_service_keeps_its_name),
+    (old_pods_that_go_too_soon, pods.clients_know_a_new_server_before_the_next_old_one_goes),
+    (a_hung_server_that_is_asked_to_drain, pods.a_server_that_hangs_is_soon_restarted),
     (a_volume_for_the_server, pods.the_server_claims_no_volume),
     (liveness_asks_the_database, services.probes_ask_the_health_port_for_services_that_exist),
     (no_startup_probe, services.what_runs_for_ever_has_every_probe),

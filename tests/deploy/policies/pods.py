@@ -13,6 +13,11 @@ from tests.deploy.manifests import Manifests, container_of, name_of, pod_labels,
 # What comes after the calls, each with the bound that it sets itself. The ports close at once.
 CLOSING: Final = repository.postgres.CLOSING + server.access.audit_log.CLOSING + FLUSH
 TO_SPARE: Final = 5
+ASKED_AGAIN: Final = 30
+"""Seconds after which gRPC asks DNS again at the earliest, unless a client says otherwise."""
+CACHED: Final = 30
+"""Seconds for which CoreDNS may answer from its cache, as it is set up in most clusters."""
+RESTARTED_WITHIN: Final = 40
 # What the pod security standard "restricted" asks, which the namespace enforces.
 OF_THE_HOST: Final = frozenset({"hostNetwork", "hostPID", "hostIPC", "hostUsers"})
 RESTRICTED_VOLUMES: Final = frozenset(
@@ -94,6 +99,25 @@ def the_grace_period_holds_the_whole_drain(objects: Manifests) -> Iterator[str]:
     # Nothing is drained before the endpoints are out of the way.
     if pause < 1 or settings.seconds_to_be_noticed <= 0:
         yield "the drain begins before load balancers can know of it"
+
+
+def clients_know_a_new_server_before_the_next_old_one_goes(objects: Manifests) -> Iterator[str]:
+    ready = objects.server["spec"].get("minReadySeconds", 0)
+    if ready <= ASKED_AGAIN + CACHED:
+        yield f"old servers go {ready} s after new ones are ready: not every client knows these"
+
+
+def a_server_that_hangs_is_soon_restarted(objects: Manifests) -> Iterator[str]:
+    for workload in objects.of("StatefulSet", "Deployment"):
+        probe = container_of(workload)["livenessProbe"]
+        if "grpc" not in probe:
+            continue  # a database takes the time that it needs
+        grace = probe.get(
+            "terminationGracePeriodSeconds", pod_of(workload)["terminationGracePeriodSeconds"]
+        )
+        seconds = probe["periodSeconds"] * probe["failureThreshold"] + grace
+        if seconds > RESTARTED_WITHIN:
+            yield f"{name_of(workload)} is restarted {seconds} s after it began to hang"
 
 
 def servers_are_spread_and_at_most_one_is_disrupted(objects: Manifests) -> Iterator[str]:

@@ -28,9 +28,19 @@ def services_select_one_workload_each_and_ports_that_it_has(objects: Manifests) 
 
 def the_statefulset_names_a_headless_service(objects: Manifests) -> Iterator[str]:
     for workload in objects.of("StatefulSet"):
+        if "serviceName" not in workload["spec"]:
+            continue
         service = objects.one("Service", workload["spec"]["serviceName"])
         if service["spec"].get("clusterIP") != "None":
             yield f"{name_of(service)} gives the pods of {name_of(workload)} no names"
+
+
+def the_only_pod_of_a_service_keeps_its_name(objects: Manifests) -> Iterator[str]:
+    """The name of a headless Service vanishes with its last ready pod, and that is cached."""
+    for service in objects.of("Service"):
+        (selected,) = objects.selected(service["spec"]["selector"])
+        if service["spec"].get("clusterIP") == "None" and selected["spec"].get("replicas") == 1:
+            yield f"{name_of(service)} cannot be resolved while its only pod is away"
 
 
 def ports_are_those_of_the_settings(objects: Manifests) -> Iterator[str]:

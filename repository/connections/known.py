@@ -26,14 +26,9 @@ class KnownConnection(asyncpg.Connection):  # generic for the type checker alone
 
 async def get_to_know(build: int, connection: Any) -> None:
     """Before a new connection is used. Raises SchemaMismatch if the build is too old."""
-    try:
-        # A backfill may have begun while we were not seen: nothing of ours may be written after.
-        await require_current(connection, build)
-        (own,) = await connection.fetch(_OWN_BACKEND)
-    except BaseException:
-        # Or the driver takes leave of a database that may be gone, and waits for the answer.
-        terminate(connection)
-        raise
+    # A backfill may have begun while we were not seen: nothing of ours may be written after.
+    await require_current(connection, build)
+    (own,) = await connection.fetch(_OWN_BACKEND)
     connection.backend = Backend(*own)
 
 

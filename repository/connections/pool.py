@@ -13,6 +13,7 @@ import asyncpg
 from domain.errors import DatabaseUnavailable
 from domain.figures import Distribution
 from domain.tracing import Tracer
+from repository.connecting.connector import Connector
 from repository.connections.known import (
     Backend,
     KnownConnection,
@@ -20,9 +21,10 @@ from repository.connections.known import (
     leave_as_it_is,
     terminate,
 )
-from repository.connections.sqlstates import Verdict, sqlstate_of, verdict
+from repository.connections.outage import Outage
+from repository.connections.reconnecting import Reconnecting
+from repository.connections.sqlstates import Failure, Verdict, judge
 from repository.connections.traced_connection import traced_connections
-from repository.credentials.password import Password
 from repository.migrations import window
 from repository.time_outs import milliseconds
 
@@ -63,7 +65,9 @@ class AnswerLost(Exception):
 
 
 class AnswerTooLarge(Exception):
-    """The database cannot give all that was asked for in one answer."""
+    """The database cannot give in one answer all that was asked for, or take it in one."""
+
+    sqlstate = "54000"
 
 
 class Pool:
@@ -75,46 +79,51 @@ class Pool:
 
     def __init__(
         self,
-        dsn: str,
+        dsn: str | Connector,
         isolation: dict[str, str],
         *,
         size: int,
         statement_timeout: float,
-        password: Password | None = None,
         tracer: Tracer | None = None,
+        name: str = "only",
     ) -> None:
-        """`statement_timeout` in seconds: PostgreSQL gives up then, and a little later we do."""
+        """`statement_timeout` in seconds: PostgreSQL gives up then, and a little later we do.
+        `name` is for the log."""
         self.seconds = Distribution(SECONDS_BOUNDS)
         """What a piece of work took on its connection."""
         self.failures: Counter[tuple[Verdict, str]] = Counter()
         """By what they mean, and by SQLSTATE."""
         self._size = size
         self._timeout = statement_timeout + 1.0
+        self._connector = Connector(dsn) if isinstance(dsn, str) else dsn
+        self._reconnecting = Reconnecting(self._connect)
+        self._outage = Outage(name)
+        self._kind = traced_connections(KnownConnection, tracer) if tracer else KnownConnection
         patience = str(milliseconds(statement_timeout))
+        self._settings = {
+            **isolation,
+            "application_name": window.session_name(window.BUILD),
+            "statement_timeout": patience,
+            "lock_timeout": patience,
+            "idle_in_transaction_session_timeout": patience,
+            "jit": "off",
+            "timezone": "UTC",
+        }
         self._pool = asyncpg.create_pool(
-            dsn,
-            password=password,
+            connect=self._reconnecting.connect,
             min_size=0,
             max_size=size,
             max_inactive_connection_lifetime=0,
             max_queries=2**31,
-            max_cached_statement_lifetime=0,
-            timeout=10.0,
-            init=partial(get_to_know, window.BUILD),
             reset=leave_as_it_is,
-            connection_class=traced_connections(KnownConnection, tracer)
-            if tracer
-            else KnownConnection,
-            server_settings={
-                **isolation,
-                "application_name": window.session_name(window.BUILD),
-                "statement_timeout": patience,
-                "lock_timeout": patience,
-                "idle_in_transaction_session_timeout": patience,
-                "jit": "off",
-                "timezone": "UTC",
-            },
+            connection_class=self._kind,
         )
+
+    async def _connect(self) -> KnownConnection:
+        connection: KnownConnection = await self._connector.connect(
+            self._settings, partial(get_to_know, window.BUILD), self._kind
+        )
+        return connection
 
     async def open(self) -> None:
         """Prepare the pool. Connects to nothing yet."""
@@ -139,7 +148,7 @@ class Pool:
             self._pool.terminate()
 
     async def read(self, sql: str, *arguments: object) -> list[Record]:
-        """Run a statement that only reads. Raises DatabaseUnavailable or AnswerTooLarge."""
+        """Run a statement that may be run again. Raises DatabaseUnavailable or AnswerTooLarge."""
         loop = asyncio.get_running_loop()
         latest = loop.time() + self._timeout
         broken = 0
@@ -156,9 +165,9 @@ class Pool:
     async def run(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
         """Run `work`, one transaction at most, on a connection of its own.
 
-        Raises DatabaseUnavailable if it was not begun, TransactionAborted if it left nothing,
-        AnswerLost if that is not known, AnswerTooLarge; and as they are the other errors of
-        PostgreSQL, which also leave nothing.
+        Raises TransactionAborted if it lost a race, DatabaseUnavailable if the database cannot work
+        now, AnswerTooLarge; and as they are the other errors of PostgreSQL. All of them leave
+        nothing. Raises AnswerLost if it is not known what it left.
         """
         loop = asyncio.get_running_loop()
         async with self._connection() as connection:
@@ -170,38 +179,54 @@ class Pool:
             cut_off = loop.call_later(self._timeout, terminate, connection)
             try:
                 async with asyncio.timeout(self._timeout):
-                    return await work(connection)
+                    result = await work(connection)
+                if self._outage.goes_on:
+                    self._outage.worked()
+                return result
             except Exception as error:
-                judgement = self._judge(error)
-                if judgement is Verdict.AGAIN:
-                    raise TransactionAborted(str(error)) from error
-                if judgement is Verdict.TOO_LARGE:
-                    raise AnswerTooLarge from error
-                if judgement is Verdict.AWAY:
-                    terminate(connection)
-                    raise AnswerLost(str(error), backend) from error
+                failure = self._judge(error)
+                self._drop_if_of_no_use(connection, failure)
+                match failure.verdict:
+                    case Verdict.AGAIN:
+                        raise TransactionAborted(str(error)) from error
+                    case Verdict.AWAY | Verdict.HEAVY:
+                        raise _unavailable(failure) from error
+                    case Verdict.TOO_LARGE:
+                        raise AnswerTooLarge(str(error)) from error
+                    case Verdict.LOST:
+                        raise AnswerLost(str(error), backend) from error
                 raise
             finally:
                 cut_off.cancel()
                 self.seconds.observe(loop.time() - begun)
 
-    def _judge(self, error: Exception) -> Verdict:
+    def _drop_if_of_no_use(self, connection: Connection, failure: Failure) -> None:
+        """A connection on which a statement was refused is as good as a new one; not so one that
+        broke, or that turns out to lead to a standby, as another one may lead to the primary."""
+        broken = failure.verdict is Verdict.LOST
+        if broken or (failure.verdict is Verdict.AWAY and _is_standby(connection)):
+            terminate(connection)
+
+    def _judge(self, error: Exception, connecting: bool = False) -> Failure:
         """What a failure means. One that the work itself raised is none of the database."""
-        judgement, sqlstate = verdict(error), sqlstate_of(error)
-        if sqlstate or judgement is not Verdict.FAULT:
-            self.failures[judgement, sqlstate] += 1
-        return judgement
+        failure = judge(error, connecting)
+        if failure.sqlstate or failure.verdict is not Verdict.FAULT:
+            self.failures[failure.verdict, failure.sqlstate] += 1
+            self._outage.failed(failure, self._connector.host, error)
+        return failure
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
         try:
-            connection = await self._pool.acquire(timeout=self._timeout)
+            # Each host has a time of its own, so that one that is silent does not hide another.
+            connection = await self._pool.acquire(timeout=self._timeout + self._connector.seconds)
         except window.SchemaMismatch as misfit:
-            raise DatabaseUnavailable(f"This server must not be used: {misfit}.") from misfit
+            raise DatabaseUnavailable(f"this server must not be used: {misfit}") from misfit
         except Exception as error:
-            if self._judge(error) is Verdict.AWAY:
-                raise DatabaseUnavailable from error
-            raise
+            failure = self._judge(error, connecting=True)
+            if failure.verdict is Verdict.FAULT:
+                raise
+            raise _unavailable(failure) from error
         try:
             yield connection
         finally:
@@ -213,3 +238,13 @@ class Pool:
         except Exception as error:
             log.info("a connection was dropped: %s", error)
             terminate(connection)
+
+
+def _unavailable(failure: Failure) -> DatabaseUnavailable:
+    # Of a network that does not answer the domain's own words tell.
+    return DatabaseUnavailable(failure.words if failure.sqlstate else "", failure.sqlstate)
+
+
+def _is_standby(connection: Connection) -> bool:
+    """Whether the server has said so; it does as soon as that changes."""
+    return getattr(connection.get_settings(), "in_hot_standby", "off") == "on"

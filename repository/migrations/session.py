@@ -8,6 +8,8 @@ from typing import Final, TypeAlias
 
 import asyncpg
 
+from repository.connecting.connector import Connector
+from repository.connecting.target import DsnRefused
 from repository.credentials.password import Password
 from repository.migrations.window import SchemaMismatch, outdated, servers_of
 from repository.time_outs import milliseconds
@@ -51,20 +53,19 @@ async def session_on(
         finally:
             if not session.is_closed():
                 await session.close(timeout=5)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DsnRefused) as error:
         raise MigrationFailed(str(error)) from error
 
 
 async def _connect(dsn: str, password: Password | None, patience: Patience) -> Session:
-    return await asyncpg.connect(
-        dsn,
-        password=password,
-        server_settings={
+    session: Session = await Connector(dsn, password).connect(
+        {
             "application_name": "featom migrate",
             "lock_timeout": str(milliseconds(patience.lock_timeout)),
             "statement_timeout": str(milliseconds(patience.statement_timeout)),
-        },
+        }
     )
+    return session
 
 
 async def lock(session: Session, number: int) -> None:

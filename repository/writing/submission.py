@@ -40,6 +40,8 @@ class Submission(Struct, eq=False):
     in_turn: bool = False
     """Whether the next attempt waits for its turn, and needs no pause before."""
     doubts: list[Doubt] = []
+    refusal: FeatomError | None = None
+    """What the database said of a batch that it was in, if it is tried again without the others."""
     keys: tuple[EntityKey, ...] = ()
     """What the command is about."""
     size: int = 1
@@ -106,6 +108,8 @@ def out_of_time(submission: Submission) -> FeatomError:
     """What a command is answered whose caller waits no longer."""
     if submission.doubts:
         return CommitUnknown()
+    if submission.refusal is not None:
+        return submission.refusal
     if submission.attempts:
         return Contended()
     return Overloaded("The time of this request was up before its turn came.")

@@ -10,6 +10,7 @@ from typing import Final
 
 _SCHEMES: Final = ("postgresql://", "postgres://")
 _KEYWORD: Final = re.compile(r"\s*([^\s=]+)\s*(=?)\s*")
+_HOST: Final = re.compile(r"(?:\[([^\]]+)\](?=[:/?,]|\Z)|(?!\[)([^:/?,]*))(?::([^/?,]*))?")
 _PERCENT: Final = re.compile(rb"%(.{0,2})", re.DOTALL)
 
 
@@ -82,13 +83,9 @@ def _of_uri(text: str) -> dict[str, str]:
         if colon and password:
             found["password"] = _decoded(password, "password")
         text = text[authority.end() :]
-    hosts = re.match(r"(?:\[[^\]]*\]|[^/?\[])*", text)
-    assert hosts is not None
-    found |= _hosts(hosts[0])
-    text = text[hosts.end() :]
-    path, _, query = text.partition("?")
-    if path and not path.startswith("/"):
-        raise NotADsn("an IPv6 address has no closing bracket")
+    lists, end = _hosts(text)
+    found |= lists
+    path, _, query = text[end:].partition("?")
     if path[1:]:
         found["dbname"] = _decoded(path[1:], "dbname")
     for keyword, value in _query(query):
@@ -96,17 +93,21 @@ def _of_uri(text: str) -> dict[str, str]:
     return found
 
 
-def _hosts(text: str) -> dict[str, str]:
-    """The hosts and ports of `host:port,[::1]:port,…`, each list joined as libpq takes it."""
-    hosts, ports = [], []
-    for each in text.split(","):
-        split = re.fullmatch(r"(?:\[([^\]]+)\]|([^:\[\]]*))(?::(.*))?", each)
-        if split is None:
+def _hosts(text: str) -> tuple[dict[str, str], int]:
+    """The hosts and ports of `host:port,[::1]:port,…`, and where they end."""
+    hosts, ports, at = [], [], 0
+    while True:
+        found = _HOST.match(text, at)
+        if found is None:
             raise NotADsn("a host is NAME, NAME:PORT, [IPV6] or [IPV6]:PORT")
-        hosts.append(_decoded(split[1] or split[2] or "", "host"))
-        ports.append(_decoded(split[3] or "", "port"))
+        hosts.append(found[1] or found[2] or "")
+        ports.append(found[3] or "")
+        at = found.end()
+        if not text.startswith(",", at):
+            break
+        at += 1
     lists = {"host": ",".join(hosts), "port": ",".join(ports)}
-    return {keyword: joined for keyword, joined in lists.items() if joined}
+    return {keyword: _decoded(joined, keyword) for keyword, joined in lists.items() if joined}, at
 
 
 def _query(text: str) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from msgspec import Struct
@@ -12,6 +12,9 @@ from domain.entity_key import EntityKey
 from domain.errors import CommitUnknown, Contended, FeatomError, Overloaded
 from domain.outcome import Outcome
 from domain.update import Command, Deletion, UpdateBatch, keys_of
+
+_MARGIN: Final = 0.15
+"""Seconds for an answer to reach its caller."""
 
 
 class Doubt(NamedTuple):
@@ -102,6 +105,13 @@ def is_live(now: float, submission: Submission) -> bool:
         return True
     submission.settle(out_of_time(submission))
     return False
+
+
+def answer_if_late(now: float, submission: Submission) -> None:
+    """Tell a caller what is known just before it stops waiting: after that it hears nothing."""
+    margin = min(_MARGIN, (submission.deadline - submission.arrived) / 10)
+    if submission.deadline - margin <= now:
+        submission.settle(out_of_time(submission))
 
 
 def out_of_time(submission: Submission) -> FeatomError:

@@ -92,6 +92,8 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         """
         options = options or PostgresOptions()
         connector = Connector(dsn, options.password)
+        for unused in connector.unused:
+            log.info("%s", unused)
         self._options = options
         self._reading = Pool(
             connector,

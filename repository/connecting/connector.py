@@ -1,7 +1,6 @@
 """The one way in which connections are made: by servers, by their probe and by migrations."""
 
 import asyncio
-import logging
 import os
 import random
 import socket
@@ -25,8 +24,6 @@ _SOCKET_OPTIONS: Final = {
     "keepalives_count": "TCP_KEEPCNT",
     "tcp_user_timeout": "TCP_USER_TIMEOUT",
 }
-
-log = logging.getLogger(__name__)
 
 
 class HostUnfit(Exception):
@@ -61,8 +58,11 @@ class Connector:
         self._target = target_of(dsn, os.environ)
         self._password = password
         self._last = self._target.hosts[0]
-        for unused in self._target.unused:
-            log.info("%s", unused)
+
+    @property
+    def unused(self) -> Sequence[str]:
+        """What the DSN says and makes no difference, and why, in words."""
+        return self._target.unused
 
     @property
     def seconds(self) -> float:

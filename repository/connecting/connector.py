@@ -27,7 +27,8 @@ _SOCKET_OPTIONS: Final = {
 
 
 class HostUnfit(Exception):
-    """This host answers and cannot be used; another one may be."""
+    """This host answers and cannot be used, another one may be; the message says why, such as
+    `is a standby`."""
 
 
 _NEXT_HOST: Final = (
@@ -48,6 +49,9 @@ class CannotConnect(OSError):
         sqlstates = [getattr(error, "sqlstate", None) or "" for _, error in failures]
         self.sqlstate = next(filter(None, sqlstates), "")
         """What a host said that answered; empty if none did."""
+        unfit = [error for _, error in failures if isinstance(error, HostUnfit)]
+        self.why = f"its host {unfit[0]}" if unfit else ""
+        """Why a host that let us in cannot be used, for people."""
 
 
 class Connector:
@@ -116,7 +120,7 @@ class Connector:
     ) -> Any:
         target = self._target
         options = {"options": target.options} if target.options else {}
-        connection = await asyncpg.connect(
+        return await asyncpg.connect(
             driver_dsn(target.encryption),
             host=host.name,
             port=host.port,
@@ -132,11 +136,10 @@ class Connector:
             connection_class=kind,
             server_settings={**options, **settings},
         )
-        self._keep_alive(connection)
-        return connection
 
     async def _check(self, connection: Any, check: Callable[[Any], Awaitable[None]] | None) -> None:
         try:
+            self._keep_alive(connection)
             await _require_primary(connection, self._target)
             if check is not None:
                 await check(connection)

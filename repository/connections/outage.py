@@ -42,7 +42,7 @@ class Outage:
             log.warning(
                 "the database cannot work for the %s pool: %s (SQLSTATE %s, host %s): %s",
                 self._pool,
-                failure.words,
+                failure.words or "there is no connection",
                 cause,
                 host,
                 str(error) or type(error).__name__,

@@ -241,8 +241,7 @@ class Pool:
 
 
 def _unavailable(failure: Failure) -> DatabaseUnavailable:
-    # Of a network that does not answer the domain's own words tell.
-    return DatabaseUnavailable(failure.words if failure.sqlstate else "", failure.sqlstate)
+    return DatabaseUnavailable(failure.words, failure.sqlstate)
 
 
 def _is_standby(connection: Connection) -> bool:

@@ -104,7 +104,7 @@ class Failure(NamedTuple):
     sqlstate: str
     """Empty where the driver or the network failed."""
     words: str
-    """Why the database cannot work, for people."""
+    """Why the database cannot work, for people; empty if it did not answer."""
 
 
 def judge(error: BaseException, connecting: bool = False) -> Failure:
@@ -115,7 +115,8 @@ def judge(error: BaseException, connecting: bool = False) -> Failure:
     phase = _phase_of(error)
     if connecting and phase is not None:
         phase = Phase.CONNECTING
-    return Failure(verdict(sqlstate, phase), sqlstate, words_of(sqlstate))
+    words = getattr(error, "why", "") or words_of(sqlstate)
+    return Failure(verdict(sqlstate, phase), sqlstate, words)
 
 
 def verdict(sqlstate: str, phase: Phase | None) -> Verdict:
@@ -137,8 +138,8 @@ def is_heavy(sqlstate: str) -> bool:
 
 
 def words_of(sqlstate: str) -> str:
-    """Why the database cannot work, for people."""
-    return _meaning_of(sqlstate).words or "it refuses" if sqlstate else "there is no connection"
+    """Why the database cannot work, for people; empty where the driver or the network failed."""
+    return (_meaning_of(sqlstate).words or "it refuses") if sqlstate else ""
 
 
 def sqlstate_of(error: BaseException) -> str:

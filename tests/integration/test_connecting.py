@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+import uvloop
 
 from domain.errors import DatabaseUnavailable
 from repository.connecting.connector import CannotConnect, Connector
@@ -174,6 +176,9 @@ async def test_a_standby_is_passed_over_and_refused_by_name_where_it_is_alone(
         await Connector(alone).connect({})
     with pytest.raises(MigrationFailed, match="is a standby"):
         await status(alone)
+    async with pool_on(alone, READ_COMMITTED) as pool:
+        with pytest.raises(DatabaseUnavailable, match="its host is a standby"):
+            await pool.read("SELECT 1")
     with pytest.raises(CannotConnect, match="is a standby"):
         await PostgresProbe(alone).check()
     (host,) = Connector(standby)._target.hosts
@@ -236,6 +241,20 @@ async def test_sockets_are_kept_alive_as_the_dsn_says(shared_database: str) -> N
         link = connection._transport.get_extra_info("socket")
         assert link.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
         await connection.close()
+
+
+def test_sockets_are_kept_alive_on_the_event_loop_of_servers_too(
+    shared_database: str,
+) -> None:
+    async def kept_alive() -> None:
+        async with proxied(shared_database) as proxy:
+            connection = await Connector(f"{proxy.dsn}?keepalives_idle=33").connect({})
+            link = connection._transport.get_extra_info("socket")
+            assert link.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 33
+            await connection.close()
+
+    with ThreadPoolExecutor() as elsewhere:
+        elsewhere.submit(uvloop.run, kept_alive()).result()
 
 
 async def test_options_of_the_session_are_set_and_ours_come_first(shared_database: str) -> None:

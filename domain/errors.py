@@ -196,6 +196,12 @@ class DatabaseUnavailable(Unavailable):
 
     retry_after = 1.0
 
+    def __init__(self, why: str = "", sqlstate: str = "") -> None:
+        """`why` it cannot work is for people; `sqlstate` is its own name for that, if any."""
+        code = f" (SQLSTATE {sqlstate})" if sqlstate else ""
+        super().__init__(f"The database cannot work now: {why}{code}." if why else "")
+        self.sqlstate = sqlstate
+
 
 class AuthenticationUnavailable(Unavailable):
     """The keys of the issuer of tokens are not known, so nobody can be told from anybody."""
@@ -228,3 +234,8 @@ class PermissionDenied(AccessRefused):
 
 class Corrupted(FeatomError):
     """Stored data cannot be what was written."""
+
+    def __init__(self, message: str = "", sqlstate: str = "") -> None:
+        """`sqlstate` is the database's name for what it refused, if it did."""
+        super().__init__(message)
+        self.sqlstate = sqlstate

@@ -75,7 +75,8 @@ def pool_figures(pools: Mapping[str, Pool]) -> Iterator[Figure]:
     yield Figure(
         "featom_database_failures_total",
         "Failures by SQLSTATE (none: of driver or network) and by verdict: again (tried again),"
-        " away (the database cannot work now), too_large (for an answer) or fault (none of these).",
+        " away (the database cannot work now), heavy (the same, perhaps for one command alone),"
+        " lost (no answer), too_large (for an answer) or fault (none of these).",
         FigureKind.COUNTER,
         [
             Reading(

@@ -22,6 +22,7 @@ from domain.ports import (
 )
 from domain.tracing import Tracer
 from domain.update import Command
+from repository.connecting.connector import Connector
 from repository.connections.pool import CLOSING as POOL_CLOSING
 from repository.connections.pool import READ_COMMITTED, SERIALIZABLE, Pool
 from repository.connections.primary import Primary
@@ -86,28 +87,34 @@ class PostgresRepository(AggregateWriter, AggregateReader):
     """`entity_types` are those of EntityTypeStore, and `compiler` is what compiles their rules."""
 
     def __init__(self, dsn: str, options: PostgresOptions | None = None) -> None:
-        """Connects to nothing yet; `open` must be called in the event loop that will use it."""
+        """Connects to nothing yet; `open` must be called in the event loop that will use it.
+
+        Raises DsnRefused.
+        """
         options = options or PostgresOptions()
+        connector = Connector(dsn, options.password)
+        for unused in connector.unused:
+            log.info("%s", unused)
         self._options = options
         self.primary = Primary()
         """The server that it works on, to be shared with a probe."""
         self._reading = Pool(
-            dsn,
+            connector,
             READ_COMMITTED,
             size=options.reading_connections,
             statement_timeout=options.statement_timeout,
-            password=options.password,
             tracer=options.tracer,
             primary=self.primary,
+            name="reading",
         )
         self._writing = Pool(
-            dsn,
+            connector,
             SERIALIZABLE,
             size=options.lanes,
             statement_timeout=options.statement_timeout,
-            password=options.password,
             tracer=options.tracer,
             primary=self.primary,
+            name="writing",
         )
         self._side_work = SideWork(_SIDE_WORK, options.max_waiting)
         self._history = History(self._reading)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 import uvloop
 
+from repository.connecting.target import DsnRefused
 from repository.credentials.password import PasswordSourceUnknown
 from server import migration_commands, security_options, type_commands
 from server.database_options import Dsn, PasswordFrom
@@ -23,7 +24,7 @@ app = typer.Typer(
 )
 
 DEFAULTS = Settings()
-REFUSALS = (SettingsRefused, EmbeddedPostgresFailed, PasswordSourceUnknown)
+REFUSALS = (SettingsRefused, EmbeddedPostgresFailed, PasswordSourceUnknown, DsnRefused)
 
 
 @app.command()

@@ -9,7 +9,7 @@ Dsn: TypeAlias = Annotated[
     typer.Option(
         envvar="FEATOM_DSN",
         show_default=False,
-        help="PostgreSQL 15 or later, as postgresql://ROLE@HOST/DATABASE;"
+        help="PostgreSQL 15 or later, as postgresql://ROLE@HOST/DATABASE or as libpq's keywords;"
         " whoever migrates owns the schema, whoever serves need not.",
     ),
 ]

@@ -126,6 +126,8 @@ def _metadata(error: Exception) -> dict[str, str]:
             }
         case PermissionDenied() if error.refused:
             return {"refused": _shortened(",".join(error.refused), _MAX_NAMES_BYTES)}
+        case DatabaseUnavailable() | Corrupted() if error.sqlstate:
+            return {"sqlstate": error.sqlstate}
         case _:
             return {}
 

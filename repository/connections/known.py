@@ -5,6 +5,7 @@ from typing import Any
 
 import asyncpg
 
+from repository.connecting.connector import Connector
 from repository.connections.primary import Primary
 from repository.migrations.session import require_current
 from repository.sessions.facts import Backend, Facts
@@ -32,8 +33,7 @@ class Admission:
     primary: Primary
     build: int
     settings: Settings
-    address: str
-    """For logs."""
+    connector: Connector
     another: Connect
 
     async def __call__(self, connection: Any) -> None:
@@ -48,7 +48,7 @@ class Admission:
             await require_current(connection, self.build)
         except SessionRefused as refusal:
             terminate(connection)
-            await self.primary.refuse(refusal, self.address)
+            await self.primary.refuse(refusal, self.connector.host)
             raise
         except BaseException:
             terminate(connection)

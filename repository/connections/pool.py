@@ -13,15 +13,17 @@ import asyncpg
 from domain.errors import DatabaseUnavailable
 from domain.figures import Distribution
 from domain.tracing import Tracer
+from repository.connecting.connector import Connector
 from repository.connections.known import Admission, KnownConnection, leave_as_it_is
+from repository.connections.outage import Outage
 from repository.connections.primary import Primary
-from repository.connections.sqlstates import DISK_FULL, SUSPICIOUS, Verdict, sqlstate_of, verdict
+from repository.connections.reconnecting import Reconnecting
+from repository.connections.sqlstates import DISK_FULL, SUSPICIOUS, Failure, Verdict, judge
 from repository.connections.traced_connection import traced_connections
-from repository.credentials.password import Password
 from repository.migrations import window
 from repository.sessions.facts import Backend
 from repository.sessions.refusals import SessionRefused, SharedConnection
-from repository.sessions.setting_up import address_in, terminate
+from repository.sessions.setting_up import terminate
 from repository.sessions.settings import READ_COMMITTED, SERIALIZABLE, Settings, server_settings
 
 __all__ = ["READ_COMMITTED", "SERIALIZABLE", "Pool"]
@@ -52,7 +54,9 @@ class AnswerLost(Exception):
 
 
 class AnswerTooLarge(Exception):
-    """The database cannot give all that was asked for in one answer."""
+    """The database cannot give in one answer all that was asked for, or take it in one."""
+
+    sqlstate = "54000"
 
 
 class Pool:
@@ -64,18 +68,18 @@ class Pool:
 
     def __init__(
         self,
-        dsn: str,
+        dsn: str | Connector,
         isolation: Settings,
         *,
         size: int,
         statement_timeout: float,
-        password: Password | None = None,
         tracer: Tracer | None = None,
         primary: Primary | None = None,
+        name: str = "only",
     ) -> None:
         """`statement_timeout` in seconds: PostgreSQL gives up then, and a little later we do.
 
-        Pools with one `primary` are always on the same server.
+        Pools with one `primary` are always on the same server. `name` is for the log.
         """
         self.seconds = Distribution(SECONDS_BOUNDS)
         """What a piece of work took on its connection."""
@@ -84,31 +88,37 @@ class Pool:
         self._size = size
         self._timeout = statement_timeout + 1.0
         self._primary = primary or Primary()
-        name = window.session_name(window.BUILD)
+        self._connector = Connector(dsn) if isinstance(dsn, str) else dsn
+        self._reconnecting = Reconnecting(self._connect)
+        self._outage = Outage(name)
+        self._kind = traced_connections(KnownConnection, tracer) if tracer else KnownConnection
+        # Poolers pass the name on. Everything else is set in the session.
+        self._at_start = {"application_name": window.session_name(window.BUILD)}
+        self._admission = Admission(
+            primary=self._primary,
+            build=window.BUILD,
+            settings=server_settings(
+                isolation, window.session_name(window.BUILD), statement_timeout
+            ),
+            connector=self._connector,
+            another=partial(self._connector.connect, self._at_start),
+        )
         self._pool = asyncpg.create_pool(
-            dsn,
-            password=password,
+            connect=self._reconnecting.connect,
             min_size=0,
             max_size=size,
             max_inactive_connection_lifetime=0,
             max_queries=2**31,
-            max_cached_statement_lifetime=0,
-            timeout=10.0,
-            init=Admission(
-                primary=self._primary,
-                build=window.BUILD,
-                settings=server_settings(isolation, name, statement_timeout),
-                address=address_in(dsn),
-                another=partial(asyncpg.connect, dsn, password=password, timeout=10.0),
-            ),
             reset=leave_as_it_is,
-            connection_class=traced_connections(KnownConnection, tracer)
-            if tracer
-            else KnownConnection,
-            # Poolers pass this one on. Everything else is set in the session.
-            server_settings={"application_name": name},
+            connection_class=self._kind,
         )
         self._primary.on_change(self._pool.expire_connections)
+
+    async def _connect(self) -> KnownConnection:
+        connection: KnownConnection = await self._connector.connect(
+            self._at_start, self._admission, self._kind
+        )
+        return connection
 
     async def open(self) -> None:
         """Prepare the pool. Connects to nothing yet."""
@@ -133,7 +143,7 @@ class Pool:
             self._pool.terminate()
 
     async def read(self, sql: str, *arguments: object) -> list[Record]:
-        """Run a statement that only reads. Raises DatabaseUnavailable or AnswerTooLarge."""
+        """Run a statement that may be run again. Raises DatabaseUnavailable or AnswerTooLarge."""
         loop = asyncio.get_running_loop()
         latest = loop.time() + self._timeout
         broken = 0
@@ -150,9 +160,9 @@ class Pool:
     async def run(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
         """Run `work`, one transaction at most, on a connection of its own.
 
-        Raises DatabaseUnavailable if it was not begun, TransactionAborted if it left nothing,
-        AnswerLost if that is not known, AnswerTooLarge; and as they are the other errors of
-        PostgreSQL, which also leave nothing.
+        Raises TransactionAborted if it lost a race, DatabaseUnavailable if the database cannot work
+        now, AnswerTooLarge; and as they are the other errors of PostgreSQL. All of them leave
+        nothing. Raises AnswerLost if it is not known what it left.
         """
         loop = asyncio.get_running_loop()
         async with self._connection() as connection:
@@ -173,6 +183,8 @@ class Pool:
                     # The server may be the primary no more; then what it did is lost.
                     terminate(connection)
                     raise AnswerLost("the connection was given up meanwhile", backend)
+                if self._outage.goes_on:
+                    self._outage.worked()
                 return result
             except AnswerLost:
                 raise
@@ -181,49 +193,62 @@ class Pool:
                 terminate(connection)
                 raise AnswerLost(str(error), backend) from error
             except Exception as error:
-                judgement = self._judge(error)
-                await self._note(judgement, sqlstate_of(error))
-                if judgement is Verdict.AGAIN:
-                    raise TransactionAborted(str(error)) from error
-                if judgement is Verdict.TOO_LARGE:
-                    raise AnswerTooLarge from error
-                if judgement is Verdict.AWAY:
-                    terminate(connection)
-                    raise AnswerLost(str(error), backend) from error
+                failure = self._judge(error)
+                await self._note(failure)
+                self._drop_if_of_no_use(connection, failure)
+                match failure.verdict:
+                    case Verdict.AGAIN:
+                        raise TransactionAborted(str(error)) from error
+                    case Verdict.AWAY | Verdict.HEAVY:
+                        raise _unavailable(failure) from error
+                    case Verdict.TOO_LARGE:
+                        raise AnswerTooLarge(str(error)) from error
+                    case Verdict.LOST:
+                        raise AnswerLost(str(error), backend) from error
                 raise
             finally:
                 cut_off.cancel()
                 self.seconds.observe(loop.time() - begun)
 
-    def _judge(self, error: Exception) -> Verdict:
-        """What a failure means. One that the work itself raised is none of the database."""
-        judgement, sqlstate = verdict(error), sqlstate_of(error)
-        if sqlstate or judgement is not Verdict.FAULT:
-            self.failures[judgement, sqlstate] += 1
-        return judgement
+    def _drop_if_of_no_use(self, connection: Connection, failure: Failure) -> None:
+        """A connection on which a statement was refused is as good as a new one; not so one that
+        broke, or that turns out to lead to a standby, as another one may lead to the primary."""
+        broken = failure.verdict is Verdict.LOST
+        if broken or (failure.verdict is Verdict.AWAY and _is_standby(connection)):
+            terminate(connection)
 
-    async def _note(self, judgement: Verdict, sqlstate: str) -> None:
+    def _judge(self, error: Exception, connecting: bool = False) -> Failure:
+        """What a failure means. One that the work itself raised is none of the database."""
+        failure = judge(error, connecting)
+        if failure.sqlstate or failure.verdict is not Verdict.FAULT:
+            self.failures[failure.verdict, failure.sqlstate] += 1
+            self._outage.failed(failure, self._connector.host, error)
+        return failure
+
+    async def _note(self, failure: Failure) -> None:
         """See what a failure tells of the server, beyond this piece of work."""
-        if judgement is Verdict.AWAY:
+        if failure.verdict is Verdict.LOST:
             self._primary.is_suspected = True
-        if sqlstate in SUSPICIOUS:
-            await self._primary.suspect(f"SQLSTATE {sqlstate}")
-        elif sqlstate == DISK_FULL:
+        if failure.sqlstate in SUSPICIOUS:
+            await self._primary.suspect(f"SQLSTATE {failure.sqlstate}")
+        elif failure.sqlstate == DISK_FULL:
             self._primary.disk_is_full = True
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
         try:
-            connection = await self._pool.acquire(timeout=self._timeout)
+            # Each host has a time of its own, so that one that is silent does not hide another.
+            connection = await self._pool.acquire(timeout=self._timeout + self._connector.seconds)
         except window.SchemaMismatch as misfit:
-            raise DatabaseUnavailable(f"This server must not be used: {misfit}.") from misfit
+            raise DatabaseUnavailable(f"this server must not be used: {misfit}") from misfit
         except SessionRefused as refusal:
             self.failures[Verdict.AWAY, refusal.sqlstate] += 1
-            raise DatabaseUnavailable(f"The database cannot be used: {refusal}.") from refusal
+            raise DatabaseUnavailable(str(refusal), refusal.sqlstate) from refusal
         except Exception as error:
-            if self._judge(error) is Verdict.AWAY:
-                raise DatabaseUnavailable from error
-            raise
+            failure = self._judge(error, connecting=True)
+            if failure.verdict is Verdict.FAULT:
+                raise
+            raise _unavailable(failure) from error
         try:
             yield connection
         finally:
@@ -235,3 +260,12 @@ class Pool:
         except Exception as error:
             log.info("a connection was dropped: %s", error)
             terminate(connection)
+
+
+def _unavailable(failure: Failure) -> DatabaseUnavailable:
+    return DatabaseUnavailable(failure.words, failure.sqlstate)
+
+
+def _is_standby(connection: Connection) -> bool:
+    """Whether the server has said so; it does as soon as that changes."""
+    return getattr(connection.get_settings(), "in_hot_standby", "off") == "on"

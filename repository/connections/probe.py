@@ -7,6 +7,7 @@ from typing import Any, Final
 import asyncpg
 
 from domain.figures import Figure, FigureKind, Reading
+from repository.connecting.connector import Connector
 from repository.connections.known import Admission, KnownConnection
 from repository.connections.primary import Primary
 from repository.credentials.password import Password
@@ -24,7 +25,7 @@ from repository.sessions.refusals import (
     SharedConnection,
     described,
 )
-from repository.sessions.setting_up import address_in, terminate
+from repository.sessions.setting_up import terminate
 from repository.sessions.settings import SERIALIZABLE, server_settings
 from repository.statements import SESSION
 
@@ -47,15 +48,19 @@ class PostgresProbe:
     """
 
     def __init__(
-        self, dsn: str, password: Password | None = None, primary: Primary | None = None
+        self,
+        dsn: str | Connector,
+        password: Password | None = None,
+        primary: Primary | None = None,
     ) -> None:
-        self._dsn = dsn
-        self._password = password
+        self._connector = dsn if isinstance(dsn, Connector) else Connector(dsn, password)
         self._primary = primary or Primary()
-        self._address = address_in(dsn)
         self._found: frozenset[str] = frozenset()
         self._connection: Any = None
         self._renew_at = 0.0
+        self._renewal: asyncio.Task[Any] | None = None
+        """A new connection takes the time of each host until one is found, which is more than a
+        check may take: it goes on while checks fail."""
         self._heartbeat: asyncio.Task[Any] | None = None
         self._onlooker: Session | None = None
 
@@ -66,16 +71,16 @@ class PostgresProbe:
         except window.SchemaMismatch:
             raise
         except SessionRefused as refusal:
-            raise ProbeFailed(described(refusal, self._address)) from refusal
+            raise ProbeFailed(described(refusal, self._connector.host)) from refusal
         except TimeoutError as error:
             self._drop_onlooker()
-            if self._heartbeat is None:
+            if self._heartbeat is None and self._renewal is None:
                 self._drop()
-            raise ProbeFailed(f"{self._address}: no answer in {_TIMEOUT:g} s") from error
+            raise ProbeFailed(f"{self._connector.host}: no answer in {_TIMEOUT:g} s") from error
         except BaseException as error:
             self._drop()
             if isinstance(error, Exception):
-                raise ProbeFailed(described(error, self._address)) from error
+                raise ProbeFailed(described(error, self._connector.host)) from error
             raise
 
     async def close(self) -> None:
@@ -111,11 +116,12 @@ class PostgresProbe:
         before = self._connection
         if before is not None and before.is_closed():
             before = None
-        if before is None or now >= self._renew_at or self._primary.is_suspected:
+        renews = self._renewal is not None or self._primary.is_suspected
+        if before is None or now >= self._renew_at or renews:
             self._primary.is_suspected = False
             self._renew_at = now + _AGE
             try:
-                self._connection = await self._renewed(before)
+                self._connection = await self._renewed_in_time(before)
             except _REFUSED_AT_THE_DOOR:
                 # The server is there, and the connection that we have shows whether it is well.
                 if before is None:
@@ -126,12 +132,20 @@ class PostgresProbe:
         session: Session = self._connection
         return session
 
+    async def _renewed_in_time(self, before: Any) -> Any:
+        if self._renewal is None:
+            self._renewal = asyncio.create_task(self._renewed(before), name="connecting to probe")
+        try:
+            return await asyncio.shield(self._renewal)
+        finally:
+            if self._renewal is not None and self._renewal.done():
+                self._renewal = None
+
     async def _renewed(self, before: Any) -> Any:
         """A new connection in the place of one; that is let go."""
         # Migrations count the servers by the sessions for health: each has one at a time.
         health = window.health_session_name(window.BUILD)
         name = health if before is None else window.session_name(window.BUILD)
-        connection = await self._connect(name)
 
         async def another() -> Session:
             session: Session = before or await self._connect(name)
@@ -141,28 +155,23 @@ class PostgresProbe:
             primary=self._primary,
             build=window.BUILD,
             settings=server_settings(SERIALIZABLE, name, _TIMEOUT),
-            address=self._address,
+            connector=self._connector,
             another=another,
         )
-        await admission(connection)
+        connection = await self._connect(name, admission)
         if before is not None:
             terminate(before)
             # Also of a pooler that hands PostgreSQL's numbers through.
             if before.backend == connection.backend:
                 terminate(connection)
                 refusal = SharedConnection()
-                await self._primary.refuse(refusal, self._address)
+                await self._primary.refuse(refusal, self._connector.host)
                 raise refusal
             await connection.execute(f"SET application_name TO '{health}'")
         return connection
 
-    async def _connect(self, name: str) -> Any:
-        return await asyncpg.connect(
-            self._dsn,
-            password=self._password,
-            connection_class=KnownConnection,
-            server_settings={"application_name": name},
-        )
+    async def _connect(self, name: str, admission: Admission | None = None) -> Any:
+        return await self._connector.connect({"application_name": name}, admission, KnownConnection)
 
     async def _require_schema(self, session: Session) -> None:
         """A heartbeat can be asked for only where its tables are."""
@@ -177,7 +186,7 @@ class PostgresProbe:
     async def _judge_rights(self, read_only: bool, missing: list[str]) -> None:
         if read_only:
             refusal = ReadOnly()
-            await self._primary.refuse(refusal, self._address)
+            await self._primary.refuse(refusal, self._connector.host)
             raise refusal
         if missing:
             raise RightsMissing(f"The role of the server lacks: {', '.join(sorted(missing))}")
@@ -196,6 +205,10 @@ class PostgresProbe:
             raise HeartbeatHeldUp(f"The database does not commit: it waits for {waits_for}")
 
     def _drop(self) -> None:
+        if self._renewal is not None:
+            self._renewal.cancel()
+            self._renewal.add_done_callback(_see_failure)
+            self._renewal = None
         if self._heartbeat is not None:
             self._heartbeat.cancel()
             self._heartbeat.add_done_callback(_see_failure)

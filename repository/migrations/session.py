@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import asyncpg
 
+from repository.connecting.connector import Connector
+from repository.connecting.target import DsnRefused
 from repository.credentials.password import Password
 from repository.migrations.window import SchemaMismatch, outdated, servers_of
 from repository.sessions.facts import Session
@@ -59,18 +62,19 @@ async def session_on(
                 await session.close(timeout=5)
     except SessionRefused as refusal:
         raise DatabaseUnfit(str(refusal)) from refusal
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DsnRefused) as error:
         raise MigrationFailed(str(error)) from error
 
 
 async def _connect(dsn: str, password: Password | None, patience: Patience) -> Session:
-    async def connect() -> Session:
-        return await asyncpg.connect(dsn, password=password)
+    connector = Connector(dsn, password)
+    name = {"application_name": "featom migrate"}
+    settings = migration_settings(patience.lock_timeout, patience.statement_timeout)
 
-    session = await connect()
-    await set_up(
-        session, migration_settings(patience.lock_timeout, patience.statement_timeout), connect
-    )
+    async def check(session: Session) -> None:
+        await set_up(session, settings, partial(connector.connect, name))
+
+    session: Session = await connector.connect(name, check)
     return session
 
 

@@ -23,10 +23,12 @@ from repository.pipeline.backoff import backoff
 from repository.pipeline.batch_sizes import ENOUGH, LONG, gathers, limit_of, share_of
 from repository.pipeline.committing import Committer
 from repository.pipeline.schedule import Schedule
-from repository.writing.submission import Submission, is_live, keys_in
+from repository.writing.submission import Submission, answer_if_late, is_live, keys_in
 
 PATIENCE: Final = 10.0
 """Seconds that a command without a deadline may take."""
+_LOOK_FOR_LATE: Final = 0.1
+"""Seconds between looks; below the time that is left for the answer."""
 
 
 @dataclass(slots=True)
@@ -73,6 +75,8 @@ class CommitPipeline:
         self._under_way: set[Attempt] = set()
         self._look_again: asyncio.TimerHandle | None = None
         """Wakes the lanes for what has gathered for long."""
+        self._looking_for_late: asyncio.TimerHandle | None = None
+        """Answers those whose time is up while they wait; there while anything waits."""
         self._lanes = [asyncio.create_task(self._lane(), name="lane") for _ in range(lanes)]
 
     def submit(self, command: Command, deadline: float | None = None) -> "asyncio.Future[Outcome]":
@@ -89,6 +93,8 @@ class CommitPipeline:
         )
         self._arrivals.note()
         self._wake_lanes()
+        if self._looking_for_late is None:
+            self._looking_for_late = self._loop.call_later(_LOOK_FOR_LATE, self._answer_late)
         return answer
 
     @property
@@ -206,6 +212,16 @@ class CommitPipeline:
     def _release(self, keys: Collection[EntityKey]) -> None:
         self._schedule.release(keys)
         self._wake_lanes()
+
+    def _answer_late(self) -> None:
+        """Those that waited behind others for all of their time were not even tried, and shall know
+        that: nothing of them was applied."""
+        self._looking_for_late = None
+        if len(self._schedule):
+            now = self._loop.time()
+            for submission in self._schedule:
+                answer_if_late(now, submission)
+            self._looking_for_late = self._loop.call_later(_LOOK_FOR_LATE, self._answer_late)
 
     def _wake_lanes(self) -> None:
         if self._schedule.has_ready:

@@ -12,6 +12,7 @@ from domain.errors import (
     FeatomError,
 )
 from repository.connections.pool import AnswerLost
+from repository.connections.sqlstates import is_heavy, sqlstate_of
 from repository.writing.doubts import StillInDoubt
 from repository.writing.handover import Handover, Withdrawn
 from repository.writing.submission import Submission, is_live, keys_in, split
@@ -61,9 +62,9 @@ async def commit(
     except StillInDoubt as doubt:
         log.warning("%s", doubt)
         return await _commit_others(committer, batch, doubt.keys, ahead)
-    except DatabaseUnavailable as error:
-        return _give_up(batch, error)
     except Exception as error:
+        if isinstance(error, DatabaseUnavailable) and not is_heavy(error.sqlstate):
+            return _give_up(batch, error)
         if ahead is not None:
             return _unanswered(batch)
         return await _isolate(committer, batch, error)
@@ -90,11 +91,20 @@ async def _isolate(
     """Of a batch that cannot be committed, fail only the command that is to blame."""
     batch = _unanswered(batch)
     if len(batch) > 1:
+        for submission in batch:
+            submission.refusal = error if isinstance(error, FeatomError) else None
         return await _commit_halves(committer, batch)
+    if isinstance(error, DatabaseUnavailable):
+        return _give_up(batch, error)
     for submission in batch:
         log.error("%s cannot be committed", submission.keys, exc_info=error)
-        submission.settle(error if isinstance(error, FeatomError) else Corrupted(str(error)))
+        submission.settle(error if isinstance(error, FeatomError) else _refused(error))
     return []
+
+
+def _refused(error: Exception) -> Corrupted:
+    """What a command is told that the database does not take."""
+    return Corrupted(str(error), sqlstate_of(error))
 
 
 async def _commit_halves(committer: Committer, batch: Sequence[Submission]) -> list[Submission]:

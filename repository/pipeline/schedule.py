@@ -6,7 +6,8 @@ lanes serve the others, and a command about several keys waits until it is first
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import chain
 
 from domain.entity_key import EntityKey
 from repository.writing.submission import Submission
@@ -30,6 +31,10 @@ class Schedule:
     def __len__(self) -> int:
         """How many commands wait."""
         return self._waiting
+
+    def __iter__(self) -> Iterator[Submission]:
+        """The commands that wait; one about several keys comes again for each."""
+        return chain.from_iterable(self._lines.values())
 
     @property
     def has_ready(self) -> bool:

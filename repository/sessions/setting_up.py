@@ -7,7 +7,6 @@ rests on, and reads it back.
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
-from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -78,11 +77,6 @@ def terminate(connection: Any) -> None:
     # The driver has let go of a connection that it found broken, and then refuses the call.
     with suppress(asyncpg.InterfaceError):
         connection.terminate()
-
-
-def address_in(dsn: str) -> str:
-    """Where a DSN leads, for logs."""
-    return urlsplit(dsn).netloc.rpartition("@")[2] or "local socket"
 
 
 async def _require_its_own(session: Session, another: Connect) -> None:

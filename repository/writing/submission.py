@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from msgspec import Struct
@@ -12,6 +12,9 @@ from domain.entity_key import EntityKey
 from domain.errors import CommitUnknown, Contended, FeatomError, Overloaded
 from domain.outcome import Outcome
 from domain.update import Command, Deletion, UpdateBatch, keys_of
+
+_MARGIN: Final = 0.15
+"""Seconds for an answer to reach its caller."""
 
 
 class Doubt(NamedTuple):
@@ -40,6 +43,8 @@ class Submission(Struct, eq=False):
     in_turn: bool = False
     """Whether the next attempt waits for its turn, and needs no pause before."""
     doubts: list[Doubt] = []
+    refusal: FeatomError | None = None
+    """What the database said of a batch that it was in, if it is tried again without the others."""
     keys: tuple[EntityKey, ...] = ()
     """What the command is about."""
     size: int = 1
@@ -102,10 +107,19 @@ def is_live(now: float, submission: Submission) -> bool:
     return False
 
 
+def answer_if_late(now: float, submission: Submission) -> None:
+    """Tell a caller what is known just before it stops waiting: after that it hears nothing."""
+    margin = min(_MARGIN, (submission.deadline - submission.arrived) / 10)
+    if submission.deadline - margin <= now:
+        submission.settle(out_of_time(submission))
+
+
 def out_of_time(submission: Submission) -> FeatomError:
     """What a command is answered whose caller waits no longer."""
     if submission.doubts:
         return CommitUnknown()
+    if submission.refusal is not None:
+        return submission.refusal
     if submission.attempts:
         return Contended()
     return Overloaded("The time of this request was up before its turn came.")

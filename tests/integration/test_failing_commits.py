@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from domain.entity_key import EntityKey
-from domain.errors import CommitUnknown, Corrupted
+from domain.errors import CommitUnknown, Corrupted, DatabaseUnavailable
 from domain.update import Deletion, UpdateBatch
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.writing.turns import Turns
@@ -43,6 +43,7 @@ DROP TRIGGER {name}_fails ON aggregates;
 DROP FUNCTION {name}_fails;
 DROP SEQUENCE {name}_commits;
 """
+ENDED = "PERFORM pg_terminate_backend(pg_backend_pid())"
 CHANGES = "SELECT count(*) FROM changes WHERE entity_type = $1"
 
 
@@ -138,14 +139,65 @@ async def test_an_error_at_commit_fails_only_the_command_that_is_to_blame(
         assert len(await list_all(repository, key[0])) == 9
 
 
-@pytest.mark.parametrize(
-    "failure", [error("53100"), error("57014"), "PERFORM pg_terminate_backend(pg_backend_pid())"]
-)
-async def test_a_connection_that_breaks_before_the_commit_is_looked_up_and_tried_again(
-    shared_database: str, session: Session, key: EntityKey, failure: str
+@pytest.mark.parametrize("sqlstate", ["25006", "42501", "53100", "53200", "57014"])
+async def test_a_refusal_is_told_at_once_and_is_no_doubt(
+    shared_database: str, session: Session, key: EntityKey, sqlstate: str
 ) -> None:
     async with (
-        failing_commits(session, key, failure, times=2),
+        failing_commits(session, key, error(sqlstate), times=1),
+        repository_on(shared_database) as repository,
+    ):
+        with pytest.raises(DatabaseUnavailable, match=sqlstate) as refused:
+            await repository.update(update(add("f", 1), key=key))
+        assert refused.value.sqlstate == sqlstate
+        assert await session.fetchval(f"SELECT last_value FROM {key[0]}_commits") == 1
+        assert await session.fetchval(CHANGES, key[0]) == 0
+        assert (await repository.update(update(add("f", 1), key=key))).version == 1
+
+
+@pytest.mark.parametrize("sqlstate", ["53200", "53400", "57014"])
+async def test_what_is_too_much_for_one_command_does_not_fail_its_neighbours(
+    shared_database: str, session: Session, key: EntityKey, sqlstate: str
+) -> None:
+    keys = [key._replace(entity_id=f"c-{number}") for number in range(10)]
+    blamed = f"IF NEW.entity_id = 'c-7' THEN {error(sqlstate)}; END IF"
+    async with (
+        failing_commits(session, key, blamed, times=10_000),
+        repository_on(shared_database, PostgresOptions(lanes=1)) as repository,
+    ):
+        answers = await asyncio.gather(
+            *(repository.update(update(put("f", 1), key=each)) for each in keys),
+            return_exceptions=True,
+        )
+        refused = answers.pop(7)
+        assert isinstance(refused, DatabaseUnavailable)
+        assert refused.sqlstate == sqlstate
+        assert not any(isinstance(answer, BaseException) for answer in answers)
+
+
+async def test_a_refusal_of_everybody_costs_one_statement_for_each_batch(
+    shared_database: str, session: Session, key: EntityKey
+) -> None:
+    """A disk that is full is not for one command of a batch more than for another."""
+    keys = [key._replace(entity_id=f"c-{number}") for number in range(64)]
+    async with (
+        failing_commits(session, key, error("53100"), times=10_000),
+        repository_on(shared_database, PostgresOptions(lanes=1)) as repository,
+    ):
+        answers = await asyncio.gather(
+            *(repository.update(update(put("f", 1), key=each)) for each in keys),
+            return_exceptions=True,
+        )
+        assert all(isinstance(answer, DatabaseUnavailable) for answer in answers)
+        failed = await session.fetchval(f"SELECT last_value FROM {key[0]}_commits")
+        assert failed == repository.statistics.batches
+
+
+async def test_a_connection_that_breaks_before_the_commit_is_looked_up_and_tried_again(
+    shared_database: str, session: Session, key: EntityKey
+) -> None:
+    async with (
+        failing_commits(session, key, ENDED, times=2),
         repository_on(shared_database) as repository,
     ):
         outcome = await repository.update(update(add("f", 1), key=key))
@@ -158,7 +210,7 @@ async def test_a_commit_that_stays_unknown_until_the_deadline_is_said_to_be_unkn
     shared_database: str, session: Session, key: EntityKey
 ) -> None:
     async with (
-        failing_commits(session, key, error("53100"), times=10_000),
+        failing_commits(session, key, ENDED, times=10_000),
         repository_on(shared_database) as repository,
     ):
         deadline = asyncio.get_running_loop().time() + 0.3

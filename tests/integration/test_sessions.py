@@ -10,6 +10,7 @@ import pytest
 
 from domain.entity_key import EntityKey
 from domain.errors import DatabaseUnavailable
+from repository.connecting.connector import Connector
 from repository.connections.known import Admission, KnownConnection
 from repository.connections.pool import READ_COMMITTED, SERIALIZABLE
 from repository.connections.primary import Primary
@@ -200,7 +201,7 @@ async def test_setting_up_takes_three_statements(database: str) -> None:
             primary=Primary(),
             build=1,
             settings=server_settings(SERIALIZABLE, "featom, build 1", 10.0),
-            address="",
+            connector=Connector(database),
             another=lambda: asyncpg.connect(database),
         )
         await admission(connection)

@@ -141,7 +141,7 @@ async def greet_and_say_nothing(reader: asyncio.StreamReader, writer: asyncio.St
 async def test_a_connection_that_is_silent_from_the_beginning_is_given_up() -> None:
     server = await asyncio.start_server(greet_and_say_nothing, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    dsn = f"postgresql://featom@127.0.0.1:{port}/featom?sslmode=disable"
+    dsn = f"postgresql://featom@127.0.0.1:{port}/featom?sslmode=disable&connect_timeout=1"
     async with server, pool_on(dsn, READ_COMMITTED, statement_timeout=STATEMENT_TIMEOUT) as pool:
 
         async def read() -> None:

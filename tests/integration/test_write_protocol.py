@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from domain.entity_key import EntityKey
-from domain.errors import CommitUnknown, Contended, Corrupted, StaleEtag
+from domain.errors import Contended, Corrupted, DatabaseUnavailable, StaleEtag
 from domain.update import Command, Deletion, Update, UpdateBatch
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.writing import transaction
@@ -394,8 +394,9 @@ async def test_an_erasure_that_takes_too_long_fails_none_of_those_that_came_with
         erased = repository.submit(Deletion(key=keys[0], erase_history=True), latest)
         beside = (repository.update(update(add("f", 1), key=key), latest) for key in keys[1:])
         assert [outcome.version for outcome in await asyncio.gather(*beside)] == [2, 2, 2]
-        with pytest.raises(CommitUnknown):
+        with pytest.raises(DatabaseUnavailable) as slow:
             await erased
+        assert slow.value.sqlstate == "57014"
         assert await current_features(repository, keys[0]) == {"f": 1}
 
 

@@ -320,3 +320,31 @@ async def test_what_may_take_long_leaves_a_lane_to_the_others(lanes: int) -> Non
         await asyncio.gather(*erasures, behind, other)
     alone = [batch for batch in committer.batches if isinstance(batch[0], Deletion)]
     assert list(map(len, alone)) == [1] * len(erasures)
+
+
+async def test_what_only_waits_for_others_is_told_before_its_caller_stops_waiting() -> None:
+    committer = FakeCommitter()
+    async with pipeline_to(committer) as pipeline:
+        committer.hold()
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        under_way = pipeline.submit(numbered(1))
+        await a_moment()
+        waits = pipeline.submit(numbered(2), begun + 2)
+        waits_longer = pipeline.submit(numbered(3))
+        with pytest.raises(Overloaded, match="before its turn came"):
+            await waits
+        assert loop.time() < begun + 2
+        assert not under_way.done()
+        assert not waits_longer.done()
+        committer.go_on()
+        assert await under_way == outcome(1)
+        assert await waits_longer == outcome(3)
+    assert committer.numbers == [[1], [3]]
+
+
+async def test_nothing_is_looked_for_when_nothing_waits() -> None:
+    async with pipeline_to(FakeCommitter()) as pipeline:
+        await pipeline.submit(numbered(1))
+        await asyncio.sleep(0.3)
+        assert pipeline._looking_for_late is None

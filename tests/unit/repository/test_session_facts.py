@@ -18,7 +18,7 @@ from repository.sessions.refusals import (
     WrongEncoding,
     described,
 )
-from repository.sessions.setting_up import address_in, check
+from repository.sessions.setting_up import check
 from repository.sessions.settings import shown, to_be_set
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -76,18 +76,6 @@ def test_a_setting_that_only_newer_versions_have_is_set_there() -> None:
 )
 def test_times_are_written_as_postgresql_shows_them(milliseconds: int, text: str) -> None:
     assert shown(milliseconds) == text
-
-
-@pytest.mark.parametrize(
-    ("dsn", "address"),
-    [
-        ("postgresql://role:secret@db.example:5433/featom", "db.example:5433"),
-        ("postgresql://role@a:1,b:2/featom", "a:1,b:2"),
-        ("postgresql://role@/featom?host=/tmp/socket", "local socket"),
-    ],
-)
-def test_logs_say_where_and_give_no_password_away(dsn: str, address: str) -> None:
-    assert address_in(dsn) == address
 
 
 def test_a_refusal_is_told_with_its_sqlstate() -> None:

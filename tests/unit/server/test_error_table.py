@@ -69,7 +69,11 @@ EXAMPLES: Final[dict[type[FeatomError], tuple[FeatomError, StatusCode, str]]] = 
         (Contended(), StatusCode.UNAVAILABLE, "CONTENDED"),
         (Overloaded(), StatusCode.UNAVAILABLE, "OVERLOADED"),
         (Draining(), StatusCode.UNAVAILABLE, "DRAINING"),
-        (DatabaseUnavailable(), StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE"),
+        (
+            DatabaseUnavailable("its disk is full", "53100"),
+            StatusCode.UNAVAILABLE,
+            "DATABASE_UNAVAILABLE",
+        ),
         (CommitUnknown(), StatusCode.UNAVAILABLE, "COMMIT_UNKNOWN"),
         (AuthenticationUnavailable(), StatusCode.UNAVAILABLE, "AUTHENTICATION_UNAVAILABLE"),
         (RateExceeded(10, 0.5), StatusCode.RESOURCE_EXHAUSTED, "LIMIT_EXCEEDED"),
@@ -81,7 +85,7 @@ EXAMPLES: Final[dict[type[FeatomError], tuple[FeatomError, StatusCode, str]]] = 
             StatusCode.PERMISSION_DENIED,
             "PERMISSION_DENIED",
         ),
-        (Corrupted("secret bytes"), StatusCode.INTERNAL, "INTERNAL"),
+        (Corrupted("secret bytes", "23514"), StatusCode.INTERNAL, "INTERNAL"),
     )
 }
 """An error of each sort, with the code and the reason that the contract gives it."""

@@ -74,7 +74,9 @@ class PostgresProbe:
             raise ProbeFailed(described(refusal, self._connector.host)) from refusal
         except TimeoutError as error:
             self._drop_onlooker()
-            if self._heartbeat is None and self._renewal is None:
+            if self._renewal is not None:
+                raise ProbeFailed(f"no host has let us in for {_TIMEOUT:g} s") from error
+            if self._heartbeat is None:
                 self._drop()
             raise ProbeFailed(f"{self._connector.host}: no answer in {_TIMEOUT:g} s") from error
         except BaseException as error:
@@ -84,7 +86,10 @@ class PostgresProbe:
             raise
 
     async def close(self) -> None:
+        renewal = self._renewal
         self._drop()
+        if renewal is not None:
+            await asyncio.wait([renewal])
 
     def figures(self) -> Iterator[Figure]:
         """See domain.figures.FigureSource."""
@@ -126,7 +131,7 @@ class PostgresProbe:
                 # The server is there, and the connection that we have shows whether it is well.
                 if before is None:
                     raise
-            except BaseException:
+            except Exception:
                 self._drop()
                 raise
         session: Session = self._connection

@@ -25,6 +25,8 @@ from repository.sessions.settings import Settings, to_be_set
 from repository.statements import SESSION
 
 OLDEST_VERSION: Final = 150_000
+READ_ONLY: Final = "25006"
+"""What PostgreSQL would say of the first write."""
 
 Connect: TypeAlias = Callable[[], Awaitable[Session]]
 """Opens one more connection to the same address."""
@@ -62,7 +64,7 @@ def check(facts: Facts) -> None:
     if facts.in_recovery:
         raise OnStandby
     if facts.read_only:
-        raise ReadOnly
+        raise ReadOnly(sqlstate=READ_ONLY)
     if len(facts.schemas) > 1:
         raise TablesScattered(facts.schemas)
 

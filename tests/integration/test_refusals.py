@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub
 
 SESSIONS = "SELECT sessions FROM pg_stat_database WHERE datname = current_database()"
+FENCED = "25006"
 READ_ONLY = "ALTER SYSTEM {} default_transaction_read_only"
 
 PROVOKED = {
@@ -116,8 +117,12 @@ async def test_a_refusal_is_told_by_name_and_costs_no_connection_and_few_lines_o
                 for _ in range(20):
                     told += await asyncio.gather(*(refused_write(store, name) for name in "abc"))
                 after = await session.fetchval(SESSIONS)
-                # What was written before is served meanwhile.
-                await store.GetAggregate(GetAggregateRequest(key=key_of("a")))
+                # What was written before is served meanwhile, but by a primary that is fenced.
+                read = store.GetAggregate(GetAggregateRequest(key=key_of("a")))
+                if sqlstate == FENCED:
+                    told.append(await refusal(read))
+                else:
+                    await read
             for each in told:
                 assert each.told == (grpc.StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE")
                 assert each.metadata == {"sqlstate": sqlstate}

@@ -10,6 +10,7 @@ import pytest
 
 from domain.entity_key import EntityKey
 from domain.errors import DatabaseUnavailable
+from domain.update import Update
 from repository.connecting.connector import Connector
 from repository.connections.known import Admission, KnownConnection
 from repository.connections.pool import READ_COMMITTED, SERIALIZABLE
@@ -17,7 +18,9 @@ from repository.connections.primary import Primary
 from repository.connections.probe import PostgresProbe, ProbeFailed
 from repository.migrations import MigrationFailed, migrate, up
 from repository.migrations import status as migration_status
+from repository.postgres import PostgresRepository
 from repository.sessions.settings import server_settings
+from tests.consistency.waiting import eventually_true
 from tests.integration.meddling import Session, pool_on, repository_on, session_on
 from tests.integration.settings import IN_FORCE, settings_of
 from tests.postgres import Postgres
@@ -133,7 +136,16 @@ async def test_a_database_that_becomes_read_only_is_refused_also_by_connections_
                 f"ALTER DATABASE {name_of(database)} RESET default_transaction_read_only"
             )
         await probe.check()
-        assert (await repository.update(update(put("f", 2), key=key))).version == 2
+        # Connecting is tried again a second after it failed, at the latest.
+        await eventually_true(lambda: takes(repository, update(put("f", 2), key=key)))
+
+
+async def takes(repository: PostgresRepository, change: Update) -> bool:
+    try:
+        await repository.update(change)
+    except DatabaseUnavailable:
+        return False
+    return True
 
 
 async def test_a_search_path_that_leads_to_two_schemas_is_refused(database: str) -> None:

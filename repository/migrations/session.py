@@ -1,6 +1,7 @@
 """The one session that a migration or a backfill has: its time-outs and its lock."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Final, TypeAlias
 import asyncpg
 
 from repository.credentials.password import Password
+from repository.migrations.holders import holder_of
 from repository.migrations.window import SchemaMismatch, outdated, servers_of
 from repository.time_outs import milliseconds
 
@@ -17,7 +19,13 @@ Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 # Any numbers will do, as long as every build uses the same ones.
 MIGRATING: Final = 7_305_411_223_041
 BACKFILLING: Final = 7_305_411_223_043
+_CONNECTING: Final = 30.0
+"""Seconds."""
 _LOCK_PAUSE: Final = 0.2
+_TELLING: Final = 5.0
+"""Seconds between two lines about who is waited for."""
+
+log = logging.getLogger(__name__)
 
 
 class MigrationFailed(Exception):
@@ -33,7 +41,8 @@ class Patience:
     statement_timeout: float = 60.0
     """For one statement; an index that is built beside writers has no limit."""
     in_all: float = 300.0
-    """How long a step that does not get its locks is tried again."""
+    """How long a step that does not get its locks is tried again, and another migration waited
+    for."""
 
 
 @asynccontextmanager
@@ -52,13 +61,21 @@ async def session_on(
             if not session.is_closed():
                 await session.close(timeout=5)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise MigrationFailed(str(error)) from error
+        raise MigrationFailed(str(error) or _unnamed(error)) from error
+
+
+def _unnamed(error: Exception) -> str:
+    """For errors of which Python and the driver say nothing."""
+    if isinstance(error, TimeoutError):
+        return f"the database has not answered within {_CONNECTING:g} s"
+    return type(error).__name__
 
 
 async def _connect(dsn: str, password: Password | None, patience: Patience) -> Session:
     return await asyncpg.connect(
         dsn,
         password=password,
+        timeout=_CONNECTING,
         server_settings={
             "application_name": "featom migrate",
             "lock_timeout": str(milliseconds(patience.lock_timeout)),
@@ -67,16 +84,23 @@ async def _connect(dsn: str, password: Password | None, patience: Patience) -> S
     )
 
 
-async def lock(session: Session, number: int) -> None:
-    """Hold a lock until the session ends; whoever holds it now is waited for.
+async def lock(session: Session, number: int, what: str, seconds: float) -> None:
+    """Hold a lock until the session ends. Whoever holds it now is waited for, and named in the log.
 
     Polled: a session that waits for it inside PostgreSQL has a snapshot, which an index that the
-    holder builds beside writers waits for.
+    holder builds beside writers waits for. Raises MigrationFailed if it is not had in time.
     """
-    while True:
-        if await try_lock(session, number):
-            return
-        await asyncio.sleep(_LOCK_PAUSE)
+    clock = asyncio.get_running_loop().time
+    latest, tell = clock() + seconds, clock()
+    while not await try_lock(session, number):
+        now = clock()
+        if now >= latest:
+            holder = await holder_of(session, number)
+            raise MigrationFailed(f"after {seconds:g} s {what} is still held by {holder}")
+        if now >= tell:
+            log.warning("waiting for %s, held by %s", what, await holder_of(session, number))
+            tell = now + _TELLING
+        await asyncio.sleep(min(_LOCK_PAUSE, latest - now))
 
 
 async def try_lock(session: Session, number: int) -> bool:

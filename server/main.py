@@ -15,7 +15,7 @@ from repository.connections.probe import PostgresProbe
 from repository.credentials.password import Password, password_from
 from repository.migrations import migrate
 from repository.postgres import PostgresOptions, PostgresRepository
-from server import garbage
+from server import descriptors, garbage
 from server.access.access import access_of
 from server.applying import EntityTypes
 from server.decoding import Decoder, RememberingDecoder
@@ -53,6 +53,7 @@ async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then drain."""
     # From the first moment on: as process 1 of a container we get no signal that we do not handle.
     stop = _stop_signal()
+    descriptors.allow_as_many_as_may_be()
     with tracing_of(settings) as tracing:
         async with _database(settings) as dsn:
             await serve_on(dsn, settings, stop, tracing)

@@ -15,6 +15,7 @@ from repository.connections.probe import PostgresProbe
 from repository.credentials.password import Password, password_from
 from repository.migrations import migrate
 from repository.postgres import PostgresOptions, PostgresRepository
+from repository.supervision import supervised, watch_the_rest
 from server import descriptors, garbage
 from server.access.access import access_of
 from server.applying import EntityTypes
@@ -30,6 +31,7 @@ from server.health_port import serving_health
 from server.health_service import SERVICE as HEALTH_SERVICE
 from server.health_service import HealthService
 from server.listening import listen
+from server.logs import LOST
 from server.observing import Tracing, metrics_of, stages_around, telling, tracing_of
 from server.reflection import SERVICE as REFLECTION_SERVICE
 from server.reflection import Reflection
@@ -54,6 +56,7 @@ async def serve(settings: Settings) -> None:
     # From the first moment on: as process 1 of a container we get no signal that we do not handle.
     stop = _stop_signal()
     descriptors.allow_as_many_as_may_be()
+    watch_the_rest(asyncio.get_running_loop())
     with tracing_of(settings) as tracing:
         async with _database(settings) as dsn:
             await serve_on(dsn, settings, stop, tracing)
@@ -69,7 +72,7 @@ async def _database(settings: Settings) -> AsyncIterator[str]:
     log.info("PostgreSQL in %s: %s", settings.data_dir, await asyncio.to_thread(postgres.start))
     try:
         await migrate(postgres.dsn)
-        supervisor = asyncio.create_task(keep_running(postgres))
+        supervisor = supervised("embedded PostgreSQL", lambda: keep_running(postgres))
         try:
             yield postgres.dsn
         finally:
@@ -93,7 +96,7 @@ async def serve_on(
     tls = _tls(settings)
     reloads = Reloads([*access.files, *([tls.files] if tls else [])])
     guards = (*access.sources, *([tls] if tls else []), reloads)
-    metrics = metrics_of(settings, SERVICES, [repository, probe, health, *guards])
+    metrics = metrics_of(settings, SERVICES, [repository, probe, health, LOST, *guards])
     around = stages_around(metrics, tracing)
     server = grpc.aio.server(options=store_options(settings))
     life = StreamLife(settings.max_connection_age)
@@ -124,16 +127,17 @@ async def serve_on(
         closing.push_async_callback(probe.close)
         await repository.open()
         closing.push_async_callback(repository.close)
-        await closing.enter_async_context(telling(metrics, settings.metrics_listen))
+        closing.enter_context(telling(metrics, settings.metrics_listen))
         await server.start()
         garbage.settle()
-        watched = (
-            health.watch,
-            give_back,
-            *access.watches,
-            *((tls.files.watch,) if tls else ()),
-        )
-        watches = [asyncio.create_task(watch()) for watch in watched]
+        watched = [
+            ("health", health.watch),
+            ("freed memory", give_back),
+            *(("access", watch) for watch in access.watches),
+            *([("certificates", tls.files.watch)] if tls else []),
+            *([("event loop lag", metrics.event_loop.measure)] if metrics else []),
+        ]
+        watches = [supervised(name, watch) for name, watch in watched]
         log.info("serving on %s:%d", settings.listen.rpartition(":")[0], port)
         try:
             await stop.wait()

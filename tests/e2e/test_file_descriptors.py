@@ -45,8 +45,10 @@ def use_up_the_descriptors_of(server: Server, room: int) -> list[socket.socket]:
 def test_a_server_without_file_descriptors_serves_who_is_there_and_takes_others_later(
     database: str,
 ) -> None:
-    settings = {"max_connection_age": 600, "handshake_timeout": 600}
-    with serving(database, **settings) as server, ExitStack() as closing:
+    with (
+        serving(database, max_connection_age=600, handshake_timeout=600) as server,
+        ExitStack() as closing,
+    ):
         channel = closing.enter_context(grpc.insecure_channel(server.address, ALONE))
         store: Any = FeatureStoreServiceStub(channel)
         written(store, "before")

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import resource
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -38,14 +39,20 @@ class Watched(EmbeddedPostgres):
         return super().start()
 
 
+@pytest.fixture(scope="module")
+def running() -> Iterator[Watched]:
+    with tempfile.TemporaryDirectory() as folder:
+        watched = Watched(Path(folder) / "postgres")
+        watched.start()
+        yield watched
+        watched.stop()
+
+
 @pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[Watched]:
-    tmp_path.chmod(0o755)
-    watched = Watched(tmp_path / "postgres")
-    watched.start()
-    watched.starts = 0
-    yield watched
-    watched.stop()
+def postgres(running: Watched) -> Watched:
+    running.looks = running.starts = 0
+    running.cannot_look = running.cannot_start = None
+    return running
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -91,3 +92,14 @@ async def test_who_has_locks_on_tables_is_told_when_a_migration_does_not_get_its
                 await up(database, patience=Patience(lock_timeout=0.1, in_all=0.5))
             said = f"locks on tables have: process {await pid_of(reader)} (a long report"
             assert said in caplog.text
+
+
+async def test_a_database_that_takes_connections_and_says_nothing_is_named_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("repository.migrations.session._CONNECTING", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        dsn = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/nothing?sslmode=disable"
+        with pytest.raises(MigrationFailed, match=r"the database has not answered within 0\.2 s"):
+            async with asyncio.timeout(30):
+                await up(dsn)

@@ -2,6 +2,7 @@
 
 import logging
 import resource
+from contextlib import suppress
 from typing import Final
 
 ENOUGH: Final = 4_096
@@ -20,8 +21,10 @@ def allow_as_many_as_may_be() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = _MOST if hard == resource.RLIM_INFINITY else min(hard, _MOST)
     if 0 <= soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-        soft = most
+        # Some systems take no more than a number that only their kernel knows.
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            soft = most
     if 0 <= soft < ENOUGH:
         log.warning(
             "this process may open %d files and connections; it should be %d (ulimit -n)",

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from grpc_health.v1 import health_pb2 as pb
 
-from domain.errors import Draining, FieldViolation, InvalidValue, ServiceNotFound
+from domain.errors import FieldViolation, InvalidValue, ServiceNotFound
 from server.call import Call
 from server.decoding import Decoder
 from server.health_statuses import Statuses
@@ -42,7 +42,7 @@ class HealthService:
         with self._watches.one_more(call.context.peer()), suppress(TimeoutError):
             async with asyncio.timeout(self._life.seconds()):
                 await self._tell(call, name)
-        raise Draining
+        raise self._life.why_over()
 
     async def _tell(self, call: Call, name: str) -> None:
         """Tell each status that the client is fast enough for, until watching ends."""

@@ -44,7 +44,7 @@ class LostLines:
         )
 
 
-LOST: Final = LostLines()
+LOST_LINES: Final = LostLines()
 """A process has one log."""
 
 
@@ -59,16 +59,16 @@ class _Records(QueueHandler):
 
     def enqueue(self, record: logging.LogRecord) -> None:
         try:
-            if LOST.untold and self._records.qsize() < self._records.maxsize - 1:
-                lost, LOST.untold = LOST.untold, 0
+            if LOST_LINES.untold and self._records.qsize() < self._records.maxsize - 1:
+                lost, LOST_LINES.untold = LOST_LINES.untold, 0
                 said = f"{lost} lines of the log were lost: it is written too slowly"
                 self._records.put_nowait(
                     logging.LogRecord(__name__, logging.ERROR, "", 0, said, None, None)
                 )
             self._records.put_nowait(record)
         except queue.Full:
-            LOST.untold += 1
-            LOST.ever += 1
+            LOST_LINES.untold += 1
+            LOST_LINES.ever += 1
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         finished = copy.copy(record)
@@ -88,8 +88,8 @@ class _Writer(QueueListener):
         try:
             super().handle(record)
         except Exception:
-            LOST.untold += 1
-            LOST.ever += 1
+            LOST_LINES.untold += 1
+            LOST_LINES.ever += 1
 
     def enqueue_sentinel(self) -> None:
         # For the end of the log it is worth waiting until there is room.

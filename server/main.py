@@ -31,7 +31,7 @@ from server.health_port import serving_health
 from server.health_service import SERVICE as HEALTH_SERVICE
 from server.health_service import HealthService
 from server.listening import listen
-from server.logs import LOST
+from server.logs import LOST_LINES
 from server.observing import Tracing, metrics_of, stages_around, telling, tracing_of
 from server.reflection import SERVICE as REFLECTION_SERVICE
 from server.reflection import Reflection
@@ -96,7 +96,7 @@ async def serve_on(
     tls = _tls(settings)
     reloads = Reloads([*access.files, *([tls.files] if tls else [])])
     guards = (*access.sources, *([tls] if tls else []), reloads)
-    metrics = metrics_of(settings, SERVICES, [repository, probe, health, LOST, *guards])
+    metrics = metrics_of(settings, SERVICES, [repository, probe, health, LOST_LINES, *guards])
     around = stages_around(metrics, tracing)
     server = grpc.aio.server(options=store_options(settings))
     life = StreamLife(settings.max_connection_age)

@@ -8,7 +8,6 @@ from typing import Any, Final
 from grpc_reflection.v1alpha import reflection_pb2 as pb
 from grpc_reflection.v1alpha._async import ReflectionServicer
 
-from domain.errors import Draining
 from server.call import Call
 from server.decoding import Decoder
 from server.stream_life import StreamLife
@@ -32,7 +31,7 @@ class Reflection:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._life.seconds()):
                 return await self._answer(call)
-        raise Draining
+        raise self._life.why_over()
 
     async def _answer(self, call: Call) -> None:
         # The stubs take its asynchronous generator for a coroutine.

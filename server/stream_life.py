@@ -10,6 +10,8 @@ import random
 from contextlib import suppress
 from typing import Final
 
+from domain.errors import Draining
+
 # gRPC asks the client of a connection to leave at 0.9 to 1.1 times its age. A stream lives longer:
 # what comes after it is then begun on another connection.
 _SHORTEST: Final = 1.15
@@ -40,6 +42,12 @@ class StreamLife:
         with suppress(TimeoutError):
             async with asyncio.timeout(self.seconds()):
                 await self._draining.wait()
+
+    def why_over(self) -> Draining:
+        """What the client of a stream is told."""
+        if self._draining.is_set():
+            return Draining()
+        return Draining("The stream has lasted as long as streams do; begin another one.")
 
 
 def grace(connection_age: float) -> float:

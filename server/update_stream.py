@@ -9,7 +9,7 @@ from typing import Final
 
 from grpc import StatusCode
 
-from domain.errors import Draining, FeatomError
+from domain.errors import FeatomError
 from domain.outcome import Outcome, UpdateOutcome
 from domain.ports import AggregateWriter
 from featom.v1 import feature_store_pb2 as pb
@@ -150,4 +150,4 @@ class UpdateStream:
         if not reader.cancelled():
             await reader
         elif self._over:
-            raise Draining
+            raise self._life.why_over()

@@ -120,7 +120,9 @@ async def test_who_watches_health_or_asks_for_the_contract_is_told_too(server: S
         await asking.write(ServerReflectionRequest(list_services=""))
         await asking.read()
         for stream in (watch, asking):
-            assert (await refusal(stream.read())).told == DRAINING
+            told = await refusal(stream.read())
+            assert told.told == DRAINING
+            assert told.message == "The stream has lasted as long as streams do; begin another one."
 
 
 async def test_a_client_that_does_not_read_is_cut_off_with_its_connection(server: Server) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from domain.errors import AggregateNotFound
 from server.call import Call, current_call
-from server.logs import LOST, logging_to_stderr
+from server.logs import LOST_LINES, logging_to_stderr
 from server.stages import Handler, access_logged, surround, with_errors
 from tests.unit.server.fake_context import METHOD, Aborted, FakeContext, call_with
 
@@ -172,18 +172,18 @@ def test_lines_that_nobody_takes_are_lost_and_counted_and_the_others_are_written
     stuck = Stuck()
     monkeypatch.setattr("sys.stderr", stuck)
     monkeypatch.setattr("server.logs.MAX_QUEUED", 10)
-    before = LOST.ever
+    before = LOST_LINES.ever
     with logging_to_stderr("info", "text"):
         for number in range(50):
             log.info("line %d", number)
-        lost = LOST.ever - before
+        lost = LOST_LINES.ever - before
         assert 39 <= lost < 50
         stuck.goes_on.set()
         while "line 9" not in stuck.getvalue():
             time.sleep(0.01)
         log.info("one more")
-    (figure,) = LOST.figures()
-    assert figure.readings[0].value == LOST.ever
+    (figure,) = LOST_LINES.figures()
+    assert figure.readings[0].value == LOST_LINES.ever
     assert f"{lost} lines of the log were lost" in stuck.getvalue()
     assert "one more" in stuck.getvalue()
 
@@ -199,9 +199,9 @@ def test_a_record_that_cannot_be_written_is_counted_and_the_next_one_is_written(
         return handle(handler, record)
 
     monkeypatch.setattr("logging.StreamHandler.handle", handle_or_fail)
-    before = LOST.ever
+    before = LOST_LINES.ever
     with logging_to_stderr("info", "text"):
         log.info("bad")
         log.info("good")
     assert any(line.endswith("good") for line in logged.lines())
-    assert LOST.ever == before + 1
+    assert LOST_LINES.ever == before + 1

@@ -25,7 +25,7 @@ from featom.v1.aggregate_pb2 import EntityKey
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue
 from tests.attacks.raw_http2 import Http2Connection
-from tests.integration.held import has_ended
+from tests.integration.held import a_batch_is_held, has_ended, has_received, nothing_is_written
 from tests.refusal import refusal
 from tests.serving import Server, serving
 
@@ -62,11 +62,16 @@ def update(sequence: int, entity_id: str) -> pb.StreamUpdateFeaturesRequest:
 
 
 def updates(entity_id: str, ended: threading.Event) -> Iterator[pb.StreamUpdateFeaturesRequest]:
-    """One after the other, for as long as the stream lasts."""
+    """One after the other for a while; then nothing, for as long as the stream lasts.
+
+    What a client sends while the connection is closed may cost it what it has not read yet.
+    """
+    until = time.monotonic() + AGE / 2
     for sequence in itertools.count(1):
-        if ended.is_set():
-            return
+        if time.monotonic() > until:
+            break
         yield update(sequence, entity_id)
+    ended.wait(60)
 
 
 def updates_of(server: Server, beginning: float) -> tuple[int, int, object]:
@@ -107,6 +112,25 @@ async def test_a_stream_ends_with_draining_wherever_in_the_life_of_its_connectio
     for applied, answered, ended in ends:
         assert ended == DRAINING
         assert applied == answered > 0
+
+
+async def test_what_is_undecided_when_a_stream_has_lasted_long_enough_is_answered_first(
+    database: str, server: Server
+) -> None:
+    async with connected(server) as channel:
+        store: Any = FeatureStoreServiceStub(channel)
+        stream = store.StreamUpdateFeatures(timeout=60)
+        async with nothing_is_written(database) as session:
+            for sequence in range(200):
+                await stream.write(update(sequence, f"{sequence}"))
+            await a_batch_is_held(session)
+            await has_received(server, 200)
+            # It has read for as long as any stream does, and has some seconds left for its answers.
+            await asyncio.sleep(1.3 * AGE)
+        answers = [await stream.read() for _ in range(200)]
+        assert {answer.sequence for answer in answers} == set(range(200))
+        assert all(answer.response.version == 1 for answer in answers)
+        assert (await refusal(stream.read())).told == DRAINING
 
 
 async def test_who_watches_health_or_asks_for_the_contract_is_told_too(server: Server) -> None:

@@ -251,7 +251,8 @@ async def test_calls_wait_in_grpc_for_as_long_as_we_let_them() -> None:
 async def test_grpc_refuses_calls_beyond_a_multiple_of_what_may_wait() -> None:
     options = store_options(Settings(max_waiting=10, max_streams=10_000))
     codes = await codes_of_calls_while_the_loop_stands_still(options, 1_000)
-    assert codes.pop(StatusCode.OK) < 1_000
+    # 80 may wait; gRPC alone would let most of them wait.
+    assert codes.pop(StatusCode.OK) < 200
     assert codes
 
 

@@ -167,14 +167,13 @@ class CommitPipeline:
                 undecided += await self._end(behind)
                 keys |= behind.keys
                 behind = None
-                line.pop()
             self._try_again(undecided)
             still_busy = {*keys_in(undecided), *(behind.keys if behind else ())}
             self._release(keys - still_busy)
             now = clock()
             self.statistics.busy += now - since
             since = now
-            line.pop(0)
+            line[:] = [behind] if behind is not None else []
 
     async def _abandon(self, attempt: Attempt) -> None:
         """After a fault of ours: nobody shall wait for what becomes of a batch."""

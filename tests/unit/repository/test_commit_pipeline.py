@@ -369,3 +369,26 @@ async def test_a_fault_behind_a_batch_under_way_waits_for_it_before_its_keys_are
         committer.go_on()
         assert await first == outcome(1)
         assert await second == outcome(2)
+
+
+async def test_a_fault_after_a_batch_that_came_in_vain_behind_another_leaves_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(self: CommitPipeline, *given: object) -> None:
+        monkeypatch.undo()
+        raise ValueError("a fault of ours")
+
+    committer = FakeCommitter()
+    committer.hands_over = True
+    committer.reactions.append(loses)
+    async with pipeline_to(committer, lanes=2) as pipeline:
+        monkeypatch.setattr(CommitPipeline, "_try_again", fails)
+        committer.hold()
+        answers = [pipeline.submit(numbered(number)) for number in range(600)]
+        await a_moment()
+        assert len(pipeline._under_way) == 2
+        committer.go_on()
+        async with asyncio.timeout(8):
+            found = await asyncio.gather(*answers, return_exceptions=True)
+    unknown = sum(isinstance(each, CommitUnknown) for each in found)
+    assert unknown >= len(committer.batches[0]) + 1

@@ -18,7 +18,7 @@
     ├── Unavailable             try again, after `retry_after`
     │   ├── Contended           other writers were faster until the time was up
     │   ├── Overloaded          more work is waiting than may wait
-    │   ├── Draining            this server is stopping
+    │   ├── Draining            this server is stopping, or a stream has lasted long enough
     │   ├── DatabaseUnavailable
     │   ├── AuthenticationUnavailable
     │   └── CommitUnknown       committed or not: the connection broke in between

@@ -40,6 +40,7 @@ from repository.reading.history import History
 from repository.reading.read_coalescer import ReadCoalescer
 from repository.rules import CelCompiler
 from repository.statements import READ
+from repository.supervision import FAILURES, supervised
 from repository.writing.doubts import CLOSING as DOUBTS_CLOSING
 from repository.writing.write_protocol import WriteProtocol
 
@@ -150,8 +151,8 @@ class PostgresRepository(AggregateWriter, AggregateReader):
             max_waiting=options.max_waiting,
             tracer=tracer,
         )
-        self._maintenance = asyncio.create_task(
-            maintain_partitions(self._reading, options.remember_requests)
+        self._maintenance = supervised(
+            "partitions", lambda: maintain_partitions(self._reading, options.remember_requests)
         )
 
     @property
@@ -162,6 +163,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
     def figures(self) -> Iterator[Figure]:
         """See domain.figures.FigureSource; there are some once it is open."""
         options = self._options
+        yield from FAILURES.figures()
         yield from pipeline_figures(
             self._pipeline, self._committer, options.lanes, options.max_waiting
         )

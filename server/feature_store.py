@@ -1,6 +1,5 @@
 """The FeatureStoreService: convert, ask the repository, convert back."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -23,6 +22,7 @@ from server.conversion.writes import read_deletion, read_update, read_update_bat
 from server.decoding import Decoder
 from server.retries import check_retry
 from server.stages import MessageStage
+from server.stream_life import StreamLife
 from server.update_stream import UpdateStream
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["FeatureStoreService"]
@@ -41,10 +41,10 @@ class FeatureStore:
         writer: AggregateWriter,
         limits: Limits,
         decode: Decoder,
-        draining: asyncio.Event,
+        life: StreamLife,
         message_stages: Sequence[MessageStage] = (),
     ) -> None:
-        """When `draining` is set, streams end once they have answered what they have read.
+        """Streams end when their `life` is over, once they have answered what they have read.
 
         `message_stages` are put around each message of a stream.
         """
@@ -52,7 +52,7 @@ class FeatureStore:
         self._writer = writer
         self._limits = limits
         self._decode = decode
-        self._draining = draining
+        self._life = life
         self._message_stages = message_stages
 
     async def UpdateFeatures(self, call: Call) -> bytes:
@@ -70,7 +70,7 @@ class FeatureStore:
 
     async def StreamUpdateFeatures(self, call: Call) -> None:
         stages = self._message_stages
-        await UpdateStream(call, self._writer, self._decode, self._draining, stages).run()
+        await UpdateStream(call, self._writer, self._decode, self._life, stages).run()
 
     async def DeleteAggregate(self, call: Call) -> bytes:
         request = self._decode(pb.DeleteAggregateRequest, call.request)

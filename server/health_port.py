@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 
 import grpc
 
-from server.health_service import MAX_REQUEST_BYTES, SERVICE, HealthService
+from server.grpc_options import Options
+from server.health_service import SERVICE, HealthService
 from server.listening import listen
 from server.registration import register
 from server.stages import with_errors
@@ -19,7 +20,9 @@ log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def serving_health(service: HealthService, address: str | None) -> AsyncIterator[None]:
+async def serving_health(
+    service: HealthService, address: str | None, options: Options
+) -> AsyncIterator[None]:
     """Serve health in plaintext on `address` during the block; without an address, do nothing.
 
     Raises SettingsRefused if the port cannot be had.
@@ -27,13 +30,7 @@ async def serving_health(service: HealthService, address: str | None) -> AsyncIt
     if address is None:
         yield
         return
-    server = grpc.aio.server(
-        options=[
-            ("grpc.so_reuseport", 0),
-            ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
-            ("grpc.max_concurrent_streams", 8),
-        ]
-    )
+    server = grpc.aio.server(options=options)
     register(server, SERVICE, service, (with_errors,))
     port = listen(server, address)
     await server.start()

@@ -3,14 +3,17 @@
 It is open to strangers, so it takes small messages only, and so many watches: docs/adr/0044.
 """
 
+import asyncio
+from contextlib import suppress
 from typing import Any, Final
 
 from grpc_health.v1 import health_pb2 as pb
 
-from domain.errors import Draining, FieldViolation, InvalidValue, ServiceNotFound
+from domain.errors import FieldViolation, InvalidValue, ServiceNotFound
 from server.call import Call
 from server.decoding import Decoder
 from server.health_statuses import Statuses
+from server.stream_life import StreamLife
 from server.watches import Watches
 
 SERVICE: Final[Any] = pb.DESCRIPTOR.services_by_name["Health"]
@@ -22,9 +25,10 @@ MAX_NAME_BYTES: Final = 256
 class HealthService:
     """The methods of `grpc.health.v1.Health`, called as those of `server.registration` are."""
 
-    def __init__(self, statuses: Statuses, watches: Watches) -> None:
+    def __init__(self, statuses: Statuses, watches: Watches, life: StreamLife) -> None:
         self._statuses = statuses
         self._watches = watches
+        self._life = life
         self._decode = Decoder(MAX_REQUEST_BYTES)
 
     async def Check(self, call: Call) -> bytes:
@@ -35,9 +39,10 @@ class HealthService:
 
     async def Watch(self, call: Call) -> None:
         name = self._name_in(call)
-        with self._watches.one_more(call.context.peer()):
-            await self._tell(call, name)
-        raise Draining
+        with self._watches.one_more(call.context.peer()), suppress(TimeoutError):
+            async with asyncio.timeout(self._life.seconds()):
+                await self._tell(call, name)
+        raise self._life.why_over()
 
     async def _tell(self, call: Call, name: str) -> None:
         """Tell each status that the client is fast enough for, until watching ends."""

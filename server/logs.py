@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from logging.handlers import QueueHandler, QueueListener
 from typing import Final
 
+from domain.figures import Figure, counter
 from server.call import current_call
 from server.json_lines import FIELDS, JsonLines
 
@@ -22,10 +23,52 @@ FORMATTERS: Final[Mapping[str, logging.Formatter]] = {
 }
 
 
+MAX_QUEUED: Final = 100_000
+"""Lines that wait for whoever reads standard error."""
+
+
+class LostLines:
+    """Lines that were never written, as too many waited for standard error to take them."""
+
+    def __init__(self) -> None:
+        self.untold = 0
+        """Of which the log does not tell yet."""
+        self.ever = 0
+
+    def figures(self) -> Iterator[Figure]:
+        """See domain.figures.FigureSource."""
+        yield counter(
+            "featom_log_lines_lost_total",
+            "Lines of the log that were lost: standard error did not take them in time.",
+            self.ever,
+        )
+
+
+LOST_LINES: Final = LostLines()
+"""A process has one log."""
+
+
 class _Records(QueueHandler):
     """Finishes a record where it was made: there it is known of which call it is, and its
     arguments have not changed yet.
     """
+
+    def __init__(self, records: "queue.Queue[logging.LogRecord]") -> None:
+        super().__init__(records)
+        self._records = records
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        try:
+            if LOST_LINES.untold and self._records.qsize() < self._records.maxsize - 1:
+                lost, LOST_LINES.untold = LOST_LINES.untold, 0
+                said = f"{lost} lines of the log were lost: it is written too slowly"
+                self._records.put_nowait(
+                    logging.LogRecord(__name__, logging.ERROR, "", 0, said, None, None)
+                )
+            self._records.put_nowait(record)
+        except queue.Full:
+            LOST_LINES.untold += 1
+            LOST_LINES.ever += 1
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         finished = copy.copy(record)
@@ -36,6 +79,21 @@ class _Records(QueueHandler):
             finished.exc_text = _TRACEBACKS.formatException(record.exc_info)
         finished.exc_info = None
         return finished
+
+
+class _Writer(QueueListener):
+    """Goes on whatever becomes of a record."""
+
+    def handle(self, record: logging.LogRecord) -> None:
+        try:
+            super().handle(record)
+        except Exception:
+            LOST_LINES.untold += 1
+            LOST_LINES.ever += 1
+
+    def enqueue_sentinel(self) -> None:
+        # For the end of the log it is worth waiting until there is room.
+        self.queue.put(None)  # type: ignore[attr-defined]
 
 
 _TRACEBACKS: Final = logging.Formatter()
@@ -70,10 +128,10 @@ def logging_to_stderr(level: str, form: str = "text") -> Iterator[None]:
 
     `form` is one of FORMATTERS.
     """
-    records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+    records: queue.Queue[logging.LogRecord] = queue.Queue(MAX_QUEUED)
     writer = logging.StreamHandler(sys.stderr)
     writer.setFormatter(FORMATTERS[form])
-    listener = QueueListener(records, writer)
+    listener = _Writer(records, writer)
     root = logging.getLogger()
     root.handlers = [_Records(records)]
     root.setLevel(level.upper())

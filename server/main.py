@@ -15,8 +15,8 @@ from repository.connections.probe import PostgresProbe
 from repository.credentials.password import Password, password_from
 from repository.migrations import migrate
 from repository.postgres import PostgresOptions, PostgresRepository
-from repository.time_outs import milliseconds
-from server import garbage
+from repository.supervision import supervised, watch_the_rest
+from server import descriptors, garbage
 from server.access.access import access_of
 from server.applying import EntityTypes
 from server.decoding import Decoder, RememberingDecoder
@@ -25,11 +25,13 @@ from server.entity_types import SERVICE as TYPES_SERVICE
 from server.entity_types import EntityTypeServicer
 from server.feature_store import SERVICE, FeatureStore
 from server.freed_memory import give_back
+from server.grpc_options import health_options, store_options
 from server.health import Health
 from server.health_port import serving_health
 from server.health_service import SERVICE as HEALTH_SERVICE
 from server.health_service import HealthService
 from server.listening import listen
+from server.logs import LOST_LINES
 from server.observing import Tracing, metrics_of, stages_around, telling, tracing_of
 from server.reflection import SERVICE as REFLECTION_SERVICE
 from server.reflection import Reflection
@@ -37,6 +39,7 @@ from server.registration import register
 from server.reloads import Reloads
 from server.settings import Settings
 from server.stages import with_errors
+from server.stream_life import StreamLife
 from server.supervision import keep_running
 from server.watches import Watches
 
@@ -52,6 +55,8 @@ async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then drain."""
     # From the first moment on: as process 1 of a container we get no signal that we do not handle.
     stop = _stop_signal()
+    descriptors.allow_as_many_as_may_be()
+    watch_the_rest(asyncio.get_running_loop())
     with tracing_of(settings) as tracing:
         async with _database(settings) as dsn:
             await serve_on(dsn, settings, stop, tracing)
@@ -67,7 +72,7 @@ async def _database(settings: Settings) -> AsyncIterator[str]:
     log.info("PostgreSQL in %s: %s", settings.data_dir, await asyncio.to_thread(postgres.start))
     try:
         await migrate(postgres.dsn)
-        supervisor = asyncio.create_task(keep_running(postgres))
+        supervisor = supervised("embedded PostgreSQL", lambda: keep_running(postgres))
         try:
             yield postgres.dsn
         finally:
@@ -91,22 +96,22 @@ async def serve_on(
     tls = _tls(settings)
     reloads = Reloads([*access.files, *([tls.files] if tls else [])])
     guards = (*access.sources, *([tls] if tls else []), reloads)
-    metrics = metrics_of(settings, SERVICES, [repository, probe, health, *guards])
+    metrics = metrics_of(settings, SERVICES, [repository, probe, health, LOST_LINES, *guards])
     around = stages_around(metrics, tracing)
-    server = _server(settings)
-    health_service = HealthService(health.statuses, Watches())
+    server = grpc.aio.server(options=store_options(settings))
+    life = StreamLife(settings.max_connection_age)
+    health_service = HealthService(health.statuses, Watches(), life)
     register(server, HEALTH_SERVICE, health_service, (with_errors,))
-    draining = asyncio.Event()
     stages = (*around, *access.stages)
     servicer = FeatureStore(
-        repository, repository, DEFAULT_LIMITS, decode, draining, access.message_stages
+        repository, repository, DEFAULT_LIMITS, decode, life, access.message_stages
     )
     register(server, SERVICE, servicer, stages)
     types = EntityTypes(repository.entity_types, repository.compiler, DEFAULT_LIMITS)
     types_servicer = EntityTypeServicer(types, repository.entity_types, decode)
     register(server, TYPES_SERVICE, types_servicer, stages)
     reflection = Reflection(
-        [service.full_name for service in (*SERVICES, HEALTH_SERVICE, REFLECTION_SERVICE)]
+        [service.full_name for service in (*SERVICES, HEALTH_SERVICE, REFLECTION_SERVICE)], life
     )
     # The contract is no secret, but only callers who are known need it; metrics do not count it.
     uncounted = stages_around(None, tracing)
@@ -115,21 +120,24 @@ async def serve_on(
         closing.callback(access.close)
         port = listen(server, settings.listen, tls.credentials() if tls else None)
         # The health port is the last to close, so that probes see the whole drain.
-        health_port = serving_health(health_service, settings.health_listen)
+        health_port = serving_health(
+            health_service, settings.health_listen, health_options(settings)
+        )
         await closing.enter_async_context(health_port)
         closing.push_async_callback(probe.close)
         await repository.open()
         closing.push_async_callback(repository.close)
-        await closing.enter_async_context(telling(metrics, settings.metrics_listen))
+        closing.enter_context(telling(metrics, settings.metrics_listen))
         await server.start()
         garbage.settle()
-        watched = (
-            health.watch,
-            give_back,
-            *access.watches,
-            *((tls.files.watch,) if tls else ()),
-        )
-        watches = [asyncio.create_task(watch()) for watch in watched]
+        watched = [
+            ("health", health.watch),
+            ("freed memory", give_back),
+            *(("access", watch) for watch in access.watches),
+            *([("certificates", tls.files.watch)] if tls else []),
+            *([("event loop lag", metrics.event_loop.measure)] if metrics else []),
+        ]
+        watches = [supervised(name, watch) for name, watch in watched]
         log.info("serving on %s:%d", settings.listen.rpartition(":")[0], port)
         try:
             await stop.wait()
@@ -137,7 +145,7 @@ async def serve_on(
             health.drain()
             await asyncio.sleep(settings.seconds_to_be_noticed)
         finally:
-            draining.set()
+            life.drain()
             health.end_watches()
             await server.stop(settings.drain_grace)
             for watch in watches:
@@ -171,31 +179,6 @@ def _options(
         remember_requests=timedelta(hours=settings.request_id_hours),
         password=password,
         tracer=tracing.tracer if tracing else None,
-    )
-
-
-def _server(settings: Settings) -> grpc.aio.Server:
-    age = milliseconds(settings.max_connection_age)
-    return grpc.aio.server(
-        options=[
-            ("grpc.so_reuseport", 0),
-            # Beyond our own limit, so that the answer is ours; and a bound all the same.
-            ("grpc.max_receive_message_length", 2 * settings.max_message_bytes),
-            ("grpc.max_send_message_length", -1),
-            # Above what the repository lets wait, so that the caller gets its UNAVAILABLE.
-            ("grpc.server.max_pending_requests", 4 * settings.max_waiting),
-            ("grpc.server.max_pending_requests_hard_limit", 8 * settings.max_waiting),
-            # Clients look for new servers when they connect, so they must connect now and then.
-            ("grpc.max_connection_age_ms", age),
-            ("grpc.max_connection_age_grace_ms", min(age, 30_000)),
-            ("grpc.keepalive_permit_without_calls", 1),
-            # Who sends pings faster than this, three times, is sent away.
-            ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-            ("grpc.max_concurrent_streams", settings.max_streams),
-            # It would refuse calls of a client that keeps to the line above: docs/adr/0043.
-            ("grpc.http.overload_protection", 0),
-            ("grpc.server_handshake_timeout_ms", milliseconds(settings.handshake_timeout)),
-        ]
     )
 
 

@@ -1,8 +1,7 @@
 """What tells of the calls while they run: metrics and traces, each only if it is asked for."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from google.protobuf.descriptor import ServiceDescriptor
@@ -62,8 +61,8 @@ def tracing_of(settings: Settings) -> Iterator[Tracing | None]:
         tracing.flush(provider)
 
 
-@asynccontextmanager
-async def telling(metrics: "Metrics | None", address: str | None) -> AsyncIterator[None]:
+@contextmanager
+def telling(metrics: "Metrics | None", address: str | None) -> Iterator[None]:
     """Serve metrics during the block, if there are any."""
     if metrics is None or address is None:
         yield
@@ -71,10 +70,4 @@ async def telling(metrics: "Metrics | None", address: str | None) -> AsyncIterat
     from server.metrics import serving_metrics
 
     with serving_metrics(metrics, address):
-        lag = asyncio.create_task(metrics.event_loop.measure())
-        try:
-            yield
-        finally:
-            lag.cancel()
-            with suppress(asyncio.CancelledError):
-                await lag
+        yield

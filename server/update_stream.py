@@ -9,7 +9,7 @@ from typing import Final
 
 from grpc import StatusCode
 
-from domain.errors import Draining, FeatomError
+from domain.errors import FeatomError
 from domain.outcome import Outcome, UpdateOutcome
 from domain.ports import AggregateWriter
 from featom.v1 import feature_store_pb2 as pb
@@ -19,6 +19,7 @@ from server.conversion.writes import read_update
 from server.decoding import Decoder
 from server.errors import to_status
 from server.stages import MessageHandler, MessageStage, surround
+from server.stream_life import StreamLife
 
 WINDOW: Final = 256
 """Updates of one stream that may be read and not yet answered."""
@@ -36,14 +37,15 @@ class UpdateStream:
         call: Call,
         writer: AggregateWriter,
         decode: Decoder,
-        draining: asyncio.Event,
+        life: StreamLife,
         stages: Sequence[MessageStage] = (),
     ) -> None:
-        """When `draining` is set nothing more is read. `stages` are put around each message."""
+        """When its `life` is over nothing more is read. `stages` are put around each message."""
         self._call = call
         self._writer = writer
         self._decode = decode
-        self._draining = draining
+        self._life = life
+        self._over = False
         self._deadline = call.deadline
         self._stages = stages
         self._room = WINDOW
@@ -56,17 +58,17 @@ class UpdateStream:
         """Set when there is an answer to send, or there will be no more."""
 
     async def run(self) -> None:
-        """Answer every update, until the client has no more or the server drains.
+        """Answer every update, until the client has no more or the stream's life is over.
 
         Raises what is wrong with the stream itself, once every update that was read is answered.
         """
         reader = asyncio.create_task(self._read())
-        drainer = asyncio.create_task(self._stop_reading_on_drain(reader))
+        life = asyncio.create_task(self._stop_reading_when_over(reader))
         try:
             while self._reading or self._undecided or self._answers:
                 await self._send_answers()
         finally:
-            drainer.cancel()
+            life.cancel()
             reader.cancel()
             # The client is gone: what is in no batch yet need not be done.
             for future in self._undecided:
@@ -100,8 +102,9 @@ class UpdateStream:
             self._reading = False
             self._news.set()
 
-    async def _stop_reading_on_drain(self, reader: "asyncio.Task[None]") -> None:
-        await self._draining.wait()
+    async def _stop_reading_when_over(self, reader: "asyncio.Task[None]") -> None:
+        await self._life.over()
+        self._over = True
         reader.cancel()
 
     def _begin(
@@ -146,5 +149,5 @@ class UpdateStream:
     async def _raise_why_reading_ended(self, reader: "asyncio.Task[None]") -> None:
         if not reader.cancelled():
             await reader
-        elif self._draining.is_set():
-            raise Draining
+        elif self._over:
+            raise self._life.why_over()

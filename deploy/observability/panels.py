@@ -374,13 +374,29 @@ ROWS: Final = (
                 ),
             ),
             Panel(
-                "Audit lines lost",
-                "Lines that the audit log lacks.",
+                "Lines lost",
+                "Lines that the audit log and the log lack, and those that wait for the audit log.",
                 "short",
                 (
                     Query(
                         f"increase({of('featom_audit_lines_lost_total')}[$__rate_interval])",
-                        "{{instance}}",
+                        "audit log {{instance}}",
+                    ),
+                    Query(
+                        f"increase({of('featom_log_lines_lost_total')}[$__rate_interval])",
+                        "log {{instance}}",
+                    ),
+                    Query(of("featom_audit_lines_waiting"), "waiting {{instance}}"),
+                ),
+            ),
+            Panel(
+                "Tasks that failed",
+                "Tasks of the server's own that failed by a fault of ours, and were begun again.",
+                "short",
+                (
+                    Query(
+                        f"increase({of('featom_task_failures_total')}[$__rate_interval])",
+                        "{{task}} {{instance}}",
                     ),
                 ),
             ),

@@ -10,6 +10,7 @@ import asyncpg
 
 from repository.credentials.password import Password
 from repository.migrations.backfill import Backfill
+from repository.migrations.holders import holder_of
 from repository.migrations.revisions import backfills
 from repository.migrations.session import (
     BACKFILLING,
@@ -75,7 +76,7 @@ async def backfill_on(
     `report` is called after each page. Raises BackfillHeldUp.
     """
     if not await try_lock(session, BACKFILLING):
-        raise BackfillHeldUp("another process is at it")
+        raise BackfillHeldUp(f"another process is at it: {await holder_of(session, BACKFILLING)}")
     for each in backfills():
         if each.name not in await complete_backfills(session):
             await _begin(session, each)
@@ -144,7 +145,9 @@ async def _run(session: Session, backfill: Backfill, pace: Pace, report: Report)
             async with session.transaction():
                 return await _page(session, backfill, pace.page_rows)
 
-        seen, complete = await trying(f"the backfill {backfill.name}", page, _TRYING_SECONDS)
+        seen, complete = await trying(
+            session, f"the backfill {backfill.name}", page, _TRYING_SECONDS
+        )
         report(await progress_of(session, backfill))
         if pace.rows_a_second and not complete:
             await asyncio.sleep(max(0.0, begun + seen / pace.rows_a_second - time.monotonic()))

@@ -1,6 +1,7 @@
 """The one session that a migration or a backfill has: its time-outs and its lock."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import asyncpg
 from repository.connecting.connector import Connector
 from repository.connecting.target import DsnRefused
 from repository.credentials.password import Password
+from repository.migrations.holders import holder_of
 from repository.migrations.window import SchemaMismatch, outdated, servers_of
 from repository.sessions.facts import Session
 from repository.sessions.refusals import SessionRefused
@@ -22,6 +24,10 @@ from repository.sessions.settings import migration_settings
 MIGRATING: Final = 7_305_411_223_041
 BACKFILLING: Final = 7_305_411_223_043
 _LOCK_PAUSE: Final = 0.2
+_TELLING: Final = 5.0
+"""Seconds between two lines about who is waited for."""
+
+log = logging.getLogger(__name__)
 
 
 class MigrationFailed(Exception):
@@ -41,7 +47,8 @@ class Patience:
     statement_timeout: float = 60.0
     """For one statement; an index that is built beside writers has no limit."""
     in_all: float = 300.0
-    """How long a step that does not get its locks is tried again."""
+    """How long a step that does not get its locks is tried again, and another migration waited
+    for."""
 
 
 @asynccontextmanager
@@ -63,7 +70,14 @@ async def session_on(
     except SessionRefused as refusal:
         raise DatabaseUnfit(str(refusal)) from refusal
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DsnRefused) as error:
-        raise MigrationFailed(str(error)) from error
+        raise MigrationFailed(str(error) or _unnamed(error)) from error
+
+
+def _unnamed(error: Exception) -> str:
+    """For errors of which Python and the driver say nothing."""
+    if isinstance(error, TimeoutError):
+        return "the database has not answered in time"
+    return type(error).__name__
 
 
 async def _connect(dsn: str, password: Password | None, patience: Patience) -> Session:
@@ -78,16 +92,23 @@ async def _connect(dsn: str, password: Password | None, patience: Patience) -> S
     return session
 
 
-async def lock(session: Session, number: int) -> None:
-    """Hold a lock until the session ends; whoever holds it now is waited for.
+async def lock(session: Session, number: int, what: str, seconds: float) -> None:
+    """Hold a lock until the session ends. Whoever holds it now is waited for, and named in the log.
 
     Polled: a session that waits for it inside PostgreSQL has a snapshot, which an index that the
-    holder builds beside writers waits for.
+    holder builds beside writers waits for. Raises MigrationFailed if it is not had in time.
     """
-    while True:
-        if await try_lock(session, number):
-            return
-        await asyncio.sleep(_LOCK_PAUSE)
+    clock = asyncio.get_running_loop().time
+    latest, tell = clock() + seconds, clock()
+    while not await try_lock(session, number):
+        now = clock()
+        if now >= latest:
+            holder = await holder_of(session, number)
+            raise MigrationFailed(f"after {seconds:g} s {what} is still held by {holder}")
+        if now >= tell:
+            log.warning("waiting for %s, held by %s", what, await holder_of(session, number))
+            tell = now + _TELLING
+        await asyncio.sleep(min(_LOCK_PAUSE, latest - now))
 
 
 async def try_lock(session: Session, number: int) -> bool:

@@ -9,6 +9,8 @@ from typing import Final, TypeVar
 
 import asyncpg
 
+from repository.migrations.holders import Session, holders_of_tables
+
 Result = TypeVar("Result")
 
 AGAIN: Final = frozenset(
@@ -25,8 +27,12 @@ _LONGEST_PAUSE: Final = 5.0
 log = logging.getLogger(__name__)
 
 
-async def trying(what: str, attempt: Callable[[], Awaitable[Result]], seconds: float) -> Result:
+async def trying(
+    session: Session, what: str, attempt: Callable[[], Awaitable[Result]], seconds: float
+) -> Result:
     """Run `attempt` until it gets its locks. It must leave nothing behind when it fails.
+
+    Who may be in the way is told in the log after each try.
 
     Raises its error if that means something else, or if `seconds` have passed.
     """
@@ -38,7 +44,10 @@ async def trying(what: str, attempt: Callable[[], Awaitable[Result]], seconds: f
         except asyncpg.PostgresError as error:
             if error.sqlstate not in AGAIN or time.monotonic() + pause > latest:
                 raise
-            log.warning("%s is tried again in %.1f s: %s", what, pause, error)
+            log.warning(
+                "%s is tried again in %.1f s: %s; locks on tables have: %s",
+                *(what, pause, error, await holders_of_tables(session)),
+            )
         # Those who waited behind it have the pause for themselves.
         await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311
         pause = min(2 * pause, _LONGEST_PAUSE)

@@ -44,16 +44,19 @@ async def up(
     """Apply the pending migrations of `expand`; and with `contract` its own, as far as may be.
 
     A database without a schema gets all of both. `app_role` is left with what servers need. Any
-    number of processes may do so at once: one migrates, the others wait for it.
+    number of processes may do so at once: one migrates, the others wait for it, for as long as
+    `patience` says, and tell whom they wait for.
     Raises MigrationFailed with what the network or PostgreSQL says, or RoleRefused.
     """
     patience = patience or Patience()
     async with session_on(dsn, password, patience) as session:
-        await lock(session, MIGRATING)
+        if app_role is None and await _is_up(session, contract):
+            return Migrated()
+        await lock(session, MIGRATING, "the lock of migrations", patience.in_all)
         done = await _apply_pending(session, contract, patience)
         ahead = await current_revisions(session) - revisions().ids
         if app_role is not None and not ahead:
-            await trying("granting", lambda: grant_to(session, app_role), patience.in_all)
+            await trying(session, "granting", lambda: grant_to(session, app_role), patience.in_all)
         return done
 
 
@@ -88,6 +91,13 @@ async def obstacles(session: Session, revision: Revision) -> list[str]:
     return reasons
 
 
+async def _is_up(session: Session, contract: bool) -> bool:
+    """Whether nothing is left to do, so that nobody need be waited for."""
+    found = await current_revisions(session)
+    later = revisions().pending_contract(found) if contract else ()
+    return bool(found) and not (*revisions().pending_expand(found), *later)
+
+
 async def _apply_pending(session: Session, contract: bool, patience: Patience) -> Migrated:
     found = await current_revisions(session)
     known, done = revisions(), Migrated()
@@ -118,6 +128,7 @@ async def _obstacles_that_stay(session: Session, revision: Revision) -> list[str
 async def _apply(session: Session, revision: Revision, done: Migrated, patience: Patience) -> None:
     from repository.migrations.running import run
 
-    await trying(f"migration {revision.id}", lambda: run(session, revision.id), patience.in_all)
+    what = f"migration {revision.id}"
+    await trying(session, what, lambda: run(session, revision.id), patience.in_all)
     log.info("migrated to %s", revision.id)
     done.applied.append(revision.id)

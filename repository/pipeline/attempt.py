@@ -49,6 +49,10 @@ class Attempt:
         """Wait for the end; returns what is to be tried again, in order."""
         return await self._task
 
+    async def ended(self) -> None:
+        """Wait for the end, whatever it is."""
+        await asyncio.wait({self._task})
+
     async def _run(self) -> list[Submission]:
         for submission in self.batch:
             submission.attempts += 1

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final
 
 from domain.entity_key import EntityKey
-from domain.errors import Draining, Overloaded
+from domain.errors import CommitUnknown, Draining, Overloaded
 from domain.outcome import Outcome
 from domain.update import Command
 from repository.arrivals import Arrivals
@@ -23,6 +23,7 @@ from repository.pipeline.backoff import backoff
 from repository.pipeline.batch_sizes import ENOUGH, LONG, gathers, limit_of, share_of
 from repository.pipeline.committing import Committer
 from repository.pipeline.schedule import Schedule
+from repository.supervision import supervised
 from repository.writing.submission import Submission, answer_if_late, is_live, keys_in
 
 PATIENCE: Final = 10.0
@@ -77,7 +78,7 @@ class CommitPipeline:
         """Wakes the lanes for what has gathered for long."""
         self._looking_for_late: asyncio.TimerHandle | None = None
         """Answers those whose time is up while they wait; there while anything waits."""
-        self._lanes = [asyncio.create_task(self._lane(), name="lane") for _ in range(lanes)]
+        self._lanes = [supervised("lane", self._lane) for _ in range(lanes)]
 
     def submit(self, command: Command, deadline: float | None = None) -> "asyncio.Future[Outcome]":
         """Begin to commit one command. See domain.ports.AggregateWriter."""
@@ -149,11 +150,23 @@ class CommitPipeline:
 
     async def _commit(self, batch: Sequence[Submission]) -> None:
         """Commit a batch, and those that form right behind it."""
+        line = [self._begin(batch)]
+        try:
+            await self._commit_line(line)
+        except Exception:
+            for attempt in line:
+                await self._abandon(attempt)
+            raise
+
+    async def _commit_line(self, line: list[Attempt]) -> None:
+        """The attempts of a lane that are under way, in order: each may get one behind it."""
         clock = self._loop.time
         since = clock()
-        ahead: Attempt | None = self._begin(batch)
-        while ahead is not None:
+        while line:
+            ahead = line[0]
             behind = await self._begin_behind(ahead)
+            if behind is not None:
+                line.append(behind)
             undecided, keys = await self._end(ahead), ahead.keys
             if behind is not None and not ahead.is_committed:
                 # It was in vain, and waits again for what it came after.
@@ -166,7 +179,17 @@ class CommitPipeline:
             now = clock()
             self.statistics.busy += now - since
             since = now
-            ahead = behind
+            line[:] = [behind] if behind is not None else []
+
+    async def _abandon(self, attempt: Attempt) -> None:
+        """After a fault of ours: nobody shall wait for what becomes of a batch."""
+        await attempt.ended()
+        if attempt in self._under_way:
+            self._under_way.remove(attempt)
+            self._schedule.let_alone()
+        for submission in attempt.batch:
+            submission.settle(CommitUnknown())
+        self._release(attempt.keys)
 
     def _begin(self, batch: Sequence[Submission], ahead: Attempt | None = None) -> Attempt:
         attempt = Attempt(self._committer, batch, ahead)

@@ -20,6 +20,7 @@ from repository.arrivals import Arrivals
 from repository.connections.pool import AnswerTooLarge, Pool
 from repository.entity_types.expiry import Expiry
 from repository.statements import READ
+from repository.supervision import supervised
 from repository.texts import lines
 
 # What PostgreSQL can put into one value.
@@ -67,7 +68,7 @@ class ReadCoalescer:
         self._short_queries = 0
         """How many are under way, or about to be."""
         self._idle: deque[asyncio.Future[None]] = deque()
-        self._tasks = [asyncio.create_task(self._run(), name="reader") for _ in range(readers)]
+        self._tasks = [supervised("reader", self._run) for _ in range(readers)]
 
     async def read(self, keys: Sequence[EntityKey]) -> Found:
         """Read every key in one snapshot. See domain.ports.AggregateReader."""
@@ -107,21 +108,28 @@ class ReadCoalescer:
 
     async def _run(self) -> None:
         while True:
-            self._short_queries += 1
-            await self._arrivals.let_in(self._takes_more)
-            keys, requests = self._next_query()
-            if len(keys) < self._query_keys:
-                await self._answer(keys, requests)
-                self._short_queries -= 1
-            else:
-                self._short_queries -= 1
-                if self._waiting:
-                    self._wake_a_reader()
-                await self._answer(keys, requests)
+            await self._query()
             if not self._waiting:
                 sleeper = asyncio.get_running_loop().create_future()
                 self._idle.append(sleeper)
                 await sleeper
+
+    async def _query(self) -> None:
+        """Answer what waits, as much as fits into one query."""
+        self._short_queries += 1
+        short = True
+        try:
+            await self._arrivals.let_in(self._takes_more)
+            keys, requests = self._next_query()
+            short = len(keys) < self._query_keys
+            if not short:
+                self._short_queries -= 1
+                if self._waiting:
+                    self._wake_a_reader()
+            await self._answer(keys, requests)
+        finally:
+            if short:
+                self._short_queries -= 1
 
     def _takes_more(self) -> bool:
         """Whether a query for what waits would be a short one."""
@@ -141,10 +149,11 @@ class ReadCoalescer:
     async def _answer(self, keys: Sequence[EntityKey], requests: Sequence[_Request]) -> None:
         if not requests:
             return
-        self.batch_sizes.observe(len(keys))
         try:
+            self.batch_sizes.observe(len(keys))
             with self._traced(requests):
                 found = await self._read(keys)
+            self._give(found, requests)
         except AnswerTooLarge as error:
             await self._answer_apart(requests, error)
             return
@@ -152,7 +161,9 @@ class ReadCoalescer:
             for request in requests:
                 if not request.answer.done():
                     request.answer.set_exception(error)
-            return
+
+    @staticmethod
+    def _give(found: Found, requests: Sequence[_Request]) -> None:
         start = 0
         for keys_of_request, answer in requests:
             end = start + len(keys_of_request)

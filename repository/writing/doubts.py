@@ -10,6 +10,7 @@ from domain.entity_key import EntityKey
 from repository.connections.pool import Pool
 from repository.sessions.facts import Backend
 from repository.statements import WRITE
+from repository.supervision import supervised
 from repository.writing.submission import Doubt, Submission
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class Doubts:
             return
         self._backends[backend] = self._backends.get(backend, frozenset()).union(keys)
         if self._ending is None or self._ending.done():
-            self._ending = asyncio.create_task(self._end_all(), name="ending backends")
+            self._ending = supervised("ending backends", self._end_all)
 
     async def decide(self, keys: Iterable[EntityKey]) -> None:
         """See to it that no batch about any of these keys is in doubt: from then on it is

@@ -1,24 +1,27 @@
 """The audit log: one JSON line for whatever may have changed something, and never a feature value.
 
-Lines go through a queue to a thread that writes them. When the disk is slower than the callers for
-so long that the queue is full, lines are lost; the audit log and the log then say how many.
+Lines go through a queue to a thread that writes them. What cannot be written now is tried again
+until it can be, and the lines behind it wait. When the queue is full, lines are lost; the audit log
+and the log then say how many.
 """
 
 import json
 import logging
 import queue
-import sys
+import threading
 from collections.abc import Iterator, Mapping
-from logging.handlers import QueueHandler, QueueListener, WatchedFileHandler
 from time import monotonic
 from typing import Any, Final
 
-from domain.figures import Figure, counter
+from domain.figures import Figure, counter, gauge
+from server.access.line_file import LineFile
 
-STDOUT: Final = "-"
 MAX_QUEUED: Final = 100_000
 CLOSING: Final = 5.0
 """Seconds that `close` takes at most."""
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 5.0
+"""Seconds between two tries."""
 
 log = logging.getLogger(__name__)
 
@@ -28,86 +31,94 @@ class AuditLog:
 
     def __init__(self, target: str, max_queued: int = MAX_QUEUED) -> None:
         """Raises OSError if the file cannot be written."""
-        handler = (
-            logging.StreamHandler(sys.stdout) if target == STDOUT else WatchedFileHandler(target)
-        )
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        handler.handleError = self._not_written  # type: ignore[method-assign]
-        self._unwritten = 0
-        records: queue.Queue[logging.LogRecord] = queue.Queue(max_queued)
-        self._handler = handler
-        self._queue = _Losing(records)
-        self._listener = _Patient(records, handler)
-        self._listener.start()
+        self._file = LineFile(target)
+        self._lines: queue.Queue[bytes | None] = queue.Queue(max_queued)
+        """None: there will be no more."""
+        self._not_queued = 0
+        """Of which the audit log has not been told."""
+        self._lost = 0
+        self._closing = threading.Event()
+        self._trouble = False
+        self._writer = threading.Thread(target=self._write_all, name="audit log", daemon=True)
+        self._writer.start()
 
     def write(self, entry: Mapping[str, Any]) -> None:
         """Queue one line; never blocks."""
-        if self._queue.lost and self._queue.room():
-            lost, self._queue.lost = self._queue.lost, 0
+        if self._not_queued and self._lines.qsize() < self._lines.maxsize - 1:
+            lost, self._not_queued = self._not_queued, 0
             log.error("%d lines of the audit log were lost: it is written too slowly", lost)
-            self._queue.handle(_record({"lost": lost}))
-        self._queue.handle(_record(entry))
+            self._queue({"lost": lost})
+        self._queue(entry)
 
     def figures(self) -> Iterator[Figure]:
         """See domain.figures.FigureSource."""
         yield counter(
             "featom_audit_lines_lost_total",
             "Lines that the audit log lacks: too many were queued, or they could not be written.",
-            self._queue.lost_ever + self._unwritten,
+            self._lost,
+        )
+        yield gauge(
+            "featom_audit_lines_waiting",
+            "Lines that wait to be written to the audit log.",
+            self._lines.qsize(),
         )
 
     def close(self) -> None:
         """Write what is queued, and close the file; that it cannot be written in time is logged."""
-        try:
-            self._listener.stop()
-            self._handler.close()
-        except (OSError, queue.Full) as error:
-            log.error("the audit log could not be written to its end: %r", error)
-
-    def _not_written(self, record: logging.LogRecord) -> None:
-        self._unwritten += 1
-        log.error("the audit log cannot be written: %s; lost: %s", sys.exc_info()[1], record.msg)
-
-
-class _Patient(QueueListener):
-    """Ends when the queue has been written, even if it is full now; but not for ever."""
-
-    def stop(self) -> None:
-        """Raises queue.Full or TimeoutError after CLOSING seconds."""
         latest = monotonic() + CLOSING
-        self.queue.put(None, timeout=CLOSING)  # type: ignore[attr-defined]
-        writer = self._thread
-        assert writer is not None
-        writer.join(max(0.0, latest - monotonic()))
-        if writer.is_alive():
-            raise TimeoutError("it is written too slowly")
-
-
-class _Losing(QueueHandler):
-    """Counts what does not fit."""
-
-    def __init__(self, records: "queue.Queue[logging.LogRecord]") -> None:
-        super().__init__(records)
-        self._records = records
-        self.lost = 0
-        """Of which the audit log has not been told."""
-        self.lost_ever = 0
-
-    def room(self) -> bool:
-        """Whether two lines fit."""
-        return self._records.qsize() < self._records.maxsize - 1
-
-    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        return record
-
-    def enqueue(self, record: logging.LogRecord) -> None:
+        self._closing.set()
         try:
-            self._records.put_nowait(record)
+            self._lines.put(None, timeout=CLOSING)
         except queue.Full:
-            self.lost += 1
-            self.lost_ever += 1
+            log.error("the audit log could not be written to its end: nothing takes its lines")
+            return
+        self._writer.join(max(0.0, latest - monotonic()))
+        if self._writer.is_alive():
+            log.error("the audit log could not be written to its end: it is written too slowly")
+        else:
+            self._file.close()
 
+    def _queue(self, entry: Mapping[str, Any]) -> None:
+        line = json.dumps(entry, ensure_ascii=False, separators=(",", ":")) + "\n"
+        try:
+            self._lines.put_nowait(line.encode("utf-8", "backslashreplace"))
+        except queue.Full:
+            self._not_queued += 1
+            self._lost += 1
 
-def _record(entry: Mapping[str, Any]) -> logging.LogRecord:
-    line = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
-    return logging.LogRecord("featom.audit", logging.INFO, "", 0, line, None, None)
+    def _write_all(self) -> None:
+        while (line := self._lines.get()) is not None:
+            try:
+                self._write_one(line)
+            except Exception:
+                self._lose(line, "the audit log cannot be written")
+
+    def _write_one(self, line: bytes) -> None:
+        """Try until it is written; but only once if the server ends."""
+        pause = _FIRST_PAUSE
+        while True:
+            last = self._closing.is_set()
+            try:
+                self._file.append(line)
+            except OSError as error:
+                if last:
+                    raise
+                self._say(error)
+                self._closing.wait(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            else:
+                break
+        if self._trouble:
+            self._trouble = False
+            log.info("the audit log is written again")
+
+    def _say(self, error: OSError) -> None:
+        """Once, until it is mended."""
+        if not self._trouble:
+            self._trouble = True
+            log.error("the audit log cannot be written: %s; its lines wait", error)
+
+    def _lose(self, line: bytes, why: str) -> None:
+        self._lost += 1
+        self._file.give_up()
+        log.exception("%s; lost: %s", why, line.decode().rstrip())

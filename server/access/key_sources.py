@@ -15,6 +15,8 @@ REFRESH: Final = 300.0
 """Seconds between fetches, so that a key which the issuer has dropped is not good for long."""
 ASK_AGAIN: Final = 10.0
 """Seconds between fetches for keys that are not known: strangers make up as many as they like."""
+PATIENCE: Final = 15.0
+"""Seconds that callers wait for a fetch, which has time-outs of its own where it can."""
 TRY_AGAIN: Final = 1.0
 """Seconds between fetches while no key is known at all."""
 
@@ -79,6 +81,7 @@ class KeysOfIssuer:
         self._fetch = fetch
         self._content = b""
         self._fetching: asyncio.Task[None] | None = None
+        self._running: asyncio.Future[bytes] | None = None
         self._not_before = 0.0
         self._failed = True
         self._failures = 0
@@ -115,9 +118,21 @@ class KeysOfIssuer:
             self._fetching = asyncio.create_task(self._refresh())
         await asyncio.shield(self._fetching)
 
+    async def _fetched(self) -> bytes:
+        """What the issuer answers. One that hangs, as a name server may, is waited for again and
+        not asked once more: each fetch takes a thread of all that there are."""
+        if self._running is None:
+            self._running = asyncio.ensure_future(asyncio.to_thread(self._fetch))
+        running = self._running
+        done, _ = await asyncio.wait({running}, timeout=PATIENCE)
+        if not done:
+            raise TimeoutError(f"the issuer has not answered within {PATIENCE:g} s")
+        self._running = None
+        return await running
+
     async def _refresh(self) -> None:
         try:
-            content = await asyncio.to_thread(self._fetch)
+            content = await self._fetched()
             if content != self._content:
                 self.current = read_keys(content)
                 self._content = content

@@ -7,19 +7,27 @@ from typing import Any, Final
 
 import grpc
 
+from server.asking.deadline import Deadline
 from server.asking.endpoint import Endpoint, EndpointRefused
 from server.pem import PemRefused, read_certificates, require_key_of
 
 # A definition and what it changes may be more than the 4 MiB that clients take.
 _UNBOUNDED: Final = ("grpc.max_receive_message_length", -1)
+# A server that has vanished without a word is found out, also while it owes an answer for minutes.
+# It is no faster than servers allow: server/grpc_options.py.
+_KEEPALIVE: Final = (("grpc.keepalive_time_ms", 20_000), ("grpc.keepalive_timeout_ms", 10_000))
 _TOKEN: Final = re.compile(rb"[\x21-\x7e]+")
 
 
 def open_channel(endpoint: Endpoint) -> grpc.Channel:
-    """The files are read now. Raises EndpointRefused."""
+    """Every call on it has a deadline. The files are read now. Raises EndpointRefused."""
+    return grpc.intercept_channel(_open(endpoint), Deadline(endpoint.timeout))
+
+
+def _open(endpoint: Endpoint) -> grpc.Channel:
     # What gRPC logs of a handshake that fails would stand between the lines of the command.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    options: list[tuple[str, Any]] = [_UNBOUNDED]
+    options: list[tuple[str, Any]] = [_UNBOUNDED, *_KEEPALIVE]
     if endpoint.tls_server_name:
         options.append(("grpc.ssl_target_name_override", endpoint.tls_server_name))
     if endpoint.on_loopback:

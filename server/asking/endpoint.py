@@ -1,9 +1,14 @@
 """The server that a command asks."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from server.addresses import host_of, is_loopback
+
+DEFAULT_TIMEOUT: Final = 600.0
+"""Seconds: to apply an entity type may take minutes, as all that is stored is checked."""
 
 
 class EndpointRefused(Exception):
@@ -23,6 +28,8 @@ class Endpoint:
     tls_server_name: str | None = None
     """The name that must be in the server's certificate; None: the host of the target."""
     token_file: Path | None = None
+    timeout: float = DEFAULT_TIMEOUT
+    """Seconds for one call."""
 
     @property
     def secure(self) -> bool:
@@ -43,6 +50,8 @@ class Endpoint:
         """Raises EndpointRefused."""
         if (self.tls_cert is None) != (self.tls_key is None):
             raise EndpointRefused("--tls-cert and --tls-key must be given together")
+        if not 0 < self.timeout < math.inf:
+            raise EndpointRefused(f"--timeout must be more than 0, not {self.timeout}")
         if self.token_file is not None and not self.secure and not self.on_loopback:
             raise EndpointRefused(
                 f"the token would go to {self.target} unencrypted: give --tls-ca, or --tls"

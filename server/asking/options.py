@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from server.asking.endpoint import Endpoint, EndpointRefused
+from server.asking.endpoint import DEFAULT_TIMEOUT, Endpoint, EndpointRefused
 from server.asking.service import failed
 
 DEFAULT_TARGET: Final = "127.0.0.1:50051"
@@ -68,6 +68,13 @@ def _options(
             help="A file with the bearer token to send; read anew by each command.",
         ),
     ] = None,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            envvar="FEATOM_CLIENT_TIMEOUT",
+            help="Seconds to wait for each answer of the server.",
+        ),
+    ] = DEFAULT_TIMEOUT,
 ) -> Endpoint:
     """Raises EndpointRefused."""
     return Endpoint(**locals())

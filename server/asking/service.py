@@ -43,6 +43,8 @@ def _described(error: grpc.RpcError, endpoint: Endpoint) -> str:
         problem = what_tls_says(endpoint)
         if problem is not None:
             return f"{endpoint.target}: {problem}"
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED and not by_server:
+        return f"{endpoint.target} has not answered within {endpoint.timeout:g} s; see --timeout"
     if code is grpc.StatusCode.UNAUTHENTICATED and endpoint.token_file is None:
         return f"{code.name}: {error.details()} There is no --token-file."
     info, invalid, broken = ErrorInfo(), BadRequest(), PreconditionFailure()

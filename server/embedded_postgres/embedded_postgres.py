@@ -85,7 +85,10 @@ class EmbeddedPostgres:
             self._lock.release()
 
     def is_running(self) -> bool:
-        """Whether the PostgreSQL that `start` found or started is still alive."""
+        """Whether the PostgreSQL that `start` found or started is still alive.
+
+        Raises OSError if that cannot be seen, which is no sign of either.
+        """
         return running_postmaster(self._cluster_folder) is not None
 
     def kill(self) -> None:

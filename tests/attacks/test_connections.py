@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import pytest
 
+from server.stream_life import grace
 from tests.attacks.attacks import (
     SLOW,
     idle_connections,
@@ -22,8 +23,8 @@ from tests.attacks.raw_http2 import ENHANCE_YOUR_CALM, connect
 
 LEEWAY = 8
 """Seconds for a busy machine. Whom nobody ends stays for half a minute and more."""
-# Connections end at this age, give or take a tenth, and have as long again to end their calls.
-GONE_WITHIN = 2 * 1.1 * CONNECTION_AGE + LEEWAY
+# Connections end at this age, give or take a tenth, and have a grace to end their calls.
+GONE_WITHIN = 1.1 * CONNECTION_AGE + grace(CONNECTION_AGE) + LEEWAY
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from domain.errors import DatabaseUnavailable, Unavailable
 from repository.connections.pool import (
     READ_COMMITTED,
     SERIALIZABLE,
+    AnswerLost,
     Connection,
 )
 from repository.connections.probe import PostgresProbe, ProbeFailed

@@ -14,6 +14,7 @@ from server.decoding import Decoder
 from server.feature_store import SERVICE, FeatureStore
 from server.registration import register
 from server.stages import access_logged, with_errors
+from server.stream_life import StreamLife
 from server.waiting_bytes import WaitingBytes
 from tests.consistency.waiting import eventually
 from tests.integration.held import a_batch_is_held, nothing_is_written
@@ -24,22 +25,22 @@ from tests.integration.test_update_streams import update
 class Stand:
     """A server in this process."""
 
-    def __init__(self, store: Any, draining: asyncio.Event, bounded: WaitingBytes) -> None:
+    def __init__(self, store: Any, life: StreamLife, bounded: WaitingBytes) -> None:
         self.store = store
-        self.draining = draining
+        self.life = life
         self.bounded = bounded
 
 
 @pytest.fixture
 async def stand(database: str) -> AsyncIterator[Stand]:
     async with repository_on(database) as repository:
-        draining, bounded = asyncio.Event(), WaitingBytes(10_000_000)
+        life, bounded = StreamLife(60), WaitingBytes(10_000_000)
         servicer = FeatureStore(
             repository,
             repository,
             DEFAULT_LIMITS,
             Decoder(1_000_000),
-            draining,
+            life,
             [bounded.message_stage],
         )
         server = grpc.aio.server()
@@ -47,7 +48,7 @@ async def stand(database: str) -> AsyncIterator[Stand]:
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            yield Stand(FeatureStoreServiceStub(channel), draining, bounded)
+            yield Stand(FeatureStoreServiceStub(channel), life, bounded)
         await server.stop(None)
 
 
@@ -64,7 +65,7 @@ async def late(stand: Stand, stream: Any) -> None:
 
 
 async def drained(stand: Stand, stream: Any) -> None:
-    stand.draining.set()
+    stand.life.drain()
 
 
 @pytest.mark.parametrize("ending", [to_its_end, cancelled, late, drained])

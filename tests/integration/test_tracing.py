@@ -30,6 +30,7 @@ from server.decoding import Decoder
 from server.feature_store import SERVICE, FeatureStore
 from server.observing import stages_around
 from server.registration import register
+from server.stream_life import StreamLife
 from server.tracing import OpenTelemetryTracer, traced
 from server.tracing.provider import provider_without_exporter
 from tests.consistency.waiting import eventually
@@ -111,7 +112,7 @@ async def traced_server(dsn: str, spans: Spans) -> AsyncIterator["FeatureStoreSe
     options = PostgresOptions(tracer=OpenTelemetryTracer(spans.provider))
     async with repository_on(dsn, options) as repository:
         servicer = FeatureStore(
-            repository, repository, DEFAULT_LIMITS, Decoder(4_000_000), asyncio.Event()
+            repository, repository, DEFAULT_LIMITS, Decoder(4_000_000), StreamLife(60)
         )
         server = grpc.aio.server()
         register(server, SERVICE, servicer, (traced(spans.provider), *stages_around(None, None)))

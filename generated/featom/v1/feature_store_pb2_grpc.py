@@ -105,8 +105,8 @@ class FeatureStoreServiceServicer:
         atomic update of its own and is answered after its commit, or with its error; one that fails
         does not end the stream. Answers come in the order in which updates are decided; those of one
         aggregate in the order in which they were sent. The server reads on only while a bounded number
-        of updates is undecided. When it stops it decides what it has read and ends the stream with
-        UNAVAILABLE / DRAINING: send again what was not answered.
+        of updates is undecided. When it stops, and every few minutes, it decides what it has read and ends
+        the stream with UNAVAILABLE / DRAINING: begin another one, and send again what was not answered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

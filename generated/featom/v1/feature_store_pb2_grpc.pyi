@@ -51,8 +51,8 @@ class FeatureStoreServiceStub:
     atomic update of its own and is answered after its commit, or with its error; one that fails
     does not end the stream. Answers come in the order in which updates are decided; those of one
     aggregate in the order in which they were sent. The server reads on only while a bounded number
-    of updates is undecided. When it stops it decides what it has read and ends the stream with
-    UNAVAILABLE / DRAINING: send again what was not answered.
+    of updates is undecided. When it stops, and every few minutes, it decides what it has read and ends
+    the stream with UNAVAILABLE / DRAINING: begin another one, and send again what was not answered.
     """
     GetAggregate: _grpc.UnaryUnaryMultiCallable[_feature_store_pb2.GetAggregateRequest, _feature_store_pb2.GetAggregateResponse]
     """Reads one aggregate, as one committed version.
@@ -94,8 +94,8 @@ class FeatureStoreServiceAsyncStub(FeatureStoreServiceStub):
     atomic update of its own and is answered after its commit, or with its error; one that fails
     does not end the stream. Answers come in the order in which updates are decided; those of one
     aggregate in the order in which they were sent. The server reads on only while a bounded number
-    of updates is undecided. When it stops it decides what it has read and ends the stream with
-    UNAVAILABLE / DRAINING: send again what was not answered.
+    of updates is undecided. When it stops, and every few minutes, it decides what it has read and ends
+    the stream with UNAVAILABLE / DRAINING: begin another one, and send again what was not answered.
     """
     GetAggregate: _aio.UnaryUnaryMultiCallable[_feature_store_pb2.GetAggregateRequest, _feature_store_pb2.GetAggregateResponse]  # type: ignore[assignment]
     """Reads one aggregate, as one committed version.
@@ -152,8 +152,8 @@ class FeatureStoreServiceServicer(metaclass=_abc_1.ABCMeta):
         atomic update of its own and is answered after its commit, or with its error; one that fails
         does not end the stream. Answers come in the order in which updates are decided; those of one
         aggregate in the order in which they were sent. The server reads on only while a bounded number
-        of updates is undecided. When it stops it decides what it has read and ends the stream with
-        UNAVAILABLE / DRAINING: send again what was not answered.
+        of updates is undecided. When it stops, and every few minutes, it decides what it has read and ends
+        the stream with UNAVAILABLE / DRAINING: begin another one, and send again what was not answered.
         """
 
     @_abc_1.abstractmethod

@@ -248,3 +248,40 @@ async def test_beyond_the_bound_nobody_may_wait() -> None:
             await coalescer.read([entity(9)])
         pool.go_on()
         await asyncio.gather(*reads)
+
+
+@pytest.mark.parametrize("count", [1, 300])
+async def test_a_fault_in_a_reader_leaves_nobody_waiting_and_the_reader_goes_on(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one query that is short, and of one that is full."""
+    pool = FakePool()
+    async with coalescer_on(pool) as coalescer:
+        for step in ("_read", "_next_query"):
+
+            def fails(self: ReadCoalescer, *given: object) -> None:
+                monkeypatch.undo()
+                raise ValueError("a fault of ours")
+
+            monkeypatch.setattr(ReadCoalescer, step, fails)
+            reads = (coalescer.read([entity(f"{number}")]) for number in range(count))
+            async with asyncio.timeout(5):
+                found = await asyncio.gather(*reads, return_exceptions=True)
+            assert all(isinstance(each, list | ValueError) for each in found)
+            async with asyncio.timeout(5):
+                assert len(await coalescer.read([entity("after")])) == 1
+            assert coalescer._short_queries == 0
+
+
+async def test_an_answer_that_cannot_be_given_out_leaves_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(found: object, requests: object) -> None:
+        raise ValueError("a fault of ours")
+
+    pool = FakePool()
+    async with coalescer_on(pool) as coalescer:
+        monkeypatch.setattr(ReadCoalescer, "_give", staticmethod(fails))
+        async with asyncio.timeout(5):
+            with pytest.raises(ValueError, match="a fault of ours"):
+                await coalescer.read([entity("1")])

@@ -31,6 +31,7 @@ from server.feature_store import SERVICE, FeatureStore
 from server.metrics import Metrics
 from server.registration import register
 from server.stages import MessageStage, Stage, access_logged, with_errors
+from server.stream_life import StreamLife
 from server.tracing import traced
 from server.update_stream import UpdateStream
 from server.waiting_bytes import WaitingBytes
@@ -84,7 +85,7 @@ async def channel(request: Any, tmp_path: Path) -> AsyncIterator[grpc.aio.Channe
     stages: Stages = request.param(tmp_path)
     stored = MemoryRepository()
     servicer = FeatureStore(
-        stored, stored, DEFAULT_LIMITS, stages.decode, asyncio.Event(), stages.messages
+        stored, stored, DEFAULT_LIMITS, stages.decode, StreamLife(60), stages.messages
     )
     server = grpc.aio.server()
     register(server, SERVICE, servicer, stages.calls)

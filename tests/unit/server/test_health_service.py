@@ -12,6 +12,7 @@ from domain.errors import Draining, InvalidValue, MessageTooLarge, Overloaded, S
 from server.call import Call
 from server.health_service import HealthService
 from server.health_statuses import Statuses
+from server.stream_life import StreamLife
 from server.watches import Watches
 from tests.unit.server.fake_context import FakeContext
 
@@ -43,7 +44,7 @@ def statuses() -> Statuses:
 
 @pytest.fixture
 def service(statuses: Statuses) -> HealthService:
-    return HealthService(statuses, Watches(most=3, most_per_peer=2))
+    return HealthService(statuses, Watches(most=3, most_per_peer=2), StreamLife(60))
 
 
 def asking(name: str, client: Client | None = None, peer: str = "ipv4:127.0.0.1:1") -> Call:

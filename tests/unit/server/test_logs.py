@@ -1,7 +1,10 @@
 """What is logged, as text and as JSON: every line on its own, and of which call it is."""
 
+import io
 import json
 import logging
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +12,7 @@ import pytest
 
 from domain.errors import AggregateNotFound
 from server.call import Call, current_call
-from server.logs import logging_to_stderr
+from server.logs import LOST_LINES, logging_to_stderr
 from server.stages import Handler, access_logged, surround, with_errors
 from tests.unit.server.fake_context import METHOD, Aborted, FakeContext, call_with
 
@@ -149,3 +152,56 @@ async def test_a_call_that_is_refused_leaves_one_line(logged: Logged) -> None:
     (access,) = logged.objects()
     assert access["code"] == "NOT_FOUND"
     assert len(access["request_id"]) == 32
+
+
+class Stuck(io.StringIO):
+    """Standard error whose reader stands still for a while, and of which one write fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes_on = threading.Event()
+
+    def write(self, text: str) -> int:
+        self.goes_on.wait(30)
+        return super().write(text)
+
+
+def test_lines_that_nobody_takes_are_lost_and_counted_and_the_others_are_written(
+    logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = Stuck()
+    monkeypatch.setattr("sys.stderr", stuck)
+    monkeypatch.setattr("server.logs.MAX_QUEUED", 10)
+    before = LOST_LINES.ever
+    with logging_to_stderr("info", "text"):
+        for number in range(50):
+            log.info("line %d", number)
+        lost = LOST_LINES.ever - before
+        assert 39 <= lost < 50
+        stuck.goes_on.set()
+        while "line 9" not in stuck.getvalue():
+            time.sleep(0.01)
+        log.info("one more")
+    (figure,) = LOST_LINES.figures()
+    assert figure.readings[0].value == LOST_LINES.ever
+    assert f"{lost} lines of the log were lost" in stuck.getvalue()
+    assert "one more" in stuck.getvalue()
+
+
+def test_a_record_that_cannot_be_written_is_counted_and_the_next_one_is_written(
+    logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle = logging.StreamHandler.handle
+
+    def handle_or_fail(handler: Any, record: logging.LogRecord) -> bool:
+        if "bad" in record.getMessage():
+            raise ValueError("a bug")
+        return handle(handler, record)
+
+    monkeypatch.setattr("logging.StreamHandler.handle", handle_or_fail)
+    before = LOST_LINES.ever
+    with logging_to_stderr("info", "text"):
+        log.info("bad")
+        log.info("good")
+    assert any(line.endswith("good") for line in logged.lines())
+    assert LOST_LINES.ever == before + 1

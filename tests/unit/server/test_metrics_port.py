@@ -1,6 +1,8 @@
 """The port for Prometheus: on any address, and only as long as it is asked for."""
 
+import errno
 import socket
+import time
 import urllib.error
 import urllib.request
 
@@ -41,3 +43,25 @@ def test_a_port_that_is_taken_is_refused() -> None:
             serving_metrics(Metrics([SERVICE], []), address),
         ):
             pass
+
+
+def test_a_thread_that_cannot_accept_lets_others_work_and_accepts_when_it_can(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As without file descriptors: the port is ready to be read from all the time."""
+    tried: list[float] = []
+    accept = socket.socket.accept
+
+    def accept_or_fail(listening: socket.socket) -> object:
+        tried.append(time.monotonic())
+        if tried[-1] < tried[0] + 0.5:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return accept(listening)
+
+    caplog.set_level("INFO")
+    monkeypatch.setattr(socket.socket, "accept", accept_or_fail)
+    with serving_metrics(Metrics([SERVICE], []), "127.0.0.1:0"):
+        address = f"http://127.0.0.1:{port_of(caplog)}/metrics"
+        with urllib.request.urlopen(address, timeout=20) as answer:
+            assert answer.status == 200
+    assert len(tried) <= 7

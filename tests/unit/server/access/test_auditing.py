@@ -1,8 +1,10 @@
 """Each change is in the audit log, with who, what and how it ended, and without its values."""
 
 import asyncio
+import errno
 import json
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -247,9 +249,8 @@ def test_a_file_that_is_moved_away_is_made_anew(tmp_path: Path) -> None:
 
 def counted(audit_log: AuditLog) -> object:
     """The lines that the metrics count as lost."""
-    (figure,) = audit_log.figures()
-    assert figure.name == "featom_audit_lines_lost_total"
-    return figure.readings[0].value
+    figures = {figure.name: figure for figure in audit_log.figures()}
+    return figures["featom_audit_lines_lost_total"].readings[0].value
 
 
 def test_what_is_lost_is_said(
@@ -258,12 +259,12 @@ def test_what_is_lost_is_said(
     file = tmp_path / "audit.jsonl"
     audit_log = AuditLog(str(file), max_queued=10)
     blocked = threading.Event()
-    emit = audit_log._handler.emit
-    monkeypatch.setattr(audit_log._handler, "emit", lambda record: (blocked.wait(10), emit(record)))
+    append = audit_log._file.append
+    monkeypatch.setattr(audit_log._file, "append", lambda line: (blocked.wait(10), append(line)))
     for number in range(50):
         audit_log.write({"number": number})
     blocked.set()
-    while audit_log._queue._records.qsize():
+    while audit_log._lines.qsize():
         pass
     audit_log.write({"number": 50})
     audit_log.close()
@@ -293,7 +294,7 @@ def test_a_disk_that_hangs_does_not_hold_up_the_end_of_the_server(
     monkeypatch.setattr("server.access.audit_log.CLOSING", 0.1)
     audit_log = AuditLog(str(tmp_path / "audit.jsonl"))
     hangs = threading.Event()
-    monkeypatch.setattr(audit_log._handler, "emit", lambda record: hangs.wait(5))
+    monkeypatch.setattr(audit_log._file, "append", lambda line: hangs.wait(5))
     audit_log.write({"number": 1})
     begun = time.monotonic()
     audit_log.close()
@@ -301,3 +302,73 @@ def test_a_disk_that_hangs_does_not_hold_up_the_end_of_the_server(
     assert "could not be written to its end" in caplog.text
     hangs.set()
     audit_log.close()
+
+
+def test_lines_wait_while_the_file_cannot_be_made_anew_and_none_is_lost(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, away = tmp_path / "log", tmp_path / "away"
+    folder.mkdir()
+    audit_log = AuditLog(str(folder / "audit.jsonl"))
+    audit_log.write({"number": 0})
+    while "0" not in (folder / "audit.jsonl").read_text():
+        pass
+    folder.rename(away)
+    for number in range(1, 100):
+        audit_log.write({"number": number})
+    while "the audit log cannot be written" not in caplog.text:
+        time.sleep(0.01)
+    folder.mkdir()
+    caplog.set_level(logging.INFO)
+    while "the audit log is written again" not in caplog.text:
+        time.sleep(0.01)
+    audit_log.close()
+    lines = (folder / "audit.jsonl").read_text().splitlines()
+    assert [json.loads(line)["number"] for line in lines] == list(range(1, 100))
+    assert caplog.text.count("cannot be written") == 1
+    assert counted(audit_log) == 0
+
+
+def test_a_line_that_did_not_fit_whole_is_finished_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, fits = os.write, threading.Event()
+
+    def write_half(file: int, data: bytes) -> int:
+        if fits.is_set():
+            return write(file, data)
+        if len(data) < 10:
+            fits.set()
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(file, data[: len(data) // 2])
+
+    file = tmp_path / "audit.jsonl"
+    audit_log = AuditLog(str(file))
+    monkeypatch.setattr("server.access.line_file.os.write", write_half)
+    for number in range(3):
+        audit_log.write({"number": number, "what": "x" * 100})
+    while file.read_text().count("\n") < 3:
+        time.sleep(0.01)
+    audit_log.close()
+    assert [json.loads(line)["number"] for line in file.read_text().splitlines()] == [0, 1, 2]
+
+
+def test_a_line_that_fails_in_a_way_nobody_thought_of_is_counted_and_the_next_is_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "audit.jsonl"
+    audit_log = AuditLog(str(file))
+    append = audit_log._file.append
+
+    def append_or_fail(line: bytes) -> None:
+        if b"bad" in line:
+            raise ValueError("a bug")
+        append(line)
+
+    monkeypatch.setattr(audit_log._file, "append", append_or_fail)
+    audit_log.write({"line": "bad"})
+    audit_log.write({"line": "good"})
+    audit_log.close()
+    assert file.read_text() == '{"line":"good"}\n'
+    assert counted(audit_log) == 1
+    assert "a bug" in caplog.text

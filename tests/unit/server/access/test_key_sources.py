@@ -1,6 +1,7 @@
 """Keys of an issuer: fetched when they are needed, and not oftener than they may be."""
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -131,3 +132,30 @@ async def test_a_key_that_the_issuer_has_dropped_is_soon_forgotten(
     endpoint.answer = NEW.key_set()
     await eventually(lambda: [key.kid for key in keys.current] == ["new"])
     watch.cancel()
+
+
+async def test_an_issuer_that_hangs_holds_nobody_up_for_good_and_takes_one_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = threading.Event()
+    asked = 0
+
+    def hang() -> bytes:
+        nonlocal asked
+        asked += 1
+        answers.wait(30)
+        return OLD.key_set()
+
+    monkeypatch.setattr(key_sources, "PATIENCE", 0.05)
+    keys = KeysOfIssuer(hang)
+    for _ in range(3):
+        async with asyncio.timeout(10):
+            with pytest.raises(AuthenticationUnavailable):
+                await keys.find("old")
+        await asyncio.sleep(0.1)
+    assert asked == 1
+    assert failures(keys) == 3
+    monkeypatch.setattr(key_sources, "PATIENCE", 30)
+    answers.set()
+    assert await kids(keys, "old") == ["old"]
+    assert asked == 1

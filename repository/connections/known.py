@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 
+from repository.connections.timeline import join_timeline
 from repository.migrations.session import require_current
 
 _OWN_BACKEND: Final = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
@@ -22,6 +23,8 @@ class KnownConnection(asyncpg.Connection):  # generic for the type checker alone
     """A connection of which it is known which backend serves it."""
 
     backend: Backend
+    epoch: int
+    """That of the store since the connection is there; see timeline."""
 
 
 async def get_to_know(build: int, connection: Any) -> None:
@@ -30,6 +33,7 @@ async def get_to_know(build: int, connection: Any) -> None:
         # A backfill may have begun while we were not seen: nothing of ours may be written after.
         await require_current(connection, build)
         (own,) = await connection.fetch(_OWN_BACKEND)
+        await join_timeline(connection)
     except BaseException:
         # Or the driver takes leave of a database that may be gone, and waits for the answer.
         terminate(connection)

@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import asyncpg
 
 from domain.tracing import Tracer
-from repository.statements import READ, TYPES, WRITE
+from repository.statements import DURABILITY, READ, TYPES, WRITE
 
 if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
 else:
     Connection = asyncpg.Connection
 
-_NAMES: Final = {sql: name for named in (READ, WRITE, TYPES) for name, sql in named.items()}
+_NAMES: Final = {
+    sql: name for named in (READ, WRITE, TYPES, DURABILITY) for name, sql in named.items()
+}
 
 
 def traced_connections(kind: type[Connection], tracer: Tracer) -> type[Connection]:

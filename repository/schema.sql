@@ -210,11 +210,6 @@ CREATE TABLE public.changes_default (
     state bytea
 );
 
-CREATE TABLE public.commits_in_doubt (
-    pid integer NOT NULL,
-    backend_start timestamp with time zone NOT NULL
-);
-
 CREATE UNLOGGED TABLE public.durable_since (
     postmaster_start timestamp with time zone NOT NULL
 );
@@ -265,6 +260,7 @@ CREATE TABLE public.store_epoch (
     only_row boolean DEFAULT true NOT NULL,
     epoch integer NOT NULL,
     types_generation bigint DEFAULT 0 NOT NULL,
+    commits_in_doubt text[],
     timeline text,
     CONSTRAINT store_epoch_epoch_check CHECK ((epoch > 0)),
     CONSTRAINT store_epoch_only_row_check CHECK (only_row)
@@ -288,9 +284,6 @@ ALTER TABLE ONLY public.changes
 
 ALTER TABLE ONLY public.changes_default
     ADD CONSTRAINT changes_default_pkey PRIMARY KEY (entity_type, entity_id, uid, version, commit_time);
-
-ALTER TABLE ONLY public.commits_in_doubt
-    ADD CONSTRAINT commits_in_doubt_pkey PRIMARY KEY (pid, backend_start);
 
 ALTER TABLE ONLY public.durable_since
     ADD CONSTRAINT durable_since_pkey PRIMARY KEY (postmaster_start);
@@ -342,8 +335,6 @@ GRANT SELECT ON TABLE public.alembic_version TO featom_server;
 
 GRANT SELECT,INSERT,DELETE ON TABLE public.changes TO featom_server;
 
-GRANT SELECT,INSERT,DELETE ON TABLE public.commits_in_doubt TO featom_server;
-
 GRANT SELECT,INSERT,DELETE ON TABLE public.durable_since TO featom_server;
 
 GRANT SELECT,INSERT ON TABLE public.entity_type_revisions TO featom_server;
@@ -357,3 +348,5 @@ GRANT SELECT ON TABLE public.schema_window TO featom_server;
 GRANT SELECT ON TABLE public.store_epoch TO featom_server;
 
 GRANT UPDATE(types_generation) ON TABLE public.store_epoch TO featom_server;
+
+GRANT UPDATE(commits_in_doubt) ON TABLE public.store_epoch TO featom_server;

@@ -1,13 +1,14 @@
 """Commits that can be seen and are perhaps lost yet, as all servers know them (ADR 70).
 
 The backend of a lost answer is ended (ADR 15), and that may cut its wait for a synchronous standby
-short: then its commit is seen, and no standby has it. So it is announced before, in a table that
-every read looks at, and withdrawn by a commit that is later in the log. While anything is there, no
+short: then its commit is seen, and no standby has it. So it is announced before, in a row that each
+read has anyway, and withdrawn by a commit that is later in the log. While anything is announced, no
 answer vouches for what was read before a barrier has passed.
 """
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Final
 
 from domain.errors import DatabaseUnavailable
@@ -32,14 +33,14 @@ class CommitsInDoubt:
         self._running: asyncio.Task[bool] | None = None
         self._next: asyncio.Task[bool] | None = None
         self._clearing: asyncio.Task[None] | None = None
+        self._noted: set[asyncio.Task[None]] = set()
 
     async def vouch(self) -> None:
         """Return when all that was read before the call is durable.
 
         Raises DatabaseUnavailable.
         """
-        ((any_in_doubt,),) = await self._pool.read(DURABILITY["any_in_doubt"])
-        if any_in_doubt:
+        if await self._pool.read(DURABILITY["list_in_doubt"]):
             await self.settle()
 
     async def settle(self) -> None:
@@ -54,22 +55,32 @@ class CommitsInDoubt:
         if not done or not barrier.result():
             raise DatabaseUnavailable("What was read is not known to be durable yet.")
 
+    def note(self, backend: Backend) -> None:
+        """A backend gave no answer: tell all servers if it is gone, or is ended now.
+
+        One that waits for a standby is left to itself.
+        """
+        task = asyncio.create_task(self._end_once(backend), name="noting a doubt")
+        self._noted.add(task)
+        task.add_done_callback(self._noted.discard)
+
     async def end(self, backend: Backend) -> bool:
         """Whether a backend is gone, and all that it committed is durable."""
         # What waits for a standby is seen by nobody: ended, it would be.
         waits = await self._pool.read(DURABILITY["waits_for_standby"], *backend)
         if waits and waits[0][0]:
             return False
-        await self._pool.read(DURABILITY["announce"], *backend)
+        await self._pool.read(DURABILITY["announce"], str(backend), LOCK_TIMEOUT)
         ended = await self._pool.read(DURABILITY["end_backend"], *backend, _ENDING_MS)
         if not all(gone for (gone,) in ended):
             return False
-        await self._commit(DURABILITY["withdraw"], *backend, LOCK_TIMEOUT)
+        await self._commit(DURABILITY["withdraw"], str(backend), LOCK_TIMEOUT)
         return True
 
     async def close(self) -> None:
         """Begin nothing more."""
-        tasks = [task for task in (self._running, self._next, self._clearing) if task is not None]
+        own = (self._running, self._next, self._clearing)
+        tasks = [*self._noted, *(task for task in own if task is not None)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -90,9 +101,13 @@ class CommitsInDoubt:
 
     async def _clear(self) -> None:
         """End what servers that are gone have left, and withdraw it."""
+        with suppress(DatabaseUnavailable):
+            for (name,) in await self._pool.read(DURABILITY["list_in_doubt"]):
+                await self._end_once(Backend.named(name))
+
+    async def _end_once(self, backend: Backend) -> None:
         try:
-            for pid, started in await self._pool.read(DURABILITY["list_in_doubt"]):
-                await self.end(Backend(pid, started))
+            await self.end(backend)
         except Exception as error:
             log.info("a commit is in doubt still: %r", error)
 

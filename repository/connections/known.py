@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 import asyncpg
 
@@ -17,6 +17,15 @@ class Backend(NamedTuple):
 
     pid: int
     started: datetime
+
+    def __str__(self) -> str:
+        """Its name for other servers."""
+        return f"{self.pid} {self.started.isoformat()}"
+
+    @classmethod
+    def named(cls, name: str) -> Self:
+        pid, _, started = name.partition(" ")
+        return cls(int(pid), datetime.fromisoformat(started))
 
 
 class KnownConnection(asyncpg.Connection):  # generic for the type checker alone

@@ -115,8 +115,12 @@ class PostgresEntityTypes:
     async def _transact(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
         try:
             return await self._changes.run(lambda: self._side.run(lambda: self._pool.commit(work)))
-        except (AnswerLost, TransactionAborted) as failure:
-            # To apply the same again changes nothing, so the caller may always retry.
+        # To apply the same again changes nothing, so the caller may always retry.
+        except AnswerLost as lost:
+            if lost.backend is not None:
+                self._in_doubt.note(lost.backend)
+            raise DatabaseUnavailable from lost
+        except TransactionAborted as failure:
             raise DatabaseUnavailable from failure
 
 

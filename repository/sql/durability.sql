@@ -41,13 +41,10 @@ SELECT
     pg_advisory_xact_lock(7305411223044),
     pg_logical_emit_message(true, 'featom', '');
 
--- name: any_in_doubt
+-- name: list_in_doubt
 -- A commit in doubt was announced before it could be seen, and is until it is durable. So this may
 -- be asked after the reads that it is about.
-SELECT EXISTS (SELECT FROM commits_in_doubt);
-
--- name: list_in_doubt
-SELECT d.pid, d.backend_start FROM commits_in_doubt AS d;
+SELECT unnest(e.commits_in_doubt) FROM store_epoch AS e;
 
 -- name: waits_for_standby
 -- Whether a backend has committed and waits for a synchronous standby; nobody sees that commit yet.
@@ -59,11 +56,11 @@ WHERE a.pid = $1 AND a.backend_start = $2;
 -- name: announce
 -- Tells all servers that a backend is about to be ended, also while no standby is there to wait for.
 WITH announced AS (
-    INSERT INTO commits_in_doubt (pid, backend_start)
-    VALUES ($1, $2)
-    ON CONFLICT DO NOTHING
+    UPDATE store_epoch AS e
+    SET commits_in_doubt = array_append(e.commits_in_doubt, $1::text)
+    WHERE ($1::text = ANY (e.commits_in_doubt)) IS NOT true
 )
-SELECT set_config('synchronous_commit', 'local', true);
+SELECT set_config('lock_timeout', $2, true), set_config('synchronous_commit', 'local', true);
 
 -- name: end_backend
 -- Ends a backend, unless it waits for a standby, and says whether it is gone: from then on what it
@@ -77,9 +74,11 @@ WHERE a.pid = $1 AND a.backend_start = $2;
 -- name: withdraw
 -- A barrier, and with it what was announced is settled.
 WITH withdrawn AS (
-    DELETE FROM commits_in_doubt AS d WHERE d.pid = $1 AND d.backend_start = $2
+    UPDATE store_epoch AS e
+    SET commits_in_doubt = nullif(array_remove(e.commits_in_doubt, $1::text), '{}')
+    WHERE $1::text = ANY (e.commits_in_doubt)
 )
 SELECT
-    set_config('lock_timeout', $3, true),
+    set_config('lock_timeout', $2, true),
     pg_advisory_xact_lock(7305411223044),
     pg_logical_emit_message(true, 'featom', '');

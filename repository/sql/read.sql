@@ -6,7 +6,7 @@
 -- one text for each array: the keys come a line each, as no name of an entity has a line break.
 -- `in_doubt`: something of this snapshot may be lost yet; see durability.sql.
 SELECT
-    e.epoch, e.types_generation, EXISTS (SELECT FROM commits_in_doubt) AS in_doubt,
+    e.epoch, e.types_generation, e.commits_in_doubt IS NOT NULL AS in_doubt,
     found.ordinals, found.uids, found.versions, found.states
 FROM store_epoch AS e
 CROSS JOIN (

@@ -14,7 +14,7 @@
 SELECT
     k.ordinal, a.xmin, a.version, a.uid, a.state, t.revision AS type_revision,
     CASE k.ordinal WHEN 1 THEN e.epoch END AS epoch,
-    CASE k.ordinal WHEN 1 THEN EXISTS (SELECT FROM commits_in_doubt) END AS in_doubt,
+    CASE k.ordinal WHEN 1 THEN e.commits_in_doubt IS NOT NULL END AS in_doubt,
     CASE k.ordinal WHEN 1 THEN clock_timestamp() END AS now
 FROM unnest(string_to_array($1, chr(10)), string_to_array($2, chr(10)))
     WITH ORDINALITY AS k (entity_type, entity_id, ordinal)
@@ -29,7 +29,7 @@ LEFT JOIN aggregates AS a
 SELECT
     k.ordinal, a.xmin, a.version, a.uid, a.state, t.revision AS type_revision,
     CASE k.ordinal WHEN 1 THEN e.epoch END AS epoch,
-    CASE k.ordinal WHEN 1 THEN EXISTS (SELECT FROM commits_in_doubt) END AS in_doubt,
+    CASE k.ordinal WHEN 1 THEN e.commits_in_doubt IS NOT NULL END AS in_doubt,
     CASE k.ordinal WHEN 1 THEN clock_timestamp() END AS now,
     NULL::bytea AS fingerprint, NULL::bytea AS outcome, NULL::timestamptz AS commit_time
 FROM unnest(string_to_array($1, chr(10)), string_to_array($2, chr(10)))

@@ -19,6 +19,7 @@ net. After Kung and Robinson, "On Optimistic Methods for Concurrency Control" (1
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -42,6 +43,8 @@ from repository.writing.snapshot import read_snapshot
 from repository.writing.submission import Doubt, Submission, is_live, keys_in, split
 from repository.writing.transaction import EpochPassed, write
 from repository.writing.turns import Turns
+
+log = logging.getLogger(__name__)
 
 Answered: TypeAlias = tuple[Submission, Outcome | FeatomError]
 
@@ -193,6 +196,7 @@ class WriteProtocol:
         try:
             written = await write(self._writers, rows, batch_id)
         except EpochPassed:
+            log.info("the epoch was raised: all connections are made anew")
             # One of the two pools has connections from before.
             await self._readers.renew()
             await self._writers.renew()

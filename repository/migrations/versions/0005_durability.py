@@ -5,14 +5,9 @@ from typing import Final
 revision = "0005"
 down_revision = "0004"
 
-# A row stands here from before a backend is ended until what that made visible is durable.
-COMMITS_IN_DOUBT: Final = """
-CREATE TABLE commits_in_doubt (
-    pid integer NOT NULL,
-    backend_start timestamptz NOT NULL,
-    PRIMARY KEY (pid, backend_start)
-)
-"""
+# The backends that may have committed what is not durable: from before one is ended until it is.
+# NULL if there is none. In the row that each read has anyway, so that looking costs nothing.
+COMMITS_IN_DOUBT: Final = "ALTER TABLE store_epoch ADD COLUMN commits_in_doubt text[]"
 
 # Unlogged on purpose: a crash empties it, and a standby has none of it.
 DURABLE_SINCE: Final = """

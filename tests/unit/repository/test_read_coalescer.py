@@ -16,7 +16,9 @@ from repository.reading.read_coalescer import ReadCoalescer
 from tests.samples import UID, entities, entity
 from tests.unit.repository.moments import a_moment, at_hand
 
-Columns = tuple[int, int, list[int] | None, list[UUID] | None, list[int] | None, list[bytes] | None]
+Columns = tuple[
+    int, int, bool, list[int] | None, list[UUID] | None, list[int] | None, list[bytes] | None
+]
 
 
 class FakePool:
@@ -45,7 +47,7 @@ class FakePool:
             raise AnswerTooLarge
         there = [(n, key) for n, key in enumerate(keys, 1) if key.entity_type != "missing"][::-1]
         if not there:
-            return [(1, 7, None, None, None, None)]
+            return [(1, 7, False, None, None, None, None)]
         states = [key.entity_id.encode() for _, key in there]
         count = len(there)
         return [(1, 7, False, [n for n, _ in there], [UID] * count, [1] * count, states)]

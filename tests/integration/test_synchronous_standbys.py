@@ -20,6 +20,7 @@ from repository.connections.commits_in_doubt import CommitsInDoubt
 from repository.connections.known import Backend
 from repository.connections.pool import READ_COMMITTED
 from repository.postgres import PostgresOptions, PostgresRepository
+from repository.statements import DURABILITY
 from tests.conformance.reading import current, current_features
 from tests.consistency.waiting import eventually_found, eventually_true
 from tests.integration.meddling import Session, pool_on, repository_on, session_on
@@ -233,6 +234,24 @@ async def test_a_backend_is_announced_before_it_is_ended_and_until_a_standby_has
         await in_doubt.vouch()
         assert await nothing_is_in_doubt(session)
         await in_doubt.close()
+
+
+async def test_a_backend_that_begins_to_wait_after_it_was_looked_at_is_not_ended(
+    pair: Replicated, session: Session, key: EntityKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unseen = "SELECT false WHERE $1::int > 0 AND $2::timestamptz < now()"
+    again = asked(key, 1)
+    async with servers_on(pair, 1) as (server,):
+        monkeypatch.setitem(DURABILITY, "waits_for_standby", unseen)
+        pair.lose_standby()
+        assert isinstance(await within(1.5, server, again), Unavailable)
+        await eventually_found(session, IN_DOUBT)
+        assert len(await session.fetch(SYNC_REP)) >= 1
+        assert await session.fetch("SELECT FROM aggregates WHERE entity_id = $1", key[1]) == []
+        pair.standby.start()
+        await pair.standby_follows()
+        assert (await replayed(server, again)).version == 1
+        await eventually_true(lambda: nothing_is_in_doubt(session))
 
 
 async def test_a_connection_of_a_server_that_runs_needs_no_standby(

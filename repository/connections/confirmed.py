@@ -12,6 +12,8 @@ import asyncpg
 Result = TypeVar("Result")
 
 _WARNING: Final = "WARNING"
+_OF_OTHER_THINGS: Final = frozenset({"GetNewTransactionId", "GetNewMultiXactId"})
+"""The functions of PostgreSQL that warn, at every transaction, of numbers that run out."""
 
 
 class Unconfirmed(ConnectionError):
@@ -23,8 +25,11 @@ async def confirmed(connection: Any, work: Awaitable[Result]) -> Result:
     warnings: list[str] = []
 
     def note(_: object, message: Any) -> None:
-        # The severity in words that are not translated.
-        if message.severity_en == _WARNING:
+        # The severity in words that are not translated, and who says it.
+        if (
+            message.severity_en == _WARNING
+            and message.server_source_function not in _OF_OTHER_THINGS
+        ):
             warnings.append(message.sqlstate)
 
     connection.add_log_listener(note)

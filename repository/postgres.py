@@ -182,11 +182,11 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         await self._protocol.close()
         self._maintenance.cancel()
         await self._coalescer.close()
-        await self._in_doubt.close()
         await self._reading.close()
         # The lanes have no connection any more.
         draining.cancel()
-        await asyncio.wait((draining,), timeout=_STOPPING)
+        in_doubt = asyncio.ensure_future(self._in_doubt.close())
+        await asyncio.wait((draining, in_doubt), timeout=_STOPPING)
         if draining.done() and not draining.cancelled():
             draining.result()
 

@@ -78,12 +78,15 @@ class CommitsInDoubt:
         return True
 
     async def close(self) -> None:
-        """Begin nothing more."""
+        """Must be called when the pool is closed. What is under way fails then.
+
+        It is never cancelled: the driver would cut the wait for a standby short, and what is
+        withdrawn would be seen as settled.
+        """
         own = (self._running, self._next, self._clearing)
         tasks = [*self._noted, *(task for task in own if task is not None)]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def _round(self, previous: "asyncio.Task[bool] | None") -> bool:
         """A barrier for all that ask before it begins; whether it has passed."""

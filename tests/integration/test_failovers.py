@@ -93,19 +93,23 @@ async def test_revisions_that_a_failover_has_lost_are_forgotten(binaries: Path) 
             CurrentType(1, replace(lost, revision=1)), limited_to(20), None, 0
         )
         await server.update(update(put("f", 20), key=KEY))
+        await server.read([KEY])
+        assert set(server._expiry._by_type) == {"card"}
         proxy.move_to(pair.fail_over())
         await eventually_true(lambda: serves(server))
         assert await server.read([KEY]) == [None]
-        assert await server.entity_types.replace(CurrentType(0, None), limited_to(5), None, 0)
+        assert await server.entity_types.replace(
+            CurrentType(0, None), limited_to(5, ttl=0), None, 0
+        )
         await server.update(update(put("f", 5), key=KEY))
         with pytest.raises(RuleViolated):
             await server.update(update(put("f", 10), key=KEY))
         await server.read([KEY])
-        assert set(server._expiry._by_type) == {"card"}
+        assert server._expiry._by_type == {}
 
 
-def limited_to(maximum: int) -> EntityType:
-    spec = FeatureSpec(kind=ValueKind.INT64, maximum=value(maximum), ttl=3_600 * 10**9)
+def limited_to(maximum: int, ttl: int = 3_600 * 10**9) -> EntityType:
+    spec = FeatureSpec(kind=ValueKind.INT64, maximum=value(maximum), ttl=ttl)
     return EntityType(name="card", features={"f": spec})
 
 

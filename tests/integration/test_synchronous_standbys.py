@@ -1,6 +1,8 @@
 """With a synchronous standby: nobody is told what it does not have, whoever committed it."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from domain.entity_key import EntityKey
@@ -22,7 +25,7 @@ from repository.connections.pool import READ_COMMITTED
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.statements import DURABILITY
 from tests.conformance.reading import current, current_features
-from tests.consistency.waiting import eventually_found, eventually_true
+from tests.consistency.waiting import eventually, eventually_found, eventually_true
 from tests.integration.meddling import Session, pool_on, repository_on, session_on
 from tests.postgres import binaries_by_version
 from tests.roles import as_app_role, migrate_for_servers
@@ -179,16 +182,21 @@ async def nothing_is_in_doubt(session: Session) -> bool:
     return not await session.fetch(IN_DOUBT)
 
 
+@pytest.mark.parametrize("crashed", ["all of PostgreSQL", "one backend"])
 async def test_after_a_crash_nothing_is_told_before_a_standby_has_what_was_recovered(
-    pair: Replicated, key: EntityKey
+    crashed: str, pair: Replicated, key: EntityKey
 ) -> None:
+    """After that of one backend PostgreSQL recovers, and says that it was started when it was."""
     again = asked(key, 2)
     async with servers_on(pair, 1) as (server,):
         await server.update(update(put("f", 1), key=key))
         pair.lose_standby()
         assert isinstance(await within(1.5, server, again), Unavailable)
-        pair.primary.kill()
-        pair.primary.start()
+        if crashed == "all of PostgreSQL":
+            pair.primary.kill()
+            pair.primary.start()
+        else:
+            await kill_a_backend(pair.primary.dsn)
         async with session_on(pair.primary.dsn) as session:
             for _ in range(3):
                 questions = [server.read([key]) for _ in range(5)]
@@ -201,6 +209,22 @@ async def test_after_a_crash_nothing_is_told_before_a_standby_has_what_was_recov
         await pair.standby_follows()
         assert (await replayed(server, again)).version == 2
         assert await current_features(server, key) == {"f": 2}
+
+
+async def kill_a_backend(dsn: str) -> None:
+    """PostgreSQL then ends all others, and recovers."""
+    victim = await asyncpg.connect(dsn)
+    os.kill(await victim.fetchval("SELECT pg_backend_pid()"), signal.SIGKILL)
+    await eventually(victim.is_closed)
+
+    async def is_back() -> bool:
+        try:
+            async with session_on(dsn):
+                return True
+        except (OSError, asyncpg.PostgresError):
+            return False
+
+    await eventually_true(is_back)
 
 
 async def test_what_a_server_that_is_gone_has_announced_is_settled_by_another(

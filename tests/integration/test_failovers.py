@@ -89,6 +89,7 @@ async def test_revisions_that_a_failover_has_lost_are_forgotten(binaries: Path) 
         pair.lose_standby()
         lost = limited_to(10)
         assert await server.entity_types.replace(CurrentType(0, None), lost, None, 0)
+        await server.update(update(put("f", 10), key=KEY))
         assert await server.entity_types.replace(
             CurrentType(1, replace(lost, revision=1)), limited_to(20), None, 0
         )

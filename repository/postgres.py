@@ -23,6 +23,7 @@ from domain.ports import (
 from domain.tracing import Tracer
 from domain.update import Command
 from repository.connecting.connector import Connector
+from repository.connections.commits_in_doubt import CommitsInDoubt
 from repository.connections.pool import CLOSING as POOL_CLOSING
 from repository.connections.pool import READ_COMMITTED, SERIALIZABLE, Pool
 from repository.connections.primary import Primary
@@ -117,13 +118,16 @@ class PostgresRepository(AggregateWriter, AggregateReader):
             primary=self.primary,
             name="writing",
         )
+        self._in_doubt = CommitsInDoubt(self._reading)
         self._side_work = SideWork(_SIDE_WORK, options.max_waiting)
         self._history = History(self._reading)
         self.compiler = CelCompiler()
         self._catalogue = Catalogue(self._reading, self.compiler)
         self._expiry = Expiry(self._reading, self._catalogue)
         changes = SideWork(1, options.max_waiting)
-        self.entity_types = PostgresEntityTypes(self._reading, self._side_work, changes)
+        self.entity_types = PostgresEntityTypes(
+            self._reading, self._in_doubt, self._side_work, changes
+        )
 
     async def open(self) -> None:
         """Begin to take requests. Succeeds also while the database is away."""
@@ -133,6 +137,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         self._protocol = WriteProtocol(
             self._reading,
             self._writing,
+            self._in_doubt,
             self._catalogue,
             DEFAULT_LIMITS,
             options.remember_requests,
@@ -146,6 +151,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         )
         self._coalescer = ReadCoalescer(
             self._reading,
+            self._in_doubt,
             self._expiry,
             readers=options.readers,
             max_waiting=options.max_waiting,
@@ -193,7 +199,8 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         await self._reading.close()
         # The lanes have no connection any more.
         draining.cancel()
-        await asyncio.wait((draining,), timeout=_STOPPING)
+        in_doubt = asyncio.ensure_future(self._in_doubt.close())
+        await asyncio.wait((draining, in_doubt), timeout=_STOPPING)
         if draining.done() and not draining.cancelled():
             draining.result()
 
@@ -212,6 +219,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
 
     async def _read_past(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
         found = await self._history.read_past(key, point)
+        await self._in_doubt.vouch()
         return None if found is None else await self._expiry.served_past(key, found, point)
 
     async def list_aggregates(
@@ -222,9 +230,10 @@ class PostgresRepository(AggregateWriter, AggregateReader):
     async def _list(self, entity_type: str, after: str, limit: int, max_bytes: int) -> ListedPage:
         arguments = (entity_type, after, limit, max_bytes)
         records = await self._reading.read(READ["list_aggregates"], *arguments)
+        await self._in_doubt.vouch()
         if not records:
             return ListedPage([], more=False)
-        await self._expiry.catch_up(records[0]["types_generation"])
+        await self._expiry.catch_up(records[0]["epoch"], records[0]["types_generation"])
         now = time.time_ns()
         listed = [
             ListedAggregate(

@@ -11,6 +11,38 @@ CREATE FUNCTION public.advance_partitions(keep_requests interval) RETURNS text
     SELECT partition_step(keep_requests, NULL)
 $$;
 
+CREATE FUNCTION public.current_timeline() RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    SELECT CASE WHEN NOT pg_is_in_recovery() THEN
+        concat_ws(
+            '/',
+            (SELECT c.system_identifier FROM pg_control_system() AS c),
+            left(pg_walfile_name(pg_current_wal_lsn()), 8),
+            (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()),
+            'aggregates'::regclass::oid
+        )
+    END
+$$;
+
+CREATE FUNCTION public.follow_timeline() RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    UPDATE store_epoch
+    SET
+        epoch = CASE
+            WHEN timeline IS NULL THEN epoch
+            ELSE greatest(
+                epoch + 1,
+                extract(epoch FROM clock_timestamp() - timestamptz '2026-01-01 00:00:00Z')::integer
+            )
+        END,
+        timeline = current_timeline()
+    WHERE timeline IS DISTINCT FROM current_timeline()
+$$;
+
 CREATE FUNCTION public.maintain_partitions(keep_requests interval, keep_changes interval DEFAULT NULL::interval) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -193,6 +225,10 @@ CREATE TABLE public.changes_default (
     state bytea
 );
 
+CREATE UNLOGGED TABLE public.durable_since (
+    postmaster_start timestamp with time zone NOT NULL
+);
+
 CREATE TABLE public.entity_type_revisions (
     name text NOT NULL COLLATE pg_catalog."C",
     revision bigint NOT NULL,
@@ -239,6 +275,8 @@ CREATE TABLE public.store_epoch (
     only_row boolean DEFAULT true NOT NULL,
     epoch integer NOT NULL,
     types_generation bigint DEFAULT 0 NOT NULL,
+    commits_in_doubt text[],
+    timeline text,
     CONSTRAINT store_epoch_epoch_check CHECK ((epoch > 0)),
     CONSTRAINT store_epoch_only_row_check CHECK (only_row)
 );
@@ -261,6 +299,9 @@ ALTER TABLE ONLY public.changes
 
 ALTER TABLE ONLY public.changes_default
     ADD CONSTRAINT changes_default_pkey PRIMARY KEY (entity_type, entity_id, uid, version, commit_time);
+
+ALTER TABLE ONLY public.durable_since
+    ADD CONSTRAINT durable_since_pkey PRIMARY KEY (postmaster_start);
 
 ALTER TABLE ONLY public.entity_type_revisions
     ADD CONSTRAINT entity_type_revisions_pkey PRIMARY KEY (name, revision);
@@ -289,6 +330,12 @@ GRANT USAGE ON SCHEMA public TO featom_server;
 REVOKE ALL ON FUNCTION public.advance_partitions(keep_requests interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.advance_partitions(keep_requests interval) TO featom_server;
 
+REVOKE ALL ON FUNCTION public.current_timeline() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.current_timeline() TO featom_server;
+
+REVOKE ALL ON FUNCTION public.follow_timeline() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.follow_timeline() TO featom_server;
+
 REVOKE ALL ON FUNCTION public.maintain_partitions(keep_requests interval, keep_changes interval) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.make_partition(parent text, unit text, starting timestamp with time zone) FROM PUBLIC;
@@ -303,6 +350,8 @@ GRANT SELECT ON TABLE public.alembic_version TO featom_server;
 
 GRANT SELECT,INSERT,DELETE ON TABLE public.changes TO featom_server;
 
+GRANT SELECT,INSERT,DELETE ON TABLE public.durable_since TO featom_server;
+
 GRANT SELECT,INSERT ON TABLE public.entity_type_revisions TO featom_server;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.entity_types TO featom_server;
@@ -314,3 +363,5 @@ GRANT SELECT ON TABLE public.schema_window TO featom_server;
 GRANT SELECT ON TABLE public.store_epoch TO featom_server;
 
 GRANT UPDATE(types_generation) ON TABLE public.store_epoch TO featom_server;
+
+GRANT UPDATE(commits_in_doubt) ON TABLE public.store_epoch TO featom_server;

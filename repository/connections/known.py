@@ -7,6 +7,7 @@ import asyncpg
 
 from repository.connecting.connector import Connector
 from repository.connections.primary import Primary
+from repository.connections.timeline import join_timeline
 from repository.migrations.session import require_current
 from repository.sessions.facts import Backend, Facts
 from repository.sessions.refusals import SessionRefused
@@ -20,6 +21,8 @@ class KnownConnection(asyncpg.Connection):  # generic for the type checker alone
     facts: Facts
     generation: int
     """Of Primary, when it was made."""
+    epoch: int
+    """That of the store since the connection is there; see timeline."""
 
     @property
     def backend(self) -> Backend:
@@ -35,6 +38,8 @@ class Admission:
     settings: Settings
     connector: Connector
     another: Connect
+    joins_timeline: bool = True
+    """Whether what is read on the connection is answered with."""
 
     async def __call__(self, connection: Any) -> None:
         """Raises SessionRefused, or SchemaMismatch if the build is too old: then it is closed."""
@@ -46,6 +51,8 @@ class Admission:
                 generation = self.primary.generation
             # A backfill may have begun while we were not seen: no write of ours may follow it.
             await require_current(connection, self.build)
+            if self.joins_timeline:
+                await join_timeline(connection)
         except SessionRefused as refusal:
             terminate(connection)
             await self.primary.refuse(refusal, self.connector.host)

@@ -14,6 +14,7 @@ from domain.errors import DatabaseUnavailable
 from domain.figures import Distribution
 from domain.tracing import Tracer
 from repository.connecting.connector import Connector
+from repository.connections.confirmed import confirmed
 from repository.connections.known import Admission, KnownConnection, leave_as_it_is
 from repository.connections.outage import Outage
 from repository.connections.primary import Primary
@@ -156,6 +157,16 @@ class Pool:
                 if broken > self._size or loop.time() > latest:
                     raise DatabaseUnavailable from failure
                 log.info("reading again: %s", failure.__cause__)
+
+    async def commit(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+        """As `run`, for work that writes. Raises AnswerLost also if PostgreSQL gives a warning: the
+        commit can be seen then, and perhaps no standby has it.
+        """
+        return await self.run(lambda connection: confirmed(connection, work(connection)))
+
+    async def renew(self) -> None:
+        """Use no connection again that is there now."""
+        await self._pool.expire_connections()
 
     async def run(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
         """Run `work`, one transaction at most, on a connection of its own.

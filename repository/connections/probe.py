@@ -162,6 +162,7 @@ class PostgresProbe:
             settings=server_settings(SERIALIZABLE, name, _TIMEOUT),
             connector=self._connector,
             another=another,
+            joins_timeline=False,
         )
         connection = await self._connect(name, admission)
         if before is not None:

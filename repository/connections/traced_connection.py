@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import asyncpg
 
 from domain.tracing import Tracer
-from repository.statements import READ, SESSION, TYPES, WRITE
+from repository.statements import DURABILITY, READ, SESSION, TYPES, WRITE
 
 if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
@@ -13,7 +13,7 @@ else:
     Connection = asyncpg.Connection
 
 _NAMES: Final = {
-    sql: name for named in (READ, WRITE, TYPES, SESSION) for name, sql in named.items()
+    sql: name for named in (READ, WRITE, TYPES, SESSION, DURABILITY) for name, sql in named.items()
 }
 
 

@@ -1,8 +1,9 @@
 """The entity types that this server has compiled."""
 
 from collections.abc import Collection, Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
+from domain.errors import DatabaseUnavailable
 from domain.policy import Policy
 from domain.rules import RuleCompiler
 from repository.codec.entity_type import load_entity_type
@@ -14,21 +15,31 @@ _KEPT: Final = 4
 way, and the past is asked for."""
 
 
+Kept: TypeAlias = dict[str, dict[int, Policy | None]]
+
+
 class Catalogue:
-    """Policies by name and revision. A revision never changes, so what is here is never old."""
+    """Policies by name and revision. Within an epoch a revision never changes, so what is here is
+    never old; in the next one its number may be given again."""
 
     def __init__(self, pool: Pool, compiler: RuleCompiler) -> None:
         """`pool` is READ COMMITTED."""
         self._pool = pool
         self._compiler = compiler
-        self._policies: dict[str, dict[int, Policy | None]] = {}
+        self._epoch = 0
+        self._policies: Kept = {}
 
     async def ensure_rows(self, names: Collection[str]) -> None:
         """See to it that these types have a row to lock."""
         await self._pool.read(TYPES["ensure_rows"], list(names))
 
-    async def policies(self, revisions: Mapping[str, int]) -> dict[str, Policy | None]:
-        """The policy of each type at a revision; None where there is no entity type."""
+    async def policies(self, revisions: Mapping[str, int], epoch: int) -> dict[str, Policy | None]:
+        """The policy of each type at a revision of an epoch; None where there is no entity type.
+
+        Raises DatabaseUnavailable if the database is in another epoch by now.
+        """
+        if epoch != self._epoch:
+            self._epoch, self._policies = epoch, {}
         policies: dict[str, Policy | None] = {}
         unknown: dict[str, int] = {}
         for name, revision in revisions.items():
@@ -41,19 +52,23 @@ class Catalogue:
             else:
                 unknown[name] = revision
         if unknown:
-            policies |= await self._load(unknown)
+            policies |= await self._load(unknown, epoch, self._policies)
         return policies
 
-    async def _load(self, revisions: Mapping[str, int]) -> dict[str, Policy | None]:
+    async def _load(
+        self, revisions: Mapping[str, int], epoch: int, known: Kept
+    ) -> dict[str, Policy | None]:
         records = await self._pool.read(
             TYPES["read_revisions"], list(revisions), list(revisions.values())
         )
         policies: dict[str, Policy | None] = {}
-        for name, revision, definition in records:
+        for name, revision, definition, found_in in records:
+            if found_in != epoch:
+                raise DatabaseUnavailable("The epoch of the database was raised just now.")
             policies[name] = (
                 None if definition is None else Policy(load_entity_type(definition), self._compiler)
             )
-            kept = self._policies.setdefault(name, {})
+            kept = known.setdefault(name, {})
             kept[revision] = policies[name]
             while len(kept) > _KEPT:
                 del kept[next(iter(kept))]

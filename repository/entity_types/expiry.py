@@ -20,20 +20,25 @@ class Expiry:
         """`pool` is READ COMMITTED."""
         self._pool = pool
         self._catalogue = catalogue
+        self._epoch = 0
         self._generation = 0
         self._by_type: dict[str, dict[str, FeatureSpec]] = {}
 
-    async def catch_up(self, generation: int) -> None:
-        """Know the types at least as they were in a generation, which came with a read."""
-        if generation <= self._generation:
+    async def catch_up(self, epoch: int, generation: int) -> None:
+        """Know the types at least as they were in a generation, which came with a read.
+
+        In another epoch generations are counted anew from any number.
+        """
+        if epoch == self._epoch and generation <= self._generation:
             return
         records = await self._pool.read(TYPES["read_all_types"])
         by_type = {
             name: load_entity_type(definition).expiring
-            for name, _, definition, _ in records
+            for name, _, definition, *_ in records
             if definition is not None
         }
         self._by_type = {name: expiring for name, expiring in by_type.items() if expiring}
+        self._epoch = records[0]["epoch"]
         self._generation = records[0]["types_generation"]
 
     def served(
@@ -53,7 +58,7 @@ class Expiry:
         """The past as it was served then: by the entity type that it was written under."""
         written = how_written(stored.state)
         revisions = {key.entity_type: written.entity_type_revision}
-        policy = (await self._catalogue.policies(revisions))[key.entity_type]
+        policy = (await self._catalogue.policies(revisions, stored.epoch))[key.entity_type]
         if policy is None or not policy.expiring:
             return stored
         now = written.update_time if isinstance(point, AtVersion) else point.time

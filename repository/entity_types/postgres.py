@@ -13,6 +13,7 @@ from domain.instant import EARLIEST, SECOND, Instant
 from repository.codec.entity_type import dump_entity_type, load_entity_type
 from repository.codec.instants import from_datetime, to_datetime
 from repository.codec.state import load_features
+from repository.connections.commits_in_doubt import CommitsInDoubt
 from repository.connections.pool import AnswerLost, Connection, Pool, Record, TransactionAborted
 from repository.connections.side_work import SideWork
 from repository.statements import TYPES
@@ -27,29 +28,32 @@ _COMMIT_TIME_SLACK: Final = 60 * SECOND
 class PostgresEntityTypes:
     """Implements EntityTypeStore of domain.entity_type_store."""
 
-    def __init__(self, pool: Pool, side: SideWork, changes: SideWork) -> None:
+    def __init__(
+        self, pool: Pool, in_doubt: CommitsInDoubt, side: SideWork, changes: SideWork
+    ) -> None:
         """`pool` is READ COMMITTED; all work is `side` work. Of `changes` there is one at a time:
         they wait for each other in any case, and shall not all do so on a connection.
         """
         self._pool = pool
+        self._in_doubt = in_doubt
         self._side = side
         self._changes = changes
 
     async def current(self, name: str) -> CurrentType:
-        records = await self._read(TYPES["read_type"], name)
+        records = await self._read_for_answer(TYPES["read_type"], name)
         if not records:
             return CurrentType(0, None)
         revision, definition, _ = records[0]
         return CurrentType(revision, None if definition is None else load_entity_type(definition))
 
     async def revision(self, name: str, revision: int) -> EntityType | None:
-        records = await self._read(TYPES["read_revisions"], [name], [revision])
+        records = await self._read_for_answer(TYPES["read_revisions"], [name], [revision])
         if not records or records[0]["definition"] is None:
             return None
         return load_entity_type(records[0]["definition"])
 
     async def list_types(self, after: str, limit: int, max_bytes: int) -> ListedTypes:
-        records = await self._read(TYPES["list_types"], after, limit, max_bytes)
+        records = await self._read_for_answer(TYPES["list_types"], after, limit, max_bytes)
         listed = [load_entity_type(record["definition"]) for record in records]
         return ListedTypes(listed, more=bool(records) and records[-1]["more"])
 
@@ -102,11 +106,21 @@ class PostgresEntityTypes:
     async def _read(self, statement: str, *arguments: object) -> list[Record]:
         return await self._side.run(lambda: self._pool.read(statement, *arguments))
 
+    async def _read_for_answer(self, statement: str, *arguments: object) -> list[Record]:
+        """As `_read`, when what was found is durable."""
+        records = await self._read(statement, *arguments)
+        await self._side.run(self._in_doubt.vouch)
+        return records
+
     async def _transact(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
         try:
-            return await self._changes.run(lambda: self._side.run(lambda: self._pool.run(work)))
-        except (AnswerLost, TransactionAborted) as failure:
-            # To apply the same again changes nothing, so the caller may always retry.
+            return await self._changes.run(lambda: self._side.run(lambda: self._pool.commit(work)))
+        # To apply the same again changes nothing, so the caller may always retry.
+        except AnswerLost as lost:
+            if lost.backend is not None:
+                self._in_doubt.note(lost.backend)
+            raise DatabaseUnavailable from lost
+        except TransactionAborted as failure:
             raise DatabaseUnavailable from failure
 
 

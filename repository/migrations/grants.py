@@ -14,18 +14,23 @@ TABLES: Final[Mapping[str, str]] = MappingProxyType(
         "alembic_version": "SELECT",
         # DELETE is for deletions that erase the history.
         "changes": "SELECT, INSERT, DELETE",
+        "durable_since": "SELECT, INSERT, DELETE",
         "entity_type_revisions": "SELECT, INSERT",
         "entity_types": "SELECT, INSERT, UPDATE",
         "requests": "SELECT, INSERT",
         "schema_window": "SELECT",
-        # The epoch is the operator's to raise.
-        "store_epoch": "SELECT, UPDATE (types_generation)",
+        # The epoch is the operator's to raise, and follow_timeline's.
+        "store_epoch": "SELECT, UPDATE (types_generation, commits_in_doubt)",
     }
 )
 OF_THE_OWNER: Final = frozenset({"backfills"})
 """Tables that servers have nothing to do with."""
 
-FUNCTIONS: Final = ("advance_partitions(interval)",)
+FUNCTIONS: Final = (
+    "advance_partitions(interval)",
+    "current_timeline()",
+    "follow_timeline()",
+)
 
 
 class RoleRefused(MigrationFailed):

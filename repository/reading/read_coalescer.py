@@ -17,6 +17,7 @@ from domain.figures import Distribution
 from domain.ports import StoredAggregate
 from domain.tracing import Tracer
 from repository.arrivals import Arrivals
+from repository.connections.commits_in_doubt import CommitsInDoubt
 from repository.connections.pool import AnswerTooLarge, Pool
 from repository.entity_types.expiry import Expiry
 from repository.statements import READ
@@ -45,6 +46,7 @@ class ReadCoalescer:
     def __init__(
         self,
         pool: Pool,
+        in_doubt: CommitsInDoubt,
         expiry: Expiry,
         *,
         readers: int,
@@ -58,6 +60,7 @@ class ReadCoalescer:
         self.batch_sizes = Distribution(BATCH_BOUNDS)
         """Keys in a query."""
         self._pool = pool
+        self._in_doubt = in_doubt
         self._expiry = expiry
         self._tracer = tracer
         self._query_keys = query_keys
@@ -198,11 +201,13 @@ class ReadCoalescer:
         types, ids = zip(*keys, strict=True)
         found: Found = [None] * len(keys)
         (record,) = await self._pool.read(READ["read_aggregates"], lines(types), lines(ids))
-        epoch, generation, ordinals, *columns = record
+        epoch, generation, in_doubt, ordinals, *columns = record
         if ordinals is not None:
             uids, versions, states = columns
             aggregates = map(StoredAggregate, uids, repeat(epoch), versions, states)
             for ordinal, stored in zip(ordinals, aggregates, strict=True):
                 found[ordinal - 1] = stored
-        await self._expiry.catch_up(generation)
+        await self._expiry.catch_up(epoch, generation)
+        if in_doubt:
+            await self._in_doubt.settle()
         return found

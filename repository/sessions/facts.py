@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, Self, TypeAlias
 
 import asyncpg
 
@@ -21,6 +21,15 @@ class Backend(NamedTuple):
 
     pid: int
     started: datetime
+
+    def __str__(self) -> str:
+        """Its name for other servers."""
+        return f"{self.pid} {self.started.isoformat()}"
+
+    @classmethod
+    def named(cls, name: str) -> Self:
+        pid, _, started = name.partition(" ")
+        return cls(int(pid), datetime.fromisoformat(started))
 
 
 class Server(NamedTuple):

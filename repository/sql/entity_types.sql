@@ -9,14 +9,16 @@ ORDER BY name
 ON CONFLICT DO NOTHING;
 
 -- name: read_revisions
--- Reads some revisions; one that does not exist does not come back.
-SELECT r.name, r.revision, r.definition
+-- Reads some revisions, and the epoch in which they are these; one that does not exist does not come
+-- back.
+SELECT r.name, r.revision, r.definition, e.epoch
 FROM unnest($1::text[], $2::bigint[]) AS k (name, revision)
+CROSS JOIN store_epoch AS e
 JOIN entity_type_revisions AS r ON r.name = k.name AND r.revision = k.revision;
 
 -- name: read_all_types
 -- Every definition, and the generation that it is at least as new as.
-SELECT t.name, t.revision, t.definition, e.types_generation
+SELECT t.name, t.revision, t.definition, e.types_generation, e.epoch
 FROM store_epoch AS e
 LEFT JOIN entity_types AS t ON t.definition IS NOT NULL;
 

@@ -4,7 +4,10 @@
 -- Reads the aggregates of some keys, as columns: an array of each field, side by side, and null if
 -- there is no aggregate. One row is less work for the driver than one for each aggregate, and so is
 -- one text for each array: the keys come a line each, as no name of an entity has a line break.
-SELECT e.epoch, e.types_generation, found.ordinals, found.uids, found.versions, found.states
+-- `in_doubt`: something of this snapshot may be lost yet; see durability.sql.
+SELECT
+    e.epoch, e.types_generation, e.commits_in_doubt IS NOT NULL AS in_doubt,
+    found.ordinals, found.uids, found.versions, found.states
 FROM store_epoch AS e
 CROSS JOIN (
     SELECT

@@ -10,9 +10,11 @@
 -- One row comes back for each key, in any order; that of the first key has what is the same for all.
 -- `now` is told after the snapshot was taken, so it is later than every change in it. The time of the
 -- statement is not, and an aggregate that was deleted has no row to say when its last change was.
+-- `in_doubt`: something of this snapshot may be lost yet; see durability.sql.
 SELECT
     k.ordinal, a.xmin, a.version, a.uid, a.state, t.revision AS type_revision,
     CASE k.ordinal WHEN 1 THEN e.epoch END AS epoch,
+    CASE k.ordinal WHEN 1 THEN e.commits_in_doubt IS NOT NULL END AS in_doubt,
     CASE k.ordinal WHEN 1 THEN clock_timestamp() END AS now
 FROM unnest(string_to_array($1, chr(10)), string_to_array($2, chr(10)))
     WITH ORDINALITY AS k (entity_type, entity_id, ordinal)
@@ -27,6 +29,7 @@ LEFT JOIN aggregates AS a
 SELECT
     k.ordinal, a.xmin, a.version, a.uid, a.state, t.revision AS type_revision,
     CASE k.ordinal WHEN 1 THEN e.epoch END AS epoch,
+    CASE k.ordinal WHEN 1 THEN e.commits_in_doubt IS NOT NULL END AS in_doubt,
     CASE k.ordinal WHEN 1 THEN clock_timestamp() END AS now,
     NULL::bytea AS fingerprint, NULL::bytea AS outcome, NULL::timestamptz AS commit_time
 FROM unnest(string_to_array($1, chr(10)), string_to_array($2, chr(10)))
@@ -37,7 +40,7 @@ LEFT JOIN aggregates AS a
     ON a.entity_type = k.entity_type AND a.entity_id = k.entity_id
 UNION ALL
 SELECT
-    k.ordinal, NULL, NULL, NULL, NULL, NULL, NULL, NULL, r.fingerprint, r.outcome, r.commit_time
+    k.ordinal, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, r.fingerprint, r.outcome, r.commit_time
 FROM unnest(string_to_array($3, chr(10)), string_to_array($4, chr(10)), $5::uuid[])
     WITH ORDINALITY AS k (entity_type, entity_id, request_id, ordinal)
 JOIN requests AS r
@@ -55,20 +58,10 @@ FROM unnest($1::bigint[]) AS t (lock);
 -- Whether no other server has or awaits its turn with one of these locks.
 SELECT bool_and(pg_try_advisory_xact_lock(t.lock)) FROM unnest($1::bigint[]) AS t (lock);
 
--- name: end_backend
--- Ends the backend that was sent a batch and gave no answer, and says whether it is gone: from then
--- on the batch is committed or never will be. None comes back if the backend was gone already.
-SELECT pg_terminate_backend(a.pid, $3)
-FROM pg_stat_activity AS a
-WHERE a.pid = $1 AND a.backend_start = $2;
-
 -- name: find_batch
 -- Which of these keys a batch changed: asked when the answer to its commit was lost. A batch writes
 -- all of a unit, so one key tells for all.
---
--- A backend that is ended while it waits for a synchronous standby leaves a commit that can be seen
--- and may be lost. The message in the log makes our own commit wait for the standby, so for both.
-SELECT k.ordinal, pg_logical_emit_message(true, 'featom', '')
+SELECT k.ordinal
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k (entity_type, entity_id, ordinal)
 WHERE EXISTS (
     SELECT FROM changes AS c

@@ -1,4 +1,4 @@
-"""Batches whose commit got no answer, and what became of them (ADR 15)."""
+"""Batches whose commit got no answer, and what became of them (ADR 15, ADR 70)."""
 
 import asyncio
 import logging
@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from domain.entity_key import EntityKey
+from repository.connections.commits_in_doubt import CommitsInDoubt
 from repository.connections.pool import Pool
 from repository.sessions.facts import Backend
 from repository.statements import WRITE
@@ -17,7 +18,8 @@ log = logging.getLogger(__name__)
 
 _CLOCK_SLACK: Final = timedelta(minutes=5)
 """How far the clocks of a primary and of the standby that takes over may be apart."""
-_ENDING_MS: Final = 200
+_PATIENCE: Final = 0.5
+"""Seconds for which a batch waits until a backend is gone and what it committed is durable."""
 _PAUSE: Final = 1.0
 """Seconds between two tries."""
 CLOSING: Final = 2.0
@@ -28,17 +30,19 @@ class StillInDoubt(Exception):
     """A batch about some keys may be committed yet: nothing can be done for these now."""
 
     def __init__(self, keys: frozenset[EntityKey]) -> None:
-        super().__init__(f"a backend that was sent a batch about {len(keys)} keys does not end")
+        super().__init__(f"a batch about {len(keys)} keys may be under way, or not durable yet")
         self.keys = keys
 
 
 class Doubts:
     """Remembers what was sent a batch and gave no answer, and ends it, whoever waits for that."""
 
-    def __init__(self, readers: Pool) -> None:
+    def __init__(self, readers: Pool, in_doubt: CommitsInDoubt) -> None:
         """`readers` are READ COMMITTED."""
         self._readers = readers
+        self._in_doubt = in_doubt
         self._backends: dict[Backend, frozenset[EntityKey]] = {}
+        self._tries: dict[Backend, asyncio.Task[bool]] = {}
         self._ending: asyncio.Task[None] | None = None
         self._closing = False
 
@@ -52,9 +56,9 @@ class Doubts:
 
     async def decide(self, keys: Iterable[EntityKey]) -> None:
         """See to it that no batch about any of these keys is in doubt: from then on it is
-        committed or never will be.
+        committed and durable, or never will be.
 
-        Raises StillInDoubt for those of which that cannot be had now, or DatabaseUnavailable.
+        Raises StillInDoubt for those of which that cannot be had now.
         """
         if not self._backends:
             return
@@ -84,20 +88,33 @@ class Doubts:
     async def _end_all(self) -> None:
         while self._backends:
             for backend in list(self._backends):
-                try:
-                    if not await self._end(backend):
-                        log.info("a backend that gave no answer does not end yet")
-                except Exception as error:
-                    log.info("a backend that gave no answer is not ended yet: %r", error)
+                if not await self._end(backend):
+                    log.info("a commit that got no answer is in doubt still")
             if self._closing:
                 return
             if self._backends:
                 await asyncio.sleep(_PAUSE)
 
     async def _end(self, backend: Backend) -> bool:
-        """Whether a backend is gone."""
-        ended = await self._readers.read(WRITE["end_backend"], *backend, _ENDING_MS)
-        if not all(gone for (gone,) in ended):
-            return False
-        self._backends.pop(backend, None)
-        return True
+        """Whether a backend is gone, and what it committed durable.
+
+        Who asks waits only a while; the try goes on.
+        """
+        attempt = self._tries.get(backend)
+        if attempt is None:
+            attempt = asyncio.create_task(self._try_to_end(backend), name="ending a backend")
+            self._tries[backend] = attempt
+        done, _ = await asyncio.wait({attempt}, timeout=_PATIENCE)
+        return bool(done) and attempt.result()
+
+    async def _try_to_end(self, backend: Backend) -> bool:
+        try:
+            ended = await self._in_doubt.end(backend)
+        except Exception as error:
+            log.info("a backend that gave no answer is not ended yet: %r", error)
+            ended = False
+        finally:
+            del self._tries[backend]
+        if ended:
+            self._backends.pop(backend, None)
+        return ended

@@ -26,6 +26,8 @@ class Snapshot(NamedTuple):
     known: dict[RequestKey, KnownRequest]
     now: datetime
     """The database's clock."""
+    in_doubt: bool
+    """Whether some of it may be lost yet."""
 
 
 async def read_snapshot(
@@ -74,12 +76,12 @@ async def _snapshot(
         key.entity_type: rows[number]["type_revision"] or 0
         for number, key in enumerate(keys, start=1)
     }
-    policies = await catalogue.policies(revisions)
+    policies = await catalogue.policies(revisions, first["epoch"])
     read = {
         key: _row(number, key, rows[number], first["epoch"], limits, policies[key.entity_type])
         for number, key in enumerate(keys, start=1)
     }
-    return Snapshot(read, known, first["now"])
+    return Snapshot(read, known, first["now"], first["in_doubt"])
 
 
 def _row(

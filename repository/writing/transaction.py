@@ -7,11 +7,19 @@ from uuid import UUID
 from domain.entity_key import EntityKey
 from repository.connections.pool import Connection, Pool, Record, TransactionAborted
 from repository.sessions.refusals import SharedConnection
+from repository.sessions.setting_up import terminate
 from repository.statements import WRITE
 from repository.writing.columns import write_arguments
 from repository.writing.row import Row
 
 Keys: TypeAlias = Sequence[EntityKey]
+
+
+class EpochPassed(TransactionAborted):
+    """The rows were read under another epoch than the connection writes under.
+
+    After a failover that lost commits a row may have the same xmin and version as one that is gone.
+    """
 
 
 class Written(NamedTuple):
@@ -26,14 +34,23 @@ class Written(NamedTuple):
 async def write(pool: Pool, rows: Sequence[Row], batch_id: UUID) -> Written:
     """Write what is to be written of some rows, in the order of their keys.
 
-    Raises what Pool.run raises: TransactionAborted if all units have lost.
+    Raises what Pool.commit raises: TransactionAborted if all units have lost; or EpochPassed.
     """
+    epoch = rows[0].aggregate.epoch
     arguments = write_arguments(rows, batch_id)
     erased = [row.key for row in rows if row.erase_history]
     absent = [row.key for row in rows if row.is_kept_absent]
-    if not erased and not absent:
-        return await pool.run(lambda link: _write_batch(link, arguments))
-    return await pool.run(lambda link: _transaction(link, arguments, erased, absent))
+
+    async def work(link: Connection) -> Written:
+        # The pool's proxy hands it through.
+        if link.epoch != epoch:  # type: ignore[attr-defined]
+            terminate(link)
+            raise EpochPassed
+        if not erased and not absent:
+            return await _write_batch(link, arguments)
+        return await _transaction(link, arguments, erased, absent)
+
+    return await pool.commit(work)
 
 
 async def _transaction(

@@ -8,6 +8,8 @@
    and version are still those that were read, and whose entity type still has the revision that
    was read. Of what must be written together, the rows that stay as they are must be so too.
 4. Each command is answered after the commit. What hangs on a row that lost its race is undecided.
+   Where nothing was written, an answer rests on the commits of others: if one of those is in doubt,
+   a barrier comes first.
 
 A batch right behind another takes what that one changes from it instead of from the database, in
 step 2, and waits for its commit before step 3.
@@ -17,6 +19,7 @@ net. After Kung and Robinson, "On Optimistic Methods for Concurrency Control" (1
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -29,6 +32,7 @@ from domain.limits import Limits
 from domain.outcome import Outcome
 from domain.update import UpdateBatch
 from repository.codec.instants import from_datetime
+from repository.connections.commits_in_doubt import CommitsInDoubt
 from repository.connections.pool import AnswerLost, Pool, TransactionAborted
 from repository.entity_types.catalogue import Catalogue
 from repository.writing.doubts import Doubts
@@ -37,8 +41,10 @@ from repository.writing.handover import Handover, Withdrawn
 from repository.writing.pace import Pace
 from repository.writing.snapshot import read_snapshot
 from repository.writing.submission import Doubt, Submission, is_live, keys_in, split
-from repository.writing.transaction import write
+from repository.writing.transaction import EpochPassed, write
 from repository.writing.turns import Turns
+
+log = logging.getLogger(__name__)
 
 Answered: TypeAlias = tuple[Submission, Outcome | FeatomError]
 
@@ -53,6 +59,8 @@ class Loss(NamedTuple):
     to_others: bool
     """Whether another writer certainly was faster. SERIALIZABLE also aborts where nobody wrote the
     same, but hardly ever two times in a row."""
+    committed: bool = False
+    """Whether anything was written: whoever is answered then rests on a commit of his own."""
 
 
 class WriteProtocol:
@@ -62,6 +70,7 @@ class WriteProtocol:
         self,
         readers: Pool,
         writers: Pool,
+        in_doubt: CommitsInDoubt,
         catalogue: Catalogue,
         limits: Limits,
         remember: timedelta,
@@ -72,11 +81,12 @@ class WriteProtocol:
         """
         self._readers = readers
         self._writers = writers
+        self._in_doubt = in_doubt
         self._catalogue = catalogue
         self._limits = limits
         self._remember = remember
         self._turns = Turns(readers, time.monotonic)
-        self._doubts = Doubts(readers)
+        self._doubts = Doubts(readers, in_doubt)
 
     async def close(self) -> None:
         """Decide what is still in doubt, but not for long.
@@ -140,6 +150,8 @@ class WriteProtocol:
             await ahead.follow()
         # What must wait comes before all that may follow.
         loss = await self._write(evaluation, answers, snapshot.now, None if later else behind)
+        if snapshot.in_doubt and not loss.committed:
+            await self._in_doubt.settle()
         lost = []
         for submission, answer in answers:
             if evaluation.unit_of(submission.command) in loss.units:
@@ -177,23 +189,29 @@ class WriteProtocol:
         # standby takes over that lacks the last commits, a row may be gone.
         if new_types := {row.key.entity_type for row in rows if row.type_is_new}:
             await self._catalogue.ensure_rows(new_types)
+        units = {row.unit for row in rows}
         batch_id = uuid4()
         if behind is not None:
             behind.offer(evaluation.rows)
         try:
             written = await write(self._writers, rows, batch_id)
+        except EpochPassed:
+            log.info("the epoch was raised: all connections are made anew")
+            # One of the two pools has connections from before.
+            await self._readers.renew()
+            await self._writers.renew()
+            return Loss(units, to_others=False)
         except TransactionAborted:
-            return Loss({row.unit for row in rows}, to_others=False)
+            return Loss(units, to_others=False)
         except AnswerLost as lost:
             self._doubts.note(lost.backend, [row.key for row in rows])
-            units = {row.unit for row in rows}
             for submission, answer in answers:
                 if evaluation.unit_of(submission.command) in units:
                     submission.doubts.append(Doubt(batch_id, begun, answer))
             raise
         if behind is not None and not written.lost:
             behind.committed(written.transaction)
-        return Loss(written.lost, to_others=True)
+        return Loss(written.lost, to_others=True, committed=written.lost != units)
 
     async def _settle_doubts(self, submissions: Sequence[Submission]) -> Sequence[Submission]:
         """Answer the submissions of which an earlier attempt was committed after all."""

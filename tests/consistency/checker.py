@@ -50,6 +50,7 @@ CHECKS: Final[Sequence[Check]] = (
     conditions.conditions_held,
     conditions.what_was_left_as_it_was_had_the_etag,
     conditions.refusals_had_a_reason,
+    conditions.no_etag_outlives_a_failover,
     reads.reads_are_committed_versions,
     reads.reads_are_never_old,
     reads.reads_are_never_early,

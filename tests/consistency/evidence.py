@@ -9,6 +9,7 @@ from tests.consistency.history import Entry, History
 from tests.consistency.line import Line
 from tests.consistency.operations import Attempt, Kind, Part
 from tests.consistency.outcomes import Operation, operations_of
+from tests.consistency.recorder import NEVER
 
 
 class Place(NamedTuple):
@@ -84,6 +85,17 @@ class Evidence:
                 if seen.etag and state is not None:
                     named[seen.etag].add((seen.key, state))
         return dict(named)
+
+    @cached_property
+    def first_told(self) -> Mapping[str, int]:
+        """By etag, when some answer had it first."""
+        first: dict[str, int] = {}
+        operations = self.operations.values()
+        for attempt in (*self.reads, *(each for one in operations for each in one.attempts)):
+            for seen in attempt.answer.seen:
+                if seen.etag:
+                    first[seen.etag] = min(attempt.returned, first.get(seen.etag, NEVER))
+        return first
 
     def states_named(self, etag: str, key: str) -> list[int]:
         """The states of a key that an etag is of: one, if all is well."""

@@ -6,6 +6,7 @@ import asyncpg
 
 from featom.v1.aggregate_pb2 import AggregateChange, FeatureAggregate
 from tests.consistency.operations import ENTITY_TYPE, MARK
+from tests.consistency.recorder import NEVER
 
 # The transactions that change one aggregate come one after the other, each after it has seen the
 # one before, so their numbers rise.
@@ -42,6 +43,8 @@ class History(NamedTuple):
 
     entries: dict[str, list[Entry]]
     aggregates: dict[str, FeatureAggregate]
+    failed_over: int = NEVER
+    """When the primary was gone whose standby kept this history, on the clock of the recording."""
 
 
 async def read_history(dsn: str) -> History:

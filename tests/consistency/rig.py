@@ -11,7 +11,7 @@ from tests.consistency.checker import Report, check
 from tests.consistency.faults.fleet import Fleet, fleet
 from tests.consistency.faults.proxy import Proxy, proxied
 from tests.consistency.history import read_history
-from tests.consistency.recorder import Recorder
+from tests.consistency.recorder import NEVER, Recorder
 from tests.consistency.server_process import NO_SETTINGS
 from tests.consistency.settling import settle
 from tests.postgres import Postgres, folder_for_postgres
@@ -52,12 +52,15 @@ class Rig:
     proxy: Proxy | None
     fleet: Fleet
     recorder: Recorder
+    failed_over: int = NEVER
+    """When the primary was gone, if a standby took over."""
 
     async def verdict(self, name: str) -> Report:
         """Wait until all is well again, end the servers, and check. Raises Unsettled."""
         await settle(self.recorder, self.dsn, self.fleet.servers, name)
         await self.fleet.close()
-        return check(self.recorder.attempts(), await read_history(self.dsn))
+        history = await read_history(self.dsn)
+        return check(self.recorder.attempts(), history._replace(failed_over=self.failed_over))
 
 
 @asynccontextmanager

@@ -168,7 +168,7 @@ STORMS: Final[Mapping[str, Storm]] = MappingProxyType(
 )
 
 
-async def _traffic_flows(stand: Rig) -> None:
+async def traffic_flows(stand: Rig) -> None:
     """Return when clients are served, again or still. Raises NotInTime."""
     goal = stand.recorder.acknowledged + FLOW
     await eventually(lambda: stand.recorder.acknowledged >= goal, why="no traffic flows")
@@ -209,7 +209,7 @@ async def rage(storm: Storm, amount: int, postgres: OwnPostgres, seed: int) -> A
         ) as clients:
             situation = Situation(stand, clients, Chance(seed), counts)
             while counts[storm.unit] < amount:
-                await _traffic_flows(stand)
+                await traffic_flows(stand)
                 await storm.strike(situation)
         report = await stand.verdict(f"{seed}")
         return Aftermath(counts, report, stand.fleet.complaints)

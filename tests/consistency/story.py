@@ -121,6 +121,10 @@ class Story:
         self._record(request, Answer(Verdict.ACKNOWLEDGED, "", seen), begun=started)
         return seen[0]
 
+    def fail_over(self) -> None:
+        """A standby takes over, with all that was committed."""
+        self.history = self.history._replace(failed_over=self._begin())
+
     def answer(self, name: str) -> Answer:
         return self._attempt(name).answer
 

@@ -203,6 +203,12 @@ def refuse_a_current_etag(story: Story) -> None:
     story.refuse("17", "a", etag=story.read("18", "a").etag)
 
 
+def accept_an_etag_from_before_a_failover(story: Story) -> None:
+    etag = story.read("17", "a").etag
+    story.fail_over()
+    story.update("18", "a", etag=etag)
+
+
 def tear_a_read(story: Story) -> None:
     story.change_answer("14", seen=(story.answer("14").seen[0]._replace(digest="torn"),))
 
@@ -268,6 +274,7 @@ CASES: dict[str, list[Callable[[Story], None]]] = {
     "conditions_held": [accept_an_old_etag],
     "what_was_left_as_it_was_had_the_etag": [leave_another_version_than_the_etag_names],
     "refusals_had_a_reason": [refuse_a_current_etag],
+    "no_etag_outlives_a_failover": [accept_an_etag_from_before_a_failover],
     "reads_are_committed_versions": [tear_a_read, read_what_never_was],
     "reads_are_never_old": [read_something_old],
     "reads_are_never_early": [read_something_that_comes_later],

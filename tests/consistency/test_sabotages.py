@@ -15,6 +15,7 @@ from tests.consistency.checker import CHECKS, Report
 from tests.consistency.moods import Mood, in_a_hurry, patient
 from tests.consistency.rig import OwnPostgres, Rig, new_database, rig
 from tests.consistency.sabotages import SABOTAGES
+from tests.consistency.test_failovers import CASES as FAILOVER_CASES
 from tests.consistency.test_rules import CASES as RULE_CASES
 from tests.consistency.traffic import USUAL, traffic
 from tests.consistency.waiting import eventually
@@ -112,11 +113,11 @@ async def test_the_checker_finds_nothing_in_servers_as_they_are(own_database: st
 
 
 def test_every_sabotage_has_a_case() -> None:
-    assert set(CASES) | set(RULE_CASES) == set(SABOTAGES)
+    assert set(CASES) | set(FAILOVER_CASES) | set(RULE_CASES) == set(SABOTAGES)
 
 
 def test_every_check_is_seen_to_fail_or_says_why_not() -> None:
-    seen = set().union(*(case.caught_by for case in CASES.values()))
+    seen = set().union(*(case.caught_by for case in CASES.values()), *FAILOVER_CASES.values())
     assert seen | NOT_SEEN_TO_FAIL == {check.__name__ for check in CHECKS}
     assert not seen & NOT_SEEN_TO_FAIL
 
@@ -126,6 +127,7 @@ def test_the_table_of_sabotages_is_complete() -> None:
     rows = re.findall(r"^\| `(\w+)` \| [^|]* \| (`[^|]*`) \|$", text, re.MULTILINE)
     told = {name: set(re.findall(r"`(\w+)`", checks)) for name, checks in rows}
     proved = {name: case.caught_by for name, case in CASES.items()}
+    proved |= FAILOVER_CASES
     assert told == proved | {name: {judgement} for name, judgement in RULE_CASES.items()}
 
 

@@ -275,6 +275,8 @@ async def test_a_chain_ends_where_another_server_has_its_turn(
     """Batches right behind one another would leave it no moment to be faster."""
 
     async def end() -> None:
+        turns = chain.repository._protocol._turns
+        await eventually(lambda: bool(turns.contended([key])))
         await session.execute("SELECT pg_advisory_unlock_all()")
 
     await chain.repository.update(update(put("f", 1), key=key))

@@ -12,7 +12,7 @@ from domain.outcome import UpdateOutcome
 from domain.update import UpdateBatch
 from repository.postgres import PostgresOptions
 from repository.sessions.facts import Backend
-from repository.statements import WRITE
+from repository.statements import DURABILITY
 from tests.conformance.reading import current_features
 from tests.consistency.faults.proxy import Way, proxied
 from tests.consistency.waiting import eventually
@@ -67,10 +67,10 @@ async def test_a_repository_that_is_closed_decides_what_is_in_doubt(
 async def test_a_backend_that_does_not_end_holds_up_its_own_keys_and_no_others(
     shared_database: str, key: EntityKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    never_gone = "SELECT false WHERE $1::int > 0 AND $2::timestamptz < now() AND $3::int > 0"
+    waits = "SELECT true WHERE $1::int > 0 AND $2::timestamptz < now()"
     other, both = key._replace(entity_id="other"), key._replace(entity_id="both")
     async with repository_on(shared_database) as repository:
-        monkeypatch.setitem(WRITE, "end_backend", never_gone)
+        monkeypatch.setitem(DURABILITY, "waits_for_standby", waits)
         repository._protocol._doubts.note(Backend(1, datetime.now(UTC) - timedelta(1)), [key])
         together = UpdateBatch(updates=tuple(update(put("f", 1), key=each) for each in (both, key)))
         answers = await asyncio.gather(

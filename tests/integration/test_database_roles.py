@@ -54,6 +54,7 @@ async def test_an_owner_that_is_no_superuser_migrates_and_a_server_serves_beside
         "UPDATE changes SET change = ''",
         "DELETE FROM requests",
         "UPDATE store_epoch SET epoch = 2",
+        "UPDATE store_epoch SET timeline = 'another'",
         "DELETE FROM entity_types",
         "UPDATE schema_window SET oldest_build = 9",
         "UPDATE alembic_version SET version_num = '0001'",

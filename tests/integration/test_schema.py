@@ -13,6 +13,8 @@ from domain.ports import AtVersion
 from domain.update import Deletion
 from featom.v1.aggregate_pb2 import FeatureAggregate
 from repository.connections.pool import READ_COMMITTED, Pool
+from repository.migrations import up
+from repository.migrations.running import run
 from repository.partitions import advance_partitions
 from repository.postgres import PostgresOptions
 from tests.conformance.reading import current_features, message_of
@@ -69,6 +71,23 @@ async def test_states_are_stored_as_they_are_served(session: Session) -> None:
         )
         == b"e"
     )
+
+
+async def test_a_store_that_is_upgraded_keeps_its_epoch_and_so_its_etags(
+    bare_database: str,
+) -> None:
+    async with session_on(bare_database) as session:
+        for revision in ("0001", "0002", "0003", "0004"):
+            await run(session, revision)
+        await session.execute("UPDATE store_epoch SET epoch = 5")
+        await session.execute(
+            "INSERT INTO aggregates VALUES ('card', 'c-1', gen_random_uuid(), 7, '', now(), now())"
+        )
+    await up(bare_database)
+    async with repository_on(bare_database) as repository:
+        (found,) = await repository.read([EntityKey("card", "c-1")])
+        assert found is not None
+        assert (found.epoch, found.version) == (5, 7)
 
 
 async def test_a_page_of_aggregates_has_room_for_their_next_versions(session: Session) -> None:

@@ -45,9 +45,23 @@ def refusals_had_a_reason(evidence: Evidence) -> Iterator[str]:
             continue
         states = evidence.states_named(part.etag, part.key)
         refused = _refused(operation)
+        if refused > evidence.history.failed_over:
+            continue  # of another epoch
         line = evidence.lines[part.key]
         if states and refused < NEVER and not _was_followed(line, max(states), refused):
             yield f"{operation.request.operation} on {part.key} was refused, its etag was current"
+
+
+def no_etag_outlives_a_failover(evidence: Evidence) -> Iterator[str]:
+    """An etag from before is refused, whatever it may name by then."""
+    failed_over = evidence.history.failed_over
+    for operation, part, _ in evidence.parts():
+        if evidence.first_told.get(part.etag, NEVER) > failed_over:
+            continue
+        for attempt in operation.attempts:
+            accepted = any(not seen.replayed for seen in attempt.answer.seen)
+            if attempt.invoked > failed_over and accepted:
+                yield f"{operation.request.operation} had an etag of {part.key} from before"
 
 
 def _refused(operation: Operation) -> int:

@@ -69,6 +69,10 @@ class Proxy:
         self.dsn = ""
         """The same database, through the proxy."""
 
+    def move_to(self, dsn: str) -> None:
+        """Another database is behind the same address from now on; connections stay as they are."""
+        self._target = urlsplit(dsn)
+
     async def start(self) -> asyncio.Server:
         listener = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         port = listener.sockets[0].getsockname()[1]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from tests.consistency.sabotages import answers, chains, etags, reads, rules, writes
+from tests.consistency.sabotages import answers, chains, durability, etags, reads, rules, writes
 
 SABOTAGES: Final[Mapping[str, Callable[[], None]]] = MappingProxyType(
     {
@@ -37,6 +37,8 @@ SABOTAGES: Final[Mapping[str, Callable[[], None]]] = MappingProxyType(
             answers.turn_the_clock_back,
             reads.read_key_by_key,
             chains.follow_without_waiting,
+            durability.vouch_for_others,
+            durability.keep_the_epoch,
             rules.no_revision_check,
             rules.one_violation_dropped,
         )

@@ -28,7 +28,7 @@ def changed(row: Row) -> Row:
 
 
 def snapshot(*rows: Row) -> Snapshot:
-    return Snapshot({row.key: row for row in rows}, {}, datetime.now(UTC))
+    return Snapshot({row.key: row for row in rows}, {}, datetime.now(UTC), in_doubt=False)
 
 
 async def test_only_what_is_changed_is_taken_over() -> None:

@@ -16,7 +16,9 @@ from repository.reading.read_coalescer import ReadCoalescer
 from tests.samples import UID, entities, entity
 from tests.unit.repository.moments import a_moment, at_hand
 
-Columns = tuple[int, int, list[int] | None, list[UUID] | None, list[int] | None, list[bytes] | None]
+Columns = tuple[
+    int, int, bool, list[int] | None, list[UUID] | None, list[int] | None, list[bytes] | None
+]
 
 
 class FakePool:
@@ -45,10 +47,10 @@ class FakePool:
             raise AnswerTooLarge
         there = [(n, key) for n, key in enumerate(keys, 1) if key.entity_type != "missing"][::-1]
         if not there:
-            return [(1, 7, None, None, None, None)]
+            return [(1, 7, False, None, None, None, None)]
         states = [key.entity_id.encode() for _, key in there]
         count = len(there)
-        return [(1, 7, [n for n, _ in there], [UID] * count, [1] * count, states)]
+        return [(1, 7, False, [n for n, _ in there], [UID] * count, [1] * count, states)]
 
 
 class FakeExpiry:
@@ -57,7 +59,7 @@ class FakeExpiry:
     def __init__(self) -> None:
         self.generations: set[int] = set()
 
-    async def catch_up(self, generation: int) -> None:
+    async def catch_up(self, epoch: int, generation: int) -> None:
         self.generations.add(generation)
 
 
@@ -65,7 +67,9 @@ class FakeExpiry:
 async def coalescer_on(pool: FakePool, **options: Any) -> AsyncIterator[ReadCoalescer]:
     fake: Any = pool
     expiry: Any = FakeExpiry()
-    coalescer = ReadCoalescer(fake, expiry, **({"readers": 1, "max_waiting": 8_192} | options))
+    in_doubt: Any = None
+    settings = {"readers": 1, "max_waiting": 8_192} | options
+    coalescer = ReadCoalescer(fake, in_doubt, expiry, **settings)
     try:
         yield coalescer
     finally:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 import repository
-from repository.statements import READ, SESSION, TYPES, WRITE, load_statements
+from repository.statements import DURABILITY, READ, SESSION, TYPES, WRITE, load_statements
 
 FOLDER = Path(repository.__file__).parent
 CODE = "\n".join(file.read_text() for file in FOLDER.rglob("*.py") if file.name != "statements.py")
-FILES = {"READ": READ, "SESSION": SESSION, "TYPES": TYPES, "WRITE": WRITE}
+FILES = {"DURABILITY": DURABILITY, "READ": READ, "SESSION": SESSION, "TYPES": TYPES, "WRITE": WRITE}
 NAMED = [(file, name) for file, statements in FILES.items() for name in statements]
 STATEMENTS = {name: FILES[file][name] for file, name in NAMED}
 
@@ -21,14 +21,14 @@ def test_every_statement_is_used(file: str, name: str) -> None:
 
 
 def test_every_statement_that_is_used_exists() -> None:
-    used = re.findall(r'(READ|SESSION|TYPES|WRITE)\["(\w+)"\]', CODE)
+    used = re.findall(r'(DURABILITY|READ|SESSION|TYPES|WRITE)\["(\w+)"\]', CODE)
     assert used
     assert set(used) <= set(NAMED)
 
 
 def test_every_file_is_loaded_and_no_name_stands_twice() -> None:
     files = sorted(file.name for file in (FOLDER / "sql").iterdir())
-    assert files == ["entity_types.sql", "read.sql", "session.sql", "write.sql"]
+    assert files == ["durability.sql", "entity_types.sql", "read.sql", "session.sql", "write.sql"]
     for file in files:
         text = (FOLDER / "sql" / file).read_text()
         assert len(load_statements(file)) == text.count("-- name: ")

@@ -37,7 +37,7 @@ class RoleRefused(MigrationFailed):
     """The servers cannot have this role; the message says why."""
 
 
-_PRIVILEGE: Final = re.compile(r"([A-Z]+)(?: \((\w+)\))?")
+_PRIVILEGE: Final = re.compile(r"([A-Z]+)(?: \(([\w, ]+)\))?")
 
 
 def needed_rights() -> list[tuple[str, str | None, str]]:
@@ -46,7 +46,8 @@ def needed_rights() -> list[tuple[str, str | None, str]]:
         *(
             (table, column or None, privilege)
             for table, privileges in TABLES.items()
-            for privilege, column in _PRIVILEGE.findall(privileges)
+            for privilege, columns in _PRIVILEGE.findall(privileges)
+            for column in columns.split(", ")
         ),
         *((function, None, "EXECUTE") for function in FUNCTIONS),
     ]

@@ -15,7 +15,7 @@ from repository.connections.pool import (
 )
 from repository.connections.probe import PostgresProbe, ProbeFailed
 from repository.migrations import MigrationFailed, status
-from repository.statements import WRITE
+from repository.statements import DURABILITY
 from tests.consistency.waiting import eventually_true
 from tests.integration.meddling import Session, pool_on, repository_on
 from tests.integration.settings import IN_FORCE, settings_of
@@ -81,7 +81,7 @@ async def test_behind_a_pooler_in_session_mode_a_backend_can_be_ended(
     with pgbouncer(shared_database, "session") as pooler:
         async with pool_on(pooler.dsn, READ_COMMITTED) as pool:
             backend = await pool.run(_backend)
-            assert await session.fetchval(WRITE["end_backend"], *backend, 5_000) is True
+            assert await session.fetchval(DURABILITY["end_backend"], *backend, 5_000) is True
             # And nothing but a new connection is needed.
             assert await pool.read("SELECT 1")
             assert await pool.run(_backend) != backend

@@ -204,22 +204,27 @@ async def test_a_check_writes_and_makes_no_connection_of_its_own(
     assert after - before > 5
 
 
-async def test_setting_up_takes_three_statements(database: str) -> None:
+async def test_setting_up_takes_four_statements_once_the_barrier_has_passed(
+    database: str,
+) -> None:
     said: list[str] = []
+    admission = Admission(
+        primary=Primary(),
+        build=1,
+        settings=server_settings(SERIALIZABLE, "featom, build 1", 10.0),
+        connector=Connector(database),
+        another=lambda: asyncpg.connect(database),
+    )
+    first = await asyncpg.connect(database, connection_class=KnownConnection)
     connection = await asyncpg.connect(database, connection_class=KnownConnection)
     try:
+        await admission(first)
         connection.add_query_logger(lambda record: said.append(record.query))
-        admission = Admission(
-            primary=Primary(),
-            build=1,
-            settings=server_settings(SERIALIZABLE, "featom, build 1", 10.0),
-            connector=Connector(database),
-            another=lambda: asyncpg.connect(database),
-        )
         await admission(connection)
         await asyncio.sleep(0)  # the driver tells a little later
-        assert len(said) == 3, said
+        assert len(said) == 4, said
     finally:
+        await first.close()
         await connection.close()
 
 

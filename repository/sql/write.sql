@@ -8,10 +8,13 @@
 -- Reads the rows that a batch is about, before its transaction, at READ COMMITTED: a probe for an
 -- absent key inside a SERIALIZABLE transaction would lock an index page shared with strangers.
 -- One row comes back for each key, in any order; that of the first key has what is the same for all.
+-- A state of more than $3 bytes does not come with it; its length is known without reading it.
 -- `now` is told after the snapshot was taken, so it is later than every change in it. The time of the
 -- statement is not, and an aggregate that was deleted has no row to say when its last change was.
 SELECT
-    k.ordinal, a.xmin, a.version, a.uid, a.state, t.revision AS type_revision,
+    k.ordinal, a.xmin, a.version, a.uid,
+    CASE WHEN octet_length(a.state) <= $3::integer THEN a.state END AS state,
+    t.revision AS type_revision,
     CASE k.ordinal WHEN 1 THEN e.epoch END AS epoch,
     CASE k.ordinal WHEN 1 THEN clock_timestamp() END AS now
 FROM unnest(string_to_array($1, chr(10)), string_to_array($2, chr(10)))
@@ -22,10 +25,12 @@ LEFT JOIN aggregates AS a
     ON a.entity_type = k.entity_type AND a.entity_id = k.entity_id;
 
 -- name: read_for_update_with_requests
--- The same, and in the same snapshot which request ids are known, no older than $6: rows with a
--- fingerprint, numbered as $3 to $5. The first outcome is the one that counts.
+-- The same, and in the same snapshot which request ids are known, no older than $7: rows with a
+-- fingerprint, numbered as $4 to $6. The first outcome is the one that counts.
 SELECT
-    k.ordinal, a.xmin, a.version, a.uid, a.state, t.revision AS type_revision,
+    k.ordinal, a.xmin, a.version, a.uid,
+    CASE WHEN octet_length(a.state) <= $3::integer THEN a.state END AS state,
+    t.revision AS type_revision,
     CASE k.ordinal WHEN 1 THEN e.epoch END AS epoch,
     CASE k.ordinal WHEN 1 THEN clock_timestamp() END AS now,
     NULL::bytea AS fingerprint, NULL::bytea AS outcome, NULL::timestamptz AS commit_time
@@ -38,12 +43,20 @@ LEFT JOIN aggregates AS a
 UNION ALL
 SELECT
     k.ordinal, NULL, NULL, NULL, NULL, NULL, NULL, NULL, r.fingerprint, r.outcome, r.commit_time
-FROM unnest(string_to_array($3, chr(10)), string_to_array($4, chr(10)), $5::uuid[])
+FROM unnest(string_to_array($4, chr(10)), string_to_array($5, chr(10)), $6::uuid[])
     WITH ORDINALITY AS k (entity_type, entity_id, request_id, ordinal)
 JOIN requests AS r
     ON r.entity_type = k.entity_type AND r.entity_id = k.entity_id
     AND r.request_id = k.request_id
-    AND r.commit_time > statement_timestamp() - $6::interval;
+    AND r.commit_time > statement_timestamp() - $7::interval;
+
+-- name: sizes
+-- The bytes of some aggregates, numbered as their keys; what is not there does not come back.
+SELECT k.ordinal, octet_length(a.state) AS bytes
+FROM unnest(string_to_array($1, chr(10)), string_to_array($2, chr(10)))
+    WITH ORDINALITY AS k (entity_type, entity_id, ordinal)
+JOIN aggregates AS a
+    ON a.entity_type = k.entity_type AND a.entity_id = k.entity_id;
 
 -- name: take_turn
 -- Waits, but not long, until no other server writes the entities of these locks; they are free again

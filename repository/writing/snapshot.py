@@ -16,6 +16,7 @@ from repository.entity_types.catalogue import Catalogue
 from repository.statements import WRITE
 from repository.texts import lines
 from repository.writing.evaluation import KnownRequest, RequestKey
+from repository.writing.pace import Pace
 from repository.writing.row import Row, StoredRow
 
 
@@ -26,6 +27,8 @@ class Snapshot(NamedTuple):
     known: dict[RequestKey, KnownRequest]
     now: datetime
     """The database's clock."""
+    unread: frozenset[EntityKey] = frozenset()
+    """What was too large to be read; no row is about these."""
 
 
 async def read_snapshot(
@@ -34,8 +37,12 @@ async def read_snapshot(
     commands: Sequence[Command],
     limits: Limits,
     remember: timedelta,
+    most: int,
 ) -> Snapshot:
-    """Read what `commands` are about. Raises DatabaseUnavailable or Corrupted."""
+    """Read what `commands` are about, but no aggregate of more than `most` bytes.
+
+    Raises DatabaseUnavailable or Corrupted.
+    """
     keys = sorted({key for command in commands for key in keys_of(command)})
     requests = list(
         {
@@ -45,7 +52,7 @@ async def read_snapshot(
             for key in keys_of(command)
         }
     )
-    arguments: list[Any] = _names(keys)
+    arguments: list[Any] = [*_names(keys), most]
     if not requests:
         records = await pool.read(WRITE["read_for_update"], *arguments)
         return await _snapshot(keys, records, {}, limits, catalogue)
@@ -75,11 +82,19 @@ async def _snapshot(
         for number, key in enumerate(keys, start=1)
     }
     policies = await catalogue.policies(revisions)
-    read = {
-        key: _row(number, key, rows[number], first["epoch"], limits, policies[key.entity_type])
-        for number, key in enumerate(keys, start=1)
-    }
-    return Snapshot(read, known, first["now"])
+    read: dict[EntityKey, Row] = {}
+    unread: list[EntityKey] = []
+    pace = Pace()
+    for number, key in enumerate(keys, start=1):
+        record = rows[number]
+        if record["state"] is None and record["uid"] is not None:
+            unread.append(key)
+            continue
+        policy = policies[key.entity_type]
+        read[key] = _row(number, key, record, first["epoch"], limits, policy)
+        if pace.is_time_to_rest:
+            await pace.rest()
+    return Snapshot(read, known, first["now"], frozenset(unread))
 
 
 def _row(

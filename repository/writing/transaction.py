@@ -27,7 +27,7 @@ async def write(pool: Pool, rows: Sequence[Row], batch_id: UUID) -> Written:
 
     Raises what Pool.run raises: TransactionAborted if all units have lost.
     """
-    arguments = write_arguments(rows, batch_id)
+    arguments = await write_arguments(rows, batch_id)
     erased = [row.key for row in rows if row.erase_history]
     absent = [row.key for row in rows if row.is_kept_absent]
     if not erased and not absent:

@@ -66,9 +66,8 @@ class ScheduleMachine(RuleBasedStateMachine):
         self.take(share)
 
     @rule(share=st.integers(1, LIMIT))
-    def a_lane_takes_what_needs_not_be_alone(self, share: int) -> None:
-        self.take(share, alone=False)
-        self.schedule.let_alone()
+    def a_lane_takes_what_is_light(self, share: int) -> None:
+        self.take(share, heavy=False)
 
     @precondition(lambda self: self.under_way)
     @rule(which=st.integers(0, 3), share=st.integers(1, LIMIT))
@@ -127,19 +126,19 @@ class ScheduleMachine(RuleBasedStateMachine):
         self.open.append(submission)
         self.schedule.put(submission)
 
-    def take(self, share: int, alone: bool = True) -> bool:
-        batch = self.taken(share, alone=alone)
+    def take(self, share: int, heavy: bool = True) -> bool:
+        batch = self.taken(share, heavy=heavy)
         if batch:
             self.under_way.append([batch])
         return bool(batch)
 
-    def taken(self, share: int, ahead: Batch | None = None, *, alone: bool = True) -> Batch:
+    def taken(self, share: int, ahead: Batch | None = None, *, heavy: bool = True) -> Batch:
         behind = keys_in([ahead]) if ahead else ()
-        batch = self.schedule.take(LIMIT, share, is_live, behind, alone=alone)
+        batch = self.schedule.take(LIMIT, share, is_live, behind, heavy=heavy)
         assert all(map(is_live, batch))
         assert sum(map(_size, batch[:-1])) < LIMIT
         erasures = sum(isinstance(each.command, Deletion) for each in batch)
-        assert not erasures or (alone and len(batch) == 1)
+        assert not erasures or (heavy and len(batch) == 1)
         passed = list(ahead or ())
         for submission in batch:
             self.must_not_overtake(submission, passed)

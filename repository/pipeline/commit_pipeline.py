@@ -179,7 +179,11 @@ class CommitPipeline:
         One lane never does, so that there is always one for all other keys. Nothing does behind
         what is heavy: it would hold all of that twice.
         """
-        if ahead.is_heavy or not await ahead.hands_over() or self._schedule.behind(ahead.keys) < ENOUGH:
+        if (
+            ahead.is_heavy
+            or not await ahead.hands_over()
+            or self._schedule.behind(ahead.keys) < ENOUGH
+        ):
             return None
         elsewhere = sum(other.is_behind for other in self._under_way if other is not ahead)
         if elsewhere >= len(self._lanes) - 1:
@@ -194,7 +198,7 @@ class CommitPipeline:
         self._under_way.remove(attempt)
         self.statistics.batches += 1
         self.statistics.commands += len(attempt.batch)
-        self.statistics.undecided += len(undecided)
+        self.statistics.undecided += sum(not each.put_off for each in undecided)
         self.statistics.chained += attempt.is_behind and attempt.is_committed
         return undecided
 

@@ -20,8 +20,9 @@ from repository.writing.submission import Submission
 LIGHT: Final = 4_194_304
 """Bytes of aggregates that a light batch reads at most, where it has not very many keys."""
 HEAVY: Final = 8_388_608
-"""Bytes of aggregates that a heavy batch reads, unless one command alone is about more; and bytes
-that any batch makes of them, to be written and answered, before the rest of it must wait."""
+"""Bytes of aggregates that a heavy batch reads, unless one command alone is about more."""
+MADE: Final = 16_777_216
+"""Bytes that a batch makes beside these, to be written and answered, until the rest must wait."""
 
 _LEAST: Final = 8_192
 """An aggregate of so many bytes is read whatever comes with it."""

@@ -40,7 +40,7 @@ from repository.writing.snapshot import Snapshot, read_snapshot
 from repository.writing.submission import Doubt, Submission, is_live, keys_in, split
 from repository.writing.transaction import write
 from repository.writing.turns import Turns
-from repository.writing.weighing import HEAVY, Weights, admit, most_bytes
+from repository.writing.weighing import MADE, Weights, admit, most_bytes
 
 Answered: TypeAlias = tuple[Submission, Outcome | FeatomError]
 
@@ -294,7 +294,7 @@ async def _evaluate(
     held: set[EntityKey] = set()
     pace = Pace()
     for submission in submissions:
-        if evaluation.made > HEAVY:
+        if evaluation.made > MADE:
             later.append(submission)
             continue
         command = submission.command

@@ -1,7 +1,7 @@
 """A batch is bounded in bytes, and small updates do not wait for large ones."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -28,14 +28,14 @@ ONE_LANE = PostgresOptions(lanes=1)
 
 
 @pytest.fixture
-async def stored(database: str) -> AsyncIterator[str]:
+async def stored(database: str) -> str:
     """A database with aggregates of a megabyte, and with small ones."""
     async with repository_on(database) as repository:
         await asyncio.gather(
             *(repository.update(update(put("content", CONTENT), key=key)) for key in LARGE),
             *(repository.update(update(put("f", 0), key=key)) for key in SMALL),
         )
-    yield database
+    return database
 
 
 class Reads:

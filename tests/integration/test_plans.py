@@ -112,8 +112,8 @@ async def written(small_database: str) -> WrittenBatch:
     commands += [Deletion(key=entity(number)) for number in range(201, 215)]
     batches: list[WrittenBatch] = []
 
-    def spied(rows: Sequence[Row], *rest: Any) -> list[Any]:
-        arguments = write_arguments(rows, *rest)
+    async def spied(rows: Sequence[Row], *rest: Any) -> list[Any]:
+        arguments = await write_arguments(rows, *rest)
         batches.append(WrittenBatch(rows, arguments))
         return arguments
 
@@ -161,12 +161,14 @@ def test_the_rows_of_a_batch_are_listed_in_the_order_of_their_keys(written: Writ
 
 
 @generic_or_not
-@pytest.mark.parametrize("name", ["read_for_update", "read_for_update_with_requests"])
+@pytest.mark.parametrize("name", ["read_for_update", "read_for_update_with_requests", "sizes"])
 async def test_what_a_batch_is_about_is_read_by_index(
     filled_database: str, name: str, generic: bool
 ) -> None:
     types, ids = lines(["customer"] * 256), lines([f"c-{number}" for number in range(256)])
     arguments: list[Any] = [types, ids]
+    if name != "sizes":
+        arguments.append(8_192)
     if name == "read_for_update_with_requests":
         arguments += [types, ids, [uuid4()] * 256, timedelta(hours=24)]
     async with pool_on(filled_database, READ_COMMITTED) as pool:

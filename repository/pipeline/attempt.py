@@ -18,7 +18,7 @@ class Attempt:
         self.keys = frozenset(keys_in(batch))
         self.size = sum(submission.size for submission in batch)
         """How many updates the batch has."""
-        self.is_heavy = any(submission.is_heavy for submission in batch)
+        self.is_heavy = batch[0].is_heavy
         """Whether it may take long."""
         self.begun = asyncio.get_running_loop().time()
         self._committer = committer

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from repository.codec.state import dump_aggregate
 from repository.texts import lines, numbers, times, uuids
-from repository.writing.pace import Pace
+from repository.writing.pace import LARGE, Pace
 from repository.writing.row import Row
 
 Columns: TypeAlias = tuple[Callable[[Sequence[Any]], object], ...]
@@ -55,9 +55,9 @@ async def _states(rows: Iterable[Row]) -> dict[int, bytes]:
     pace = Pace()
     for row in rows:
         if row.writes or row.is_kept_absent:
-            states[row.number] = dump_aggregate(row.aggregate)
-        if pace.is_time_to_rest:
-            await pace.rest()
+            state = states[row.number] = dump_aggregate(row.aggregate)
+            if len(state) > LARGE and pace.is_time_to_rest:
+                await pace.rest()
     return states
 
 

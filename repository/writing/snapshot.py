@@ -16,8 +16,9 @@ from repository.entity_types.catalogue import Catalogue
 from repository.statements import WRITE
 from repository.texts import lines
 from repository.writing.evaluation import KnownRequest, RequestKey
-from repository.writing.pace import Pace
+from repository.writing.pace import LARGE, Pace
 from repository.writing.row import Row, StoredRow
+from repository.writing.weighing import most_bytes
 
 
 class Snapshot(NamedTuple):
@@ -39,7 +40,8 @@ async def read_snapshot(
     remember: timedelta,
     most: int,
 ) -> Snapshot:
-    """Read what `commands` are about, but no aggregate of more than `most` bytes.
+    """Read what `commands` are about, but no aggregate that is larger than `most` and than what a
+    light batch may read.
 
     Raises DatabaseUnavailable or Corrupted.
     """
@@ -52,7 +54,7 @@ async def read_snapshot(
             for key in keys_of(command)
         }
     )
-    arguments: list[Any] = [*_names(keys), most]
+    arguments: list[Any] = [*_names(keys), max(most, most_bytes(len(keys)))]
     if not requests:
         records = await pool.read(WRITE["read_for_update"], *arguments)
         return await _snapshot(keys, records, {}, limits, catalogue)
@@ -87,12 +89,13 @@ async def _snapshot(
     pace = Pace()
     for number, key in enumerate(keys, start=1):
         record = rows[number]
-        if record["state"] is None and record["uid"] is not None:
+        state = record["state"]
+        if state is None and record["uid"] is not None:
             unread.append(key)
             continue
         policy = policies[key.entity_type]
         read[key] = _row(number, key, record, first["epoch"], limits, policy)
-        if pace.is_time_to_rest:
+        if state is not None and len(state) > LARGE and pace.is_time_to_rest:
             await pace.rest()
     return Snapshot(read, known, first["now"], frozenset(unread))
 

@@ -40,7 +40,7 @@ from repository.writing.snapshot import Snapshot, read_snapshot
 from repository.writing.submission import Doubt, Submission, is_live, keys_in, split
 from repository.writing.transaction import write
 from repository.writing.turns import Turns
-from repository.writing.weighing import MADE, Weights, admit, most_bytes
+from repository.writing.weighing import MADE, Weights, admit
 
 Answered: TypeAlias = tuple[Submission, Outcome | FeatomError]
 
@@ -173,22 +173,22 @@ class WriteProtocol:
 
     async def _read(
         self, submissions: Sequence[Submission], most: int
-    ) -> tuple[Snapshot, list[Submission], list[Submission]]:
+    ) -> tuple[Snapshot, Sequence[Submission], list[Submission]]:
         """Read what is not too large; returns also what can be evaluated now, and what cannot.
 
         `most` is how large an aggregate may be even if it is too large for a light batch.
         """
-        keys = set(keys_in(submissions))
         commands = [submission.command for submission in submissions]
-        snapshot = await self._snapshot(commands, max(most, most_bytes(len(keys))))
+        snapshot = await self._snapshot(commands, most)
+        if not snapshot.unread:
+            return snapshot, submissions, []
         read, unread = split(submissions, snapshot.unread)
-        if unread:
-            sizes = await self.weights.weigh(snapshot.unread)
-            for submission in unread:
-                # It has a weight from now on, whatever became of its aggregates in between.
-                large = snapshot.unread.intersection(submission.keys)
-                weight = sum(sizes.get(key, 1) for key in large)
-                submission.weight = max(submission.weight, weight)
+        sizes = await self.weights.weigh(snapshot.unread)
+        for submission in unread:
+            # It has a weight from now on, whatever became of its aggregates in between.
+            large = snapshot.unread.intersection(submission.keys)
+            weight = sum(sizes.get(key, 1) for key in large)
+            submission.weight = max(submission.weight, weight)
         return snapshot, read, unread
 
     async def _admit(
@@ -208,9 +208,9 @@ class WriteProtocol:
 
     async def _known_outcome(self, command: Command) -> Outcome | FeatomError | None:
         """What was applied once is answered so, also if its aggregates are too large since."""
-        nothing_read = await self._snapshot([command], 0)
-        now = from_datetime(nothing_read.now)
-        return Evaluation(nothing_read.rows, nothing_read.known, now).known_outcome(command)
+        found = await self._snapshot([command], 0)
+        now = from_datetime(found.now)
+        return Evaluation(found.rows, found.known, now).known_outcome(command)
 
     async def _snapshot(self, commands: Sequence[Command], most: int) -> Snapshot:
         return await read_snapshot(

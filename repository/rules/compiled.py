@@ -51,12 +51,13 @@ class JoinedRules(NamedTuple):
 
     rule: CompiledRule
     parts: Sequence[CompiledRule]
+    slow: Sequence[CompiledRule]
+    """Those parts that may take long for values that are not very large."""
 
     def is_cheap(self, transition: Transition, sizes: Sizes) -> bool:
         """Whether it may be asked at once about these values."""
-        if transition.size <= SMALL and not self.rule.may_take_long:
-            return True
-        return sum(each.cost(sizes) for each in self.parts) <= MAX_COST
+        parts = self.slow if transition.size <= SMALL else self.parts
+        return not parts or sum(each.cost(sizes) for each in parts) <= MAX_COST
 
 
 class CelRules:
@@ -128,7 +129,8 @@ class CelRules:
             rules = self._these(asked)
             length = sum(len(each.rule.expression) for each in rules)
             joined = self._join(rules) if length <= _MAX_LENGTH or len(rules) == 1 else None
-            self._joined[asked] = None if joined is None else JoinedRules(joined, rules)
+            slow = [each for each in rules if each.may_take_long]
+            self._joined[asked] = None if joined is None else JoinedRules(joined, rules, slow)
         return self._joined[asked]
 
 

@@ -3,7 +3,7 @@
 import grpc
 
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
-from tests.consistency.large_updates import MOST_MEMORY, STORMS, store_aggregates, storm
+from tests.consistency.large_updates import MOST_MEMORY, store_aggregates, storm
 from tests.serving import serving
 
 

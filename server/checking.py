@@ -17,8 +17,8 @@ from domain.policy import Policy
 _PAGE: Final = 200
 _MAX_NAMED: Final = 2_000
 """Violations after which a page ends, so that clients take the answer."""
-_LONG: Final = 0.01
-"""Seconds of work after which other calls have their turn."""
+_LONG: Final = 0.002
+"""Seconds of work after which other calls have their turn: an update takes ten such turns."""
 _LITTLE: Final = 200
 """Aggregates that are soon checked, also while writers wait."""
 _ROUNDS: Final = 50

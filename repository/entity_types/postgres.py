@@ -32,7 +32,7 @@ _WAIT_FOR_WRITERS: Final = "500ms"
 _IDLE: Final = "2s"
 """How long a server may do nothing while it keeps writers of a type out."""
 _PAGES_WITH_WRITERS_WAITING: Final = 8
-_COUNTED: Final = 100_000
+_COUNTED: Final = 10_000
 """Aggregates that are counted one by one; of more it is enough to know about how many."""
 
 

@@ -21,6 +21,10 @@ Fetch: TypeAlias = Callable[..., Awaitable[Sequence[Record]]]
 
 _KEYS: Final = 1_000
 """Changes whose keys are read at a time."""
+_FIRST_STEP: Final = 256
+"""Transactions that are looked at at a time. PostgreSQL knows little of the newest rows, and may
+read all that a step has for each page of it."""
+_LARGEST_STEP: Final = 4_096
 PAGE: Final = 200
 PAGE_BYTES: Final = 2**20
 
@@ -48,19 +52,19 @@ async def written_since(
     until = await mark(fetch)
     if until.timeline != since.timeline:
         raise MarkExpired
-    position, began_before, more = since.next_transaction, since.under_way, True
-    while more:
+    position, step, began_before = since.next_transaction, _FIRST_STEP, since.under_way
+    while position < until.next_transaction or began_before:
+        end = min(position + step, until.next_transaction)
         changes = await fetch(
-            TYPES["written_since"],
-            name,
-            str(position),
-            str(until.next_transaction),
-            began_before,
-            _KEYS,
+            TYPES["written_since"], name, str(position), str(end), began_before, _KEYS
         )
         new = [int(transaction) for transaction, _, is_older in changes if not is_older]
-        # A page ends with a whole transaction.
-        position, began_before, more = max(new, default=position) + 1, (), len(new) >= _KEYS
+        if len(new) < _KEYS:
+            position, step = end, min(step * 2, _LARGEST_STEP)
+        else:
+            # The page ends with a whole transaction.
+            position, step = max(new) + 1, max(step // 2, 1)
+        began_before = ()
         ids = sorted({entity_id for _, entity_id, _ in changes})
         async with aclosing(_pages(fetch, name, ids)) as pages:
             async for page in pages:

@@ -147,11 +147,16 @@ ORDER BY p.entity_id;
 -- name: count_aggregates
 -- How many aggregates a type has, if it is no more than $2.
 SELECT count(*)
-FROM (SELECT FROM aggregates AS a WHERE a.entity_type = $1 LIMIT $2) AS counted;
+FROM (
+    SELECT FROM aggregates AS a WHERE a.entity_type = $1 ORDER BY a.entity_id LIMIT $2
+) AS counted;
 
 -- name: estimate_aggregates
 -- What PostgreSQL takes their number for.
 EXPLAIN (FORMAT JSON) SELECT FROM aggregates AS a WHERE a.entity_type = $1;
 
 -- name: any_aggregate
-SELECT EXISTS (SELECT FROM aggregates AS a WHERE a.entity_type = $1);
+-- The order is that of the index: what PostgreSQL believes of a type may be long untrue, and writers
+-- wait meanwhile.
+SELECT count(*) > 0
+FROM (SELECT FROM aggregates AS a WHERE a.entity_type = $1 ORDER BY a.entity_id LIMIT 1) AS found;

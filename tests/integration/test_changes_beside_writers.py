@@ -23,8 +23,7 @@ from repository.entity_types import written as written_types
 from repository.entity_types.written import SnapshotMark
 from repository.postgres import PostgresRepository
 from repository.statements import TYPES, WRITE
-from repository.writing import write_protocol
-from repository.writing.transaction import Written
+from repository.writing.transaction import Written, write
 from server import applying
 from server.applying import EntityTypes
 from server.checking import AggregateCheck
@@ -118,14 +117,13 @@ async def test_writers_that_wait_for_a_change_leave_the_lanes_to_others(
     """Many of them, tried again and again for long; not in halves, and not in turns."""
     await apply(servers[0], WIDE)
     writes = 0
-    write = write_protocol.write
 
     async def counted_write(*arguments: Any) -> Written:
         nonlocal writes
         writes += 1
         return await write(*arguments)
 
-    monkeypatch.setattr(write_protocol, "write", counted_write)
+    monkeypatch.setattr("repository.writing.write_protocol.write", counted_write)
     keys = [EntityKey("customer", f"c-{n}") for n in range(200)]
     async with writer_in_flight(database, NEW_WRITER) as writer:
         changing = asyncio.create_task(apply(servers[1], NARROW))

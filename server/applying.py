@@ -38,6 +38,7 @@ _LONG: Final = 1.0
 """Seconds of checking after which writers of the type do not wait any longer."""
 _RESUMABLE: Final = 600.0
 """Seconds for which a check that was interrupted can be gone on with."""
+_MAX_INTERRUPTED: Final = 16
 
 log = logging.getLogger(__name__)
 
@@ -158,11 +159,14 @@ class EntityTypes:
         try:
             await check.all(progress)
         except BaseException:
-            self._interrupted[definition.name] = Interrupted(
-                definition, read.revision, progress, time.monotonic()
-            )
+            self._remember(Interrupted(definition, read.revision, progress, time.monotonic()))
             raise
         return progress.violating, progress.since
+
+    def _remember(self, interrupted: Interrupted) -> None:
+        self._interrupted[interrupted.definition.name] = interrupted
+        while len(self._interrupted) > _MAX_INTERRUPTED:
+            del self._interrupted[next(iter(self._interrupted))]
 
     def _left_off(self, definition: EntityType, read: CurrentType) -> Progress | None:
         """How far the same check came before it was interrupted."""

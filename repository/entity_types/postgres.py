@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from typing import Final, TypeVar
 
 from msgspec.structs import replace
@@ -155,7 +156,8 @@ async def _write(
 async def _lock(link: Connection, name: str) -> Instant:
     """Keep the writers of a type out until the transaction ends; returns the time from then on."""
     await link.execute(TYPES["lock_type"], name, _WAIT_FOR_WRITERS, _IDLE)
-    ((_, time),) = await link.fetch(TYPES["lock_row"], name)
+    await link.execute(TYPES["lock_row"], name)
+    time: datetime = await link.fetchval(TYPES["current_time"])
     return from_datetime(time)
 
 

@@ -1,8 +1,8 @@
 """Which aggregates of a type were written since a mark: by transaction, and not by a clock.
 
-A mark is a snapshot: the transactions that were under way, and the number from which on none had
-begun. What was committed since is what these and the later ones have written. A commit time could
-not tell: it is read before the commit, which may come much later, and clocks jump. Numbers of
+A mark is a snapshot: the transactions that were under way, and the number from which on none was
+committed. What was committed since is what these and the later ones have written. A commit time
+could not tell: it is read before the commit, which may come much later, and clocks jump. Numbers of
 transactions that a restored backup brought along may come again; that gives too much, never too
 little. Only a failover can take numbers back, and then the timeline is another one.
 """
@@ -34,9 +34,9 @@ class SnapshotMark(NamedTuple):
 
     timeline: str
     next_transaction: int
-    """None with this number, or with a greater one, had begun."""
+    """None with this number, or with a greater one, was committed."""
     under_way: Sequence[str]
-    """Numbers of the transactions that had begun, and were not committed."""
+    """Smaller numbers, of transactions that were not committed yet."""
 
 
 async def mark(fetch: Fetch) -> SnapshotMark:
@@ -78,7 +78,7 @@ async def _pages(
         after, more = "", True
         while more:
             some = list(ids[first : first + PAGE])
-            records = await fetch(TYPES["read_aggregates"], name, some, after, PAGE_BYTES)
+            records = await fetch(TYPES["scan_written"], name, some, after, PAGE_BYTES)
             page = scanned(records)
             if page.aggregates:
                 yield page.aggregates

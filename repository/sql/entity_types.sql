@@ -59,7 +59,7 @@ SELECT
 
 -- name: lock_row
 -- Waits for writers of a build that knows this lock alone.
-SELECT t.revision, clock_timestamp() AS now
+SELECT t.revision
 FROM entity_types AS t
 WHERE t.name = $1
 FOR UPDATE;
@@ -82,9 +82,13 @@ UPDATE store_epoch SET types_generation = types_generation + 1;
 SELECT clock_timestamp();
 
 -- name: mark
--- The timeline of the log, the number that the next transaction gets, and those under way.
+-- The timeline of the log, the number from which on no transaction is committed, and the smaller
+-- ones that are under way.
 SELECT
-    left(pg_walfile_name(pg_current_wal_lsn()), 8) AS timeline,
+    CASE
+        WHEN pg_is_in_recovery() THEN 'standby' -- where no change is written in any case
+        ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8)
+    END AS timeline,
     pg_snapshot_xmax(pg_current_snapshot())::text AS next_transaction,
     ARRAY(SELECT x.xid::text FROM pg_snapshot_xip(pg_current_snapshot()) AS x (xid)) AS under_way;
 
@@ -110,7 +114,7 @@ FROM (
     )
 ) AS w;
 
--- name: read_aggregates
+-- name: scan_written
 -- Reads some aggregates of a type, as scan_aggregates reads all.
 SELECT p.entity_id, p.state, p.more
 FROM (

@@ -221,14 +221,14 @@ async def test_what_was_written_since_is_found_by_index(
 
 
 @generic_or_not
-@pytest.mark.parametrize("name", ["scan_aggregates", "read_aggregates", "any_aggregate"])
+@pytest.mark.parametrize("name", ["scan_aggregates", "scan_written", "any_aggregate"])
 async def test_aggregates_are_checked_by_index(
     filled_database: str, name: str, generic: bool
 ) -> None:
     arguments: list[Any] = ["customer"]
     if name == "scan_aggregates":
         arguments += ["c-5", 200, 2**20]
-    elif name == "read_aggregates":
+    elif name == "scan_written":
         arguments += [[f"c-{number}" for number in range(200)], "", 2**20]
     async with pool_on(filled_database, READ_COMMITTED) as pool:
         plan = await plan_of(pool, TYPES[name], arguments, generic=generic)

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from domain.differences import Difference, differences
@@ -24,6 +25,7 @@ from domain.errors import (
     IncompatibleChange,
     RuleViolation,
     StaleEtag,
+    Unavailable,
 )
 from domain.instant import Instant
 from domain.limits import Limits
@@ -133,40 +135,38 @@ class EntityTypes:
         """Apply, or None if another change or a failover came in between."""
         incompatible = [each for each in found if not each.compatible]
         check = self._aggregates(definition)
-        violating, since = 0, None
-        if incompatible:
-            violating, since = await self._check_all(check, definition, read)
-        if validate_only:
-            return Applied(definition, found, violating)
-        guard = None
-        if incompatible and not accept_existing:
-            guard = _Guard(check, await self._store.now(), incompatible)
-            guard.refuse(violating)
-        try:
-            made = await self._replace(read, definition, guard, since)
-        except MarkExpired:
-            return None
+        progress = self._left_off(definition, read) or Progress(await self._store.mark())
+        with self._resumable(definition, read, progress):
+            if incompatible:
+                await check.all(progress)
+            if validate_only:
+                return Applied(definition, found, progress.violating)
+            guard = None
+            if incompatible and not accept_existing:
+                guard = _Guard(check, await self._store.now(), incompatible)
+                guard.refuse(progress.violating)
+            try:
+                made = await self._replace(read, definition, guard, progress)
+            except MarkExpired:
+                return None
         if made is None:
             return None
         log.info("entity type %s is at revision %d", made.name, made.revision)
-        return Applied(made, found, violating)
+        return Applied(made, found, progress.violating)
 
-    async def _check_all(
-        self, check: AggregateCheck, definition: EntityType, read: CurrentType
-    ) -> tuple[int, Mark]:
-        """How many aggregates break a definition, but for what was written since a mark."""
-        progress = self._left_off(definition, read) or Progress(await self._store.mark())
+    @contextmanager
+    def _resumable(
+        self, definition: EntityType, read: CurrentType, progress: Progress
+    ) -> Iterator[None]:
+        """Remember how far a check came that ends in the block, though nothing was decided."""
         try:
-            await check.all(progress)
-        except BaseException:
-            self._remember(Interrupted(definition, read.revision, progress, time.monotonic()))
+            yield
+        except (Unavailable, asyncio.CancelledError):
+            found = Interrupted(definition, read.revision, progress, time.monotonic())
+            self._interrupted[definition.name] = found
+            while len(self._interrupted) > _MAX_INTERRUPTED:
+                del self._interrupted[next(iter(self._interrupted))]
             raise
-        return progress.violating, progress.since
-
-    def _remember(self, interrupted: Interrupted) -> None:
-        self._interrupted[interrupted.definition.name] = interrupted
-        while len(self._interrupted) > _MAX_INTERRUPTED:
-            del self._interrupted[next(iter(self._interrupted))]
 
     def _left_off(self, definition: EntityType, read: CurrentType) -> Progress | None:
         """How far the same check came before it was interrupted."""
@@ -177,9 +177,13 @@ class EntityTypes:
         return found.progress if same else None
 
     async def _replace(
-        self, read: CurrentType, definition: EntityType, guard: "_Guard | None", since: Mark
+        self,
+        read: CurrentType,
+        definition: EntityType,
+        guard: "_Guard | None",
+        progress: Progress,
     ) -> EntityType | None:
-        """Apply what was checked, with what was written since a mark.
+        """Apply what was checked, with what was written since.
 
         All but a rest is checked while writers go on. Raises MarkExpired.
         """
@@ -187,8 +191,8 @@ class EntityTypes:
         for _ in range(_TRIES):
             try:
                 if guard is not None:
-                    since = await guard.follow(since)
-                return await self._store.replace(read, definition, guard, since)
+                    progress.since = await guard.follow(progress.since)
+                return await self._store.replace(read, definition, guard, progress.since)
             except Contended as contended:
                 failure = contended
                 await _let_writers_go_on()

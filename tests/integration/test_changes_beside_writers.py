@@ -425,6 +425,31 @@ async def test_a_check_whose_caller_went_away_changes_nothing_and_is_gone_on_wit
     assert scanned.count("") == 2
 
 
+async def test_a_change_that_was_not_let_in_does_not_check_all_again(
+    servers: list[PostgresRepository], database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_types, "_WAIT_FOR_WRITERS", "50ms")
+    monkeypatch.setattr(applying, "_TRIES", 1)
+    await apply(servers[0], WIDE)
+    await servers[0].update(update(a=5, b=5))
+    store, pages = servers[0].entity_types, list[str]()
+    types = EntityTypes(store, servers[0].compiler, Limits())
+    scan = store.scan
+
+    async def noted_scan(name: str, after: str, limit: int) -> ScannedPage:
+        pages.append(after)
+        return await scan(name, after, limit)
+
+    monkeypatch.setattr(store, "scan", noted_scan)
+    async with writer_in_flight(database, NEW_WRITER):
+        with pytest.raises(Contended):
+            await types.apply(NARROW.definition, None, validate_only=False, accept_existing=False)
+    await servers[0].update(update(a=50, b=50))
+    with pytest.raises(IncompatibleChange):
+        await types.apply(NARROW.definition, None, validate_only=False, accept_existing=False)
+    assert pages == [""]
+
+
 def test_the_locks_of_both_sides_are_the_same() -> None:
     lock = "hashtextextended({}, 7305411223044)"
     assert lock.format("$1") in TYPES["lock_type"]

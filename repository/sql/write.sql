@@ -108,11 +108,14 @@ WHERE EXISTS (
 -- deleted, and who waits must have nothing yet for which others wait, but new rows of smaller keys.
 --
 -- $43, $44: the revisions of the entity types that the rows were checked against; $45, $46: which
--- units are of which types. A unit has lost too if one of its types has another revision by now. The
--- lock makes a change of the type wait until this commits, and fails this if the type was changed
--- since its snapshot.
+-- units are of which types. A unit has lost too if one of its types has another revision by now, or
+-- is being changed. The advisory lock makes a change of the type wait until this commits. It is tried
+-- and never waited for, as the units of other types would wait too; and it is refused as soon as a
+-- change waits for it, so that writers who come one after the other cannot starve the change. What
+-- decides is the lock on the row: it fails this if the type was changed since its snapshot.
 --
--- The last row names the transaction, which is the xmin of all that it wrote.
+-- The last row names the transaction, which is the xmin of all that it wrote; those before it the
+-- units that have lost, and whether to a change of their type.
 WITH was_read AS MATERIALIZED (
     SELECT *
     FROM unnest(
@@ -129,19 +132,24 @@ locked AS MATERIALIZED (
         AND a.xmin = r.xmin_read AND a.version = r.version_read
     FOR NO KEY UPDATE OF a SKIP LOCKED
 ),
-types_locked AS MATERIALIZED (
-    SELECT t.name
+types_free AS MATERIALIZED (
+    SELECT r.name, r.revision
     FROM unnest(string_to_array($43, chr(10)), string_to_array($44, ',')::bigint[])
         AS r (name, revision)
+    WHERE pg_try_advisory_xact_lock_shared(hashtextextended(r.name, 7305411223044))
+),
+types_locked AS MATERIALIZED (
+    SELECT t.name
+    FROM types_free AS r
     JOIN entity_types AS t ON t.name = r.name AND t.revision = r.revision
     FOR SHARE OF t
 ),
 lost AS MATERIALIZED (
-    SELECT r.unit
+    SELECT r.unit, false AS to_a_change
     FROM was_read AS r
     WHERE r.row_number NOT IN (SELECT l.row_number FROM locked AS l)
     UNION
-    SELECT r.unit
+    SELECT r.unit, r.entity_type NOT IN (SELECT f.name FROM types_free AS f)
     FROM unnest(string_to_array($45, ',')::int[], string_to_array($46, chr(10)))
         AS r (unit, entity_type)
     WHERE r.entity_type NOT IN (SELECT t.name FROM types_locked AS t)
@@ -225,9 +233,9 @@ remembered AS (
     )
     WHERE q.unit NOT IN (SELECT l.unit FROM lost AS l)
 )
-SELECT l.unit, NULL::xid AS transaction FROM lost AS l
+SELECT l.unit, l.to_a_change, NULL::xid AS transaction FROM lost AS l
 UNION ALL
-SELECT NULL, pg_current_xact_id()::xid;
+SELECT NULL, NULL, pg_current_xact_id()::xid;
 
 -- name: vacate
 -- Takes away the rows that write_batch has made, in the same transaction, for entities that are to

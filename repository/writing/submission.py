@@ -39,6 +39,8 @@ class Submission(Struct, eq=False):
     """Whether its waiting time was measured."""
     in_turn: bool = False
     """Whether the next attempt waits for its turn, and needs no pause before."""
+    lost_to_a_change: bool = False
+    """Whether the last attempt was in vain because an entity type is being changed."""
     doubts: list[Doubt] = []
     keys: tuple[EntityKey, ...] = ()
     """What the command is about."""

@@ -7,7 +7,8 @@
    its error and changes nothing.
 3. One SERIALIZABLE transaction, in one round trip wherever it can be, writes each row whose xmin
    and version are still those that were read, and whose entity type still has the revision that
-   was read. Of what must be written together, the rows that stay as they are must be so too.
+   was read and is not being changed. Of what must be written together, the rows that stay as they
+   are must be so too.
 4. Each command is answered after the commit. What hangs on a row that lost its race is undecided.
 
 A batch right behind another takes what that one changes from it instead of from the database, in
@@ -19,7 +20,7 @@ net. After Kung and Robinson, "On Optimistic Methods for Concurrency Control" (1
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, TypeAlias
 from uuid import uuid4
@@ -55,6 +56,8 @@ class Loss(NamedTuple):
     to_others: bool
     """Whether another writer certainly was faster. SERIALIZABLE also aborts where nobody wrote the
     same, but hardly ever two times in a row."""
+    to_a_change: Collection[int] = ()
+    """Units that no writer was faster with: one of their entity types is being changed."""
 
 
 class Left(NamedTuple):
@@ -164,7 +167,9 @@ class WriteProtocol:
         loss = await self._write(evaluation, answers, snapshot.now, behind)
         lost = []
         for submission, answer in answers:
-            if evaluation.unit_of(submission.command) in loss.units:
+            unit = evaluation.unit_of(submission.command)
+            if unit in loss.units:
+                submission.lost_to_a_change = unit in loss.to_a_change
                 lost.append(submission)
             else:
                 submission.settle(answer)
@@ -226,7 +231,7 @@ class WriteProtocol:
     def _take_turns(self, lost: Sequence[Submission], loss: Loss) -> None:
         """From now on, with what was lost to others."""
         to_others = [each for each in lost if loss.to_others or each.attempts > 1]
-        self._turns.lost(keys_in(to_others))
+        self._turns.lost(keys_in(each for each in to_others if not each.lost_to_a_change))
         for submission in lost:
             submission.in_turn = bool(self._turns.contended(submission.keys))
 
@@ -261,7 +266,8 @@ class WriteProtocol:
             raise
         if behind is not None and not written.lost:
             behind.committed(written.transaction)
-        return Loss(written.lost, to_others=True)
+        units = {row.unit for row in rows} if written.undone else written.lost
+        return Loss(units, to_others=not written.undone, to_a_change=written.to_a_change)
 
     async def _settle_doubts(self, submissions: Sequence[Submission]) -> Sequence[Submission]:
         """Answer the submissions of which an earlier attempt was committed after all."""

@@ -1,5 +1,6 @@
 """The channel to a server: the one place where a command's TLS and token are made use of."""
 
+import json
 import os
 import re
 from pathlib import Path
@@ -12,6 +13,21 @@ from server.pem import PemRefused, read_certificates, require_key_of
 
 # A definition and what it changes may be more than the 4 MiB that clients take.
 _UNBOUNDED: Final = ("grpc.max_receive_message_length", -1)
+# The check of a large type may outlive a connection, and goes on where it was cut off.
+_AGAIN: Final = {
+    "methodConfig": [
+        {
+            "name": [{"service": "featom.v1.EntityTypeService", "method": "ApplyEntityType"}],
+            "retryPolicy": {
+                "maxAttempts": 5,
+                "initialBackoff": "0.2s",
+                "maxBackoff": "2s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
 _TOKEN: Final = re.compile(rb"[\x21-\x7e]+")
 
 
@@ -19,7 +35,7 @@ def open_channel(endpoint: Endpoint) -> grpc.Channel:
     """The files are read now. Raises EndpointRefused."""
     # What gRPC logs of a handshake that fails would stand between the lines of the command.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    options: list[tuple[str, Any]] = [_UNBOUNDED]
+    options: list[tuple[str, Any]] = [_UNBOUNDED, ("grpc.service_config", json.dumps(_AGAIN))]
     if endpoint.tls_server_name:
         options.append(("grpc.ssl_target_name_override", endpoint.tls_server_name))
     if endpoint.on_loopback:

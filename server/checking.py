@@ -19,6 +19,8 @@ _MAX_NAMED: Final = 2_000
 """Violations after which a page ends, so that clients take the answer."""
 _LONG: Final = 0.002
 """Seconds of work after which other calls have their turn: an update takes ten such turns."""
+_VERY_LONG: Final = 0.01
+"""Seconds of work after which one turn is not enough. Rules may take longer for one aggregate."""
 _LITTLE: Final = 200
 """Aggregates that are soon checked, also while writers wait."""
 _ROUNDS: Final = 50
@@ -125,8 +127,12 @@ class AggregateCheck:
 
 
 async def _rest_after_long_work(since: float) -> float:
-    """Let other calls have their turn if it is time; returns since when there was no rest."""
-    if time.monotonic() - since < _LONG:
+    """Let other calls have their turn if it is time; returns since when there was no rest.
+
+    After very long work they have as much time as it took.
+    """
+    worked = time.monotonic() - since
+    if worked < _LONG:
         return since
-    await asyncio.sleep(0)
+    await asyncio.sleep(worked if worked > _VERY_LONG else 0)
     return time.monotonic()

@@ -131,6 +131,8 @@ class WriteProtocol:
             return [*lost, *put_off]
         now = asyncio.get_running_loop().time()
         free, held = split([each for each in later if is_live(now, each)], keys_in(lost))
+        for submission in held:
+            submission.lost_to_a_change = all(each.lost_to_a_change for each in lost)
         return [*lost, *(await self._attempt(free) if free else ()), *held, *put_off]
 
     async def _commit(

@@ -64,6 +64,7 @@ generate: $(READY) ## Generate the Python code of the contract anew
 .PHONY: torture
 torture: $(READY) ## Kill, pause, cut off and cancel for half an hour, and check every promise
 	$(BIN)/python -m tests.consistency.torture
+	$(BIN)/python -m tests.consistency.large_updates
 
 .PHONY: fuzz
 fuzz: $(READY) ## Send mutated messages to a server and look for crashes; MESSAGES=100000

@@ -182,7 +182,10 @@ class FeatureAggregate:
         recheck = self.entity_type_revision != policy.revision
         if recheck or plan.removed:
             plan.complete(policy.defaults)
-        violations = policy.violations(self.key.entity_id, self._features, plan, recheck=recheck)
+        size = self._size + max(0, plan.growth)
+        violations = policy.violations(
+            self.key.entity_id, self._features, plan, size=size, recheck=recheck
+        )
         if violations:
             raise RuleViolated([*violations, *LateValue(plan.refused).violations])
         if plan.refused:

@@ -1,6 +1,6 @@
 """What the server needs of the storage of entity types. Implementations pass tests/conformance."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 from domain.entity_type import EntityType
@@ -13,6 +13,14 @@ class ScannedAggregate(NamedTuple):
 
     entity_id: str
     features: Mapping[str, Feature]
+
+
+class ScannedPage(NamedTuple):
+    """Some of the aggregates of a type, ordered by id."""
+
+    aggregates: Sequence[ScannedAggregate]
+    more: bool
+    """Whether there are others after them."""
 
 
 class CurrentType(NamedTuple):
@@ -32,8 +40,15 @@ class ListedTypes(NamedTuple):
     """Whether there are others after them."""
 
 
-Guard: TypeAlias = Callable[[Sequence[ScannedAggregate]], None]
+Guard: TypeAlias = Callable[[Sequence[ScannedAggregate]], Awaitable[None]]
 """Raises if one of some aggregates must not be there."""
+
+Mark: TypeAlias = object
+"""A point in the order of all commits, of one implementation's own making."""
+
+
+class MarkExpired(Exception):
+    """What was written since a mark can no longer be told: the database has failed over since."""
 
 
 class EntityTypeStore(Protocol):
@@ -54,27 +69,50 @@ class EntityTypeStore(Protocol):
         """
 
     async def replace(
-        self, read: CurrentType, definition: EntityType, guard: Guard | None, since: Instant
+        self, read: CurrentType, definition: EntityType, guard: Guard | None, since: Mark
     ) -> EntityType | None:
         """Make a definition the next revision; None if `read` is no longer current.
 
         From when it returns, no update may commit that was not checked against it, on any server.
         Must hand to `guard` every aggregate of the type that was written after `since`, until the
         moment from which updates are checked against the definition, and must change nothing if it
-        raises.
+        raises. Writers of other types must not wait meanwhile, and those of this type not for long:
+        must raise Contended, and change nothing, if they do not let it in soon, or if more was
+        written since than may be checked while they wait. Must raise MarkExpired where it applies.
         """
 
     async def delete(self, name: str, read: CurrentType, *, force: bool) -> bool:
         """Make the deletion the next revision; False if `read` is no longer current.
 
-        Must raise EntityTypeInUse while there is an aggregate of the type, unless `force`.
+        Must raise EntityTypeInUse while there is an aggregate of the type, unless `force`; and
+        Contended as `replace`.
         """
 
     async def now(self) -> Instant:
         """The store's clock."""
 
-    async def scan(self, name: str, after: str, limit: int) -> Sequence[ScannedAggregate]:
-        """Read up to `limit` aggregates of a type with ids after `after`, ordered by id."""
+    async def mark(self) -> Mark:
+        """The point up to which everything is committed that is committed now."""
+
+    async def scan(self, name: str, after: str, limit: int) -> ScannedPage:
+        """Read the first aggregates of a type with ids after `after`, ordered by id.
+
+        Up to `limit` (more than 0), and no more than a bounded number of bytes; but one in any
+        case, if there is one. What is returned was current when this was called, or later.
+        """
+
+    def written_since(
+        self, name: str, since: Mark
+    ) -> AsyncGenerator[Sequence[ScannedAggregate], None]:
+        """Read the aggregates of a type that were written after a mark, page by page.
+
+        Must give each one that was committed between `since` and this call, as it is now, unless it
+        was deleted; some may come more than once. Pages are bounded like those of `scan`.
+        Must raise MarkExpired if it cannot tell.
+        """
 
     async def count(self, name: str) -> int:
-        """How many aggregates of a type there are."""
+        """How many aggregates of a type there are, exactly if they are few.
+
+        Must not take longer the more there are.
+        """

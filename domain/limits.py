@@ -14,5 +14,7 @@ class Limits(Struct, frozen=True, gc=False):
     """Feature updates in one request."""
     batch_keys: int = 1_000
     """Aggregates read by one request, or listed on one page; and updates in one batch."""
+    batch_bytes: int = 33_554_432
+    """Aggregates that one batch of updates is about, as they are stored before it."""
     answer_bytes: int = 67_108_864
     """Aggregates in the answer to one batch of updates: one may be in it after each of them."""

@@ -15,7 +15,12 @@ from domain.plan import Plan
 from domain.rules import CompiledRules, NoRules, RuleCompiler
 from domain.transition import Transition
 
+MAX_PATTERNS_COST: Final = 110_000
+"""Microseconds, about, for the patterns of all features that an update changes: more than those of
+a definition weigh together, so that only lists of many texts exceed it."""
+
 _NO_RULES: Final = NoRules()
+_TOO_MANY_TEXTS: Final = "has so many texts that to match them would take too long"
 
 
 class Policy:
@@ -39,7 +44,10 @@ class Policy:
         self._closed = definition.additional_features is AdditionalFeatures.REJECT
         self._checks = {
             name: ConstraintCheck(
-                name, spec, compiler.compile_pattern(spec.pattern) if spec.pattern else None
+                name,
+                spec,
+                compiler.compile_pattern(spec.pattern) if spec.pattern else None,
+                compiler.pattern_weight(spec.pattern) if spec.pattern else 0,
             )
             for name, spec in self.specs.items()
         }
@@ -50,10 +58,17 @@ class Policy:
         )
 
     def violations(
-        self, entity_id: str, before: Mapping[str, Feature], plan: Plan, *, recheck: bool
+        self,
+        entity_id: str,
+        before: Mapping[str, Feature],
+        plan: Plan,
+        *,
+        size: int,
+        recheck: bool,
     ) -> list[RuleViolation]:
         """Everything that the aggregate would break after `plan`.
 
+        `size` is how many bytes there are of it at most, before or after.
         `recheck`: `before` was not checked against this revision, so nothing of it is trusted.
         """
         found = self._constraint_violations(plan.changed)
@@ -66,7 +81,7 @@ class Policy:
         if recheck or plan.removed:
             found += self._missing(before, plan.changed, plan.removed)
         transition = Transition(
-            entity_id, before, plan.commit_time, plan.changed, plan.removed, self.expiring
+            entity_id, before, plan.commit_time, plan.changed, plan.removed, self.expiring, size
         )
         found += self._rules.broken(transition, recheck=recheck)
         return found
@@ -89,11 +104,16 @@ class Policy:
 
     def _constraint_violations(self, features: Mapping[str, Feature]) -> list[RuleViolation]:
         found: list[RuleViolation] = []
+        room = MAX_PATTERNS_COST
         for name, feature in features.items():
             check = self._checks.get(name)
             if check is not None:
-                if feature.value is not None:
-                    found += check.violations(feature.value)
+                value = feature.value
+                if value is not None:
+                    if check.has_pattern and (room := room - check.pattern_cost(value)) < 0:
+                        found.append(RuleViolation("PATTERN", name, _TOO_MANY_TEXTS))
+                        continue
+                    found += check.violations(value)
             elif self._closed and feature.value is not None:
                 description = "is not a feature of this entity type, which takes no others"
                 found.append(RuleViolation("ADDITIONAL_FEATURE", name, description))

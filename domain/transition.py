@@ -1,5 +1,6 @@
 """An update as rules see it: the aggregate before and after, and what changed."""
 
+import math
 from collections.abc import Collection, Mapping
 
 from domain.feature import Feature
@@ -19,10 +20,13 @@ class Transition:
         changed: Mapping[str, Feature],
         removed: Collection[str],
         expiring: Mapping[str, FeatureSpec],
+        size: float = math.inf,
     ) -> None:
-        """`expiring` are the specifications that have a ttl."""
+        """`expiring` are the specifications that have a ttl; `size` is what all that there was and
+        is takes in bytes at most, if that is known."""
         self.entity_id = entity_id
         self.now = now
+        self.size = size
         self._before = before
         self._changed = changed
         self._removed = removed

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from domain.aggregate import DEFAULT_LIMITS
 from domain.entity_key import EntityKey
-from domain.errors import FeatomError
+from domain.errors import FeatomError, LimitExceeded
 from domain.instant import MICROSECOND
 from domain.outcome import Outcome
 from domain.ports import (
@@ -24,7 +24,7 @@ from domain.ports import (
     PointInTime,
     StoredAggregate,
 )
-from domain.update import Command, keys_of
+from domain.update import Command, UpdateBatch, keys_of
 from repository.codec.expiry import how_written, without_expired
 from repository.codec.past import Past, fold, fold_by_event_time
 from repository.codec.state import dump_aggregate, load_aggregate, new_aggregate
@@ -103,8 +103,15 @@ class MemoryRepository(AggregateWriter, AggregateReader):
 
     def _commit(self, command: Command) -> Outcome | FeatomError:
         now = time.time_ns() // MICROSECOND * MICROSECOND
-        rows = {key: self._row(number, key) for number, key in enumerate(sorted(keys_of(command)))}
-        answer = Evaluation(rows, self._known, now).evaluate(command)
+        keys = sorted(keys_of(command))
+        rows = {key: self._row(number, key) for number, key in enumerate(keys)}
+        evaluation = Evaluation(rows, self._known, now)
+        size = sum(len(self._stored[key].state) for key in keys if key in self._stored)
+        limit = DEFAULT_LIMITS.batch_bytes
+        if isinstance(command, UpdateBatch) and size > limit:
+            known = evaluation.known_outcome(command)
+            return known or LimitExceeded("bytes of aggregates in a batch", limit, size)
+        answer = evaluation.evaluate(command)
         assert answer is not None  # there are no others before it
         for row in rows.values():
             self._keep(row)

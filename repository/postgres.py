@@ -148,6 +148,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
             TracedCommitter(self._committer, tracer) if tracer else self._committer,
             lanes=options.lanes,
             max_waiting=options.max_waiting,
+            weight_of=self._protocol.weights.of,
         )
         self._coalescer = ReadCoalescer(
             self._reading,

@@ -321,6 +321,12 @@ ALTER TABLE ONLY public.schema_window
 ALTER TABLE ONLY public.store_epoch
     ADD CONSTRAINT store_epoch_pkey PRIMARY KEY (only_row);
 
+CREATE INDEX changes_by_transaction ON ONLY public.changes USING btree (entity_type, xid);
+
+CREATE INDEX changes_default_entity_type_xid_idx ON public.changes_default USING btree (entity_type, xid);
+
+ALTER INDEX public.changes_by_transaction ATTACH PARTITION public.changes_default_entity_type_xid_idx;
+
 ALTER INDEX public.changes_pkey ATTACH PARTITION public.changes_default_pkey;
 
 ALTER INDEX public.requests_pkey ATTACH PARTITION public.requests_default_pkey;

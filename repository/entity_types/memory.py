@@ -1,13 +1,21 @@
 """Entity types in memory, for tests that need no database."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 
 from msgspec.structs import replace
 
 from domain.entity_key import EntityKey
 from domain.entity_type import EntityType
-from domain.entity_type_store import CurrentType, Guard, ListedTypes, ScannedAggregate
+from domain.entity_type_store import (
+    CurrentType,
+    Guard,
+    ListedTypes,
+    Mark,
+    ScannedAggregate,
+    ScannedPage,
+)
 from domain.errors import EntityTypeInUse
 from domain.instant import MICROSECOND, Instant
 from domain.policy import Policy
@@ -48,13 +56,15 @@ class MemoryEntityTypes:
         return ListedTypes(page, more=len(page) < len(listed))
 
     async def replace(
-        self, read: CurrentType, definition: EntityType, guard: Guard | None, since: Instant
+        self, read: CurrentType, definition: EntityType, guard: Guard | None, since: Mark
     ) -> EntityType | None:
+        if guard is not None:
+            async with aclosing(self.written_since(definition.name, since)) as written:
+                async for page in written:
+                    await guard(page)
         revisions = self._revisions.setdefault(definition.name, [])
         if len(revisions) != read.revision:
             return None
-        if guard is not None:
-            guard(self._scanned(definition.name))
         now = await self.now()
         created = read.definition.create_time if read.definition else now
         made = replace(definition, revision=read.revision + 1, create_time=created, update_time=now)
@@ -75,8 +85,22 @@ class MemoryEntityTypes:
     async def now(self) -> Instant:
         return time.time_ns() // MICROSECOND * MICROSECOND
 
-    async def scan(self, name: str, after: str, limit: int) -> Sequence[ScannedAggregate]:
-        return [each for each in self._scanned(name) if each.entity_id > after][:limit]
+    async def mark(self) -> Mark:
+        return dict(self._stored)
+
+    async def scan(self, name: str, after: str, limit: int) -> ScannedPage:
+        rest = [each for each in self._scanned(name) if each.entity_id > after]
+        return ScannedPage(rest[:limit], more=len(rest) > limit)
+
+    async def written_since(
+        self, name: str, since: Mark
+    ) -> AsyncGenerator[Sequence[ScannedAggregate], None]:
+        assert isinstance(since, dict)
+        yield [
+            each
+            for each in self._scanned(name)
+            if self._stored[key := EntityKey(name, each.entity_id)] is not since.get(key)
+        ]
 
     async def count(self, name: str) -> int:
         return len(self._scanned(name))

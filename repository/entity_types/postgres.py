@@ -1,28 +1,41 @@
 """Entity types in PostgreSQL."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
 from domain.entity_type import EntityType
-from domain.entity_type_store import CurrentType, Guard, ListedTypes, ScannedAggregate
-from domain.errors import DatabaseUnavailable, EntityTypeInUse
-from domain.instant import EARLIEST, SECOND, Instant
+from domain.entity_type_store import (
+    CurrentType,
+    Guard,
+    ListedTypes,
+    Mark,
+    ScannedAggregate,
+    ScannedPage,
+)
+from domain.errors import Contended, DatabaseUnavailable, EntityTypeInUse
+from domain.instant import Instant
 from repository.codec.entity_type import dump_entity_type, load_entity_type
 from repository.codec.instants import from_datetime, to_datetime
-from repository.codec.state import load_features
 from repository.connections.commits_in_doubt import CommitsInDoubt
 from repository.connections.pool import AnswerLost, Connection, Pool, Record, TransactionAborted
 from repository.connections.side_work import SideWork
+from repository.entity_types.written import PAGE_BYTES, SnapshotMark, mark, scanned, written_since
 from repository.statements import TYPES
 
 Result = TypeVar("Result")
 
-_PAGE: Final = 100
-_COMMIT_TIME_SLACK: Final = 60 * SECOND
-"""A commit time precedes the commit, by less than the statement time-out allows."""
+_WAIT_FOR_WRITERS: Final = "500ms"
+"""Meanwhile no new writer of the type gets in; those of other types do."""
+_IDLE: Final = "2s"
+"""How long a server may do nothing while it keeps writers of a type out."""
+_PAGES_WITH_WRITERS_WAITING: Final = 8
+_COUNTED: Final = 10_000
+"""Aggregates that are counted one by one; of more it is enough to know about how many."""
 
 
 class PostgresEntityTypes:
@@ -58,24 +71,26 @@ class PostgresEntityTypes:
         return ListedTypes(listed, more=bool(records) and records[-1]["more"])
 
     async def replace(
-        self, read: CurrentType, definition: EntityType, guard: Guard | None, since: Instant
+        self, read: CurrentType, definition: EntityType, guard: Guard | None, since: Mark
     ) -> EntityType | None:
         async def work(link: Connection) -> EntityType | None:
             async with link.transaction():
-                now = await self._lock(link, definition.name)
+                now = await _lock(link, definition.name)
                 if guard is not None:
-                    await _guard(link, definition.name, guard, since - _COMMIT_TIME_SLACK)
+                    await _check_rest(link, definition.name, guard, since)
                 next_type = _next(read, definition, now)
                 stored = dump_entity_type(next_type)
                 made = await _write(link, definition.name, read, next_type.create_time, stored, now)
                 return next_type if made else None
 
+        # In a transaction of its own: others who want to make the same row wait for this one.
+        await self._read(TYPES["ensure_rows"], [definition.name])
         return await self._transact(work)
 
     async def delete(self, name: str, read: CurrentType, *, force: bool) -> bool:
         async def work(link: Connection) -> bool:
             async with link.transaction():
-                now = await self._lock(link, name)
+                now = await _lock(link, name)
                 if not force and await link.fetchval(TYPES["any_aggregate"], name):
                     raise EntityTypeInUse
                 return await _write(link, name, read, now, None, now)
@@ -86,22 +101,25 @@ class PostgresEntityTypes:
         records = await self._read(TYPES["current_time"])
         return from_datetime(records[0][0])
 
-    async def scan(self, name: str, after: str, limit: int) -> Sequence[ScannedAggregate]:
-        records = await self._read(
-            TYPES["scan_aggregates"], name, after, limit, to_datetime(EARLIEST)
-        )
-        return [_scanned(record) for record in records]
+    async def mark(self) -> Mark:
+        return await mark(self._read)
+
+    async def scan(self, name: str, after: str, limit: int) -> ScannedPage:
+        return scanned(await self._read(TYPES["scan_aggregates"], name, after, limit, PAGE_BYTES))
+
+    def written_since(
+        self, name: str, since: Mark
+    ) -> AsyncGenerator[Sequence[ScannedAggregate], None]:
+        assert isinstance(since, SnapshotMark)
+        return written_since(self._read, name, since)
 
     async def count(self, name: str) -> int:
-        records = await self._read(TYPES["count_aggregates"], name)
-        return int(records[0][0])
-
-    async def _lock(self, link: Connection, name: str) -> Instant:
-        """Keep every writer out until the transaction ends; returns the time from then on."""
-        await link.execute(TYPES["lock_types"])
-        await link.execute(TYPES["ensure_rows"], [name])
-        time: datetime = await link.fetchval(TYPES["current_time"])
-        return from_datetime(time)
+        records = await self._read(TYPES["count_aggregates"], name, _COUNTED + 1)
+        counted = int(records[0][0])
+        if counted <= _COUNTED:
+            return counted
+        explained = await self._read(TYPES["estimate_aggregates"], name)
+        return max(counted, int(json.loads(explained[0][0])[0]["Plan"]["Plan Rows"]))
 
     async def _read(self, statement: str, *arguments: object) -> list[Record]:
         return await self._side.run(lambda: self._pool.read(statement, *arguments))
@@ -115,13 +133,13 @@ class PostgresEntityTypes:
     async def _transact(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
         try:
             return await self._changes.run(lambda: self._side.run(lambda: self._pool.commit(work)))
+        except TransactionAborted as failure:
+            raise Contended("Writers of the entity type did not let the change in.") from failure
         # To apply the same again changes nothing, so the caller may always retry.
         except AnswerLost as lost:
             if lost.backend is not None:
                 self._in_doubt.note(lost.backend)
             raise DatabaseUnavailable from lost
-        except TransactionAborted as failure:
-            raise DatabaseUnavailable from failure
 
 
 def _next(read: CurrentType, definition: EntityType, now: Instant) -> EntityType:
@@ -147,16 +165,21 @@ async def _write(
     return True
 
 
-async def _guard(link: Connection, name: str, guard: Guard, since: Instant) -> None:
-    after = ""
-    while True:
-        records = await link.fetch(TYPES["scan_aggregates"], name, after, _PAGE, to_datetime(since))
-        guard([_scanned(record) for record in records])
-        if len(records) < _PAGE:
-            return
-        after = records[-1]["entity_id"]
+async def _lock(link: Connection, name: str) -> Instant:
+    """Keep the writers of a type out until the transaction ends; returns the time from then on."""
+    await link.execute(TYPES["lock_type"], name, _WAIT_FOR_WRITERS, _IDLE)
+    await link.execute(TYPES["lock_row"], name)
+    time: datetime = await link.fetchval(TYPES["current_time"])
+    return from_datetime(time)
 
 
-def _scanned(record: Record) -> ScannedAggregate:
-    entity_id, state = record
-    return ScannedAggregate(entity_id, load_features(state))
+async def _check_rest(link: Connection, name: str, guard: Guard, since: Mark) -> None:
+    """Check what was written until the lock. Raises Contended if it is much."""
+    assert isinstance(since, SnapshotMark)
+    pages = 0
+    async with aclosing(written_since(link.fetch, name, since)) as rest:
+        async for page in rest:
+            if pages == _PAGES_WITH_WRITERS_WAITING:
+                raise Contended("Too much was written while the change waited for writers.")
+            await guard(page)
+            pages += 1

@@ -18,8 +18,8 @@ class Attempt:
         self.keys = frozenset(keys_in(batch))
         self.size = sum(submission.size for submission in batch)
         """How many updates the batch has."""
-        self.is_alone = batch[0].alone
-        """Whether it is one command that may take long."""
+        self.is_heavy = batch[0].is_heavy
+        """Whether it may take long."""
         self.begun = asyncio.get_running_loop().time()
         self._committer = committer
         self.batch = batch
@@ -56,6 +56,7 @@ class Attempt:
     async def _run(self) -> list[Submission]:
         for submission in self.batch:
             submission.attempts += 1
+            submission.put_off = False
         try:
             return await commit(self._committer, self.batch, self._ahead, self._behind)
         finally:

@@ -8,7 +8,7 @@ for a hot key, its next batch begins while the one ahead is being written (see t
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -61,14 +61,19 @@ class CommitPipeline:
         lanes: int = 2,
         max_batch: int = 256,
         max_waiting: int = 8_192,
+        weight_of: Callable[[Collection[EntityKey]], int] = lambda keys: 0,
     ) -> None:
-        """At most `max_waiting` commands wait; a batch has about `max_batch` updates."""
+        """At most `max_waiting` commands wait; a batch has about `max_batch` updates.
+
+        `weight_of` tells how many bytes of large aggregates there are, as far as that is known.
+        """
         self.statistics = Statistics()
         # Asked for once: to find the running loop asks the system for the number of the process.
         self._loop = asyncio.get_running_loop()
         self._committer = committer
         self._max_batch = max_batch
         self._max_waiting = max_waiting
+        self._weight_of = weight_of
         self._schedule = Schedule()
         self._wake = asyncio.Event()
         self._draining = False
@@ -89,9 +94,10 @@ class CommitPipeline:
         now = self._loop.time()
         latest = now + PATIENCE
         answer: asyncio.Future[Outcome] = self._loop.create_future()
-        self._schedule.put(
-            Submission(command, answer, latest if deadline is None else min(deadline, latest), now)
-        )
+        latest = latest if deadline is None else min(deadline, latest)
+        submission = Submission(command, answer, latest, now)
+        submission.weight = self._weight_of(submission.keys)
+        self._schedule.put(submission)
         self._arrivals.note()
         self._wake_lanes()
         if self._looking_for_late is None:
@@ -143,10 +149,10 @@ class CommitPipeline:
         limit = limit_of(self._schedule.updates, lanes, self._max_batch)
         share = share_of(self._schedule.updates, lanes, self._max_batch)
         # One lane is always left for what does not take long.
-        long = sum(attempt.is_alone for attempt in self._under_way)
-        alone = lanes == 1 or long < lanes - 1
+        under_way = sum(attempt.is_heavy for attempt in self._under_way)
+        heavy = lanes == 1 or under_way < lanes - 1
         live = partial(is_live, self._loop.time())
-        return self._schedule.take(limit, share, live, behind, alone=alone)
+        return self._schedule.take(limit, share, live, behind, heavy=heavy)
 
     async def _commit(self, batch: Sequence[Submission]) -> None:
         """Commit a batch, and those that form right behind it."""
@@ -184,9 +190,7 @@ class CommitPipeline:
     async def _abandon(self, attempt: Attempt) -> None:
         """After a fault of ours: nobody shall wait for what becomes of a batch."""
         await attempt.ended()
-        if attempt in self._under_way:
-            self._under_way.remove(attempt)
-            self._schedule.let_alone()
+        self._under_way.discard(attempt)
         for submission in attempt.batch:
             submission.settle(CommitUnknown())
         self._release(attempt.keys)
@@ -199,9 +203,14 @@ class CommitPipeline:
     async def _begin_behind(self, ahead: Attempt) -> Attempt | None:
         """Begin with what waits for the keys of a batch as soon as that is being written.
 
-        One lane never does, so that there is always one for all other keys.
+        One lane never does, so that there is always one for all other keys. Nothing does behind
+        what is heavy: it would hold all of that twice.
         """
-        if not await ahead.hands_over() or self._schedule.behind(ahead.keys) < ENOUGH:
+        if (
+            ahead.is_heavy
+            or not await ahead.hands_over()
+            or self._schedule.behind(ahead.keys) < ENOUGH
+        ):
             return None
         elsewhere = sum(other.is_behind for other in self._under_way if other is not ahead)
         if elsewhere >= len(self._lanes) - 1:
@@ -214,11 +223,9 @@ class CommitPipeline:
     async def _end(self, attempt: Attempt) -> list[Submission]:
         undecided = await attempt.undecided()
         self._under_way.remove(attempt)
-        if attempt.is_alone:
-            self._schedule.let_alone()
         self.statistics.batches += 1
         self.statistics.commands += len(attempt.batch)
-        self.statistics.undecided += len(undecided)
+        self.statistics.undecided += sum(not each.put_off for each in undecided)
         self.statistics.chained += attempt.is_behind and attempt.is_committed
         return undecided
 

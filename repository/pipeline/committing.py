@@ -124,9 +124,15 @@ async def _commit_live(committer: Committer, batch: Sequence[Submission]) -> lis
 
 
 def _keeps_failing(batch: Sequence[Submission], undecided: Sequence[Submission]) -> bool:
-    """Whether a batch loses as a whole again and again, perhaps only for one of its keys."""
+    """Whether a batch loses as a whole again and again, perhaps only for one of its keys.
+
+    While all of it waits for the change of an entity type, its parts would get no further. And if
+    some was put off, it was in parts already.
+    """
     return (
         len(undecided) == len(batch)
+        and not any(submission.put_off for submission in undecided)
+        and not all(submission.lost_to_a_change for submission in undecided)
         and min((submission.attempts for submission in undecided), default=0) >= SPLIT_AFTER
         and len({submission.keys for submission in undecided}) > 1
     )

@@ -54,5 +54,5 @@ class MeasuredCommitter:
                 submission.measured = True
                 self.waits.observe(begun - submission.arrived)
         undecided = await self._committer.attempt(submissions, ahead, behind)
-        self.conflicts += len(undecided)
+        self.conflicts += sum(not each.put_off for each in undecided)
         return undecided

@@ -3,6 +3,8 @@
 A key is in one batch at a time, and commands that share a key keep their order; so batches that are
 under way at the same time never touch the same row. A hot key fills batches of its own while other
 lanes serve the others, and a command about several keys waits until it is first in line for each.
+
+What is heavy comes in batches of its own, and what is light does not wait for a lane that takes it.
 """
 
 from collections import OrderedDict, deque
@@ -11,6 +13,7 @@ from itertools import chain
 
 from domain.entity_key import EntityKey
 from repository.writing.submission import Submission
+from repository.writing.weighing import HEAVY
 
 
 class Schedule:
@@ -21,9 +24,11 @@ class Schedule:
         self._busy: set[EntityKey] = set()
         # Keys that may have something to give, in the order in which they became ready. One that
         # has not is left out until it is released, or the line of a key beside it moves up.
-        self._ready: OrderedDict[EntityKey, None] = OrderedDict()
-        self._put_off: list[EntityKey] = []
-        """Keys with a command that must be alone, for which there was no lane."""
+        self._light: OrderedDict[EntityKey, None] = OrderedDict()
+        self._heavy: OrderedDict[EntityKey, None] = OrderedDict()
+        """The same, where the command at the head of the line is heavy."""
+        self._was_heavy = False
+        """Whether the batch before was: they take turns, where a lane may do both."""
         self._waiting = 0
         self.updates = 0
         """How many updates wait: a batch of them is one command."""
@@ -39,7 +44,7 @@ class Schedule:
     @property
     def has_ready(self) -> bool:
         """Whether `take` may find something."""
-        return bool(self._ready)
+        return bool(self._light or self._heavy)
 
     def put(self, submission: Submission) -> None:
         """Let a command wait behind those that came before it."""
@@ -56,7 +61,7 @@ class Schedule:
             line.append(submission)
         # One that waits for others is found when these are taken or released.
         if not waits:
-            self._ready[submission.keys[0]] = None
+            self._make_ready(submission.keys[0])
 
     def take(
         self,
@@ -65,33 +70,61 @@ class Schedule:
         is_live: Callable[[Submission], bool],
         behind: Collection[EntityKey] = (),
         *,
-        alone: bool = True,
+        heavy: bool = True,
     ) -> list[Submission]:
-        """Take the next batch: as many lines as give it `share` updates, or one of up to `limit`,
-        or, if `alone`, a command that must be so.
+        """Take the next batch: as many lines as give it `share` updates, or one of up to `limit`;
+        or, if `heavy`, perhaps one of what is heavy.
 
         The keys of the batch are busy until they are released. Commands that are not live any more
-        are dropped on the way. With `behind`, these lines are taken although their keys are busy.
+        are dropped on the way. With `behind`, light commands of these lines are taken although
+        their keys are busy.
         """
+        if behind:
+            ready = OrderedDict.fromkeys(behind)
+            return self._take(limit, share, is_live, ready, behind, heavy=False)
+        turn = heavy and not self._was_heavy
+        # What goes away may leave the line to what belongs into the other sort of batch.
+        while self.has_ready if heavy else self._light:
+            ready = self._heavy if turn else self._light
+            if batch := self._take(limit, share, is_live, ready, heavy=turn):
+                self._was_heavy = turn
+                return batch
+            turn = heavy and not turn
+        return []
+
+    def _take(
+        self,
+        limit: int,
+        share: int,
+        is_live: Callable[[Submission], bool],
+        ready: OrderedDict[EntityKey, None],
+        behind: Collection[EntityKey] = (),
+        *,
+        heavy: bool,
+    ) -> list[Submission]:
+        """Take a batch of one sort from the lines of the keys that are `ready`."""
         batch: list[Submission] = []
         taken: set[EntityKey] = set()
         beside: set[EntityKey] = set()
-        size, line = 0, None
-        ready = OrderedDict.fromkeys(behind) if behind else self._ready
+        size, weight, line = 0, 0, None
         while ready:
             key = next(iter(ready))
             submission = self._first(key, behind)
             if submission is None:
                 del ready[key]
                 continue
-            if submission.alone and not alone and is_live(submission):
-                del ready[key]
-                self._put_off.append(key)
-                continue
             keys, updates = submission.keys, submission.size
+            is_read = heavy and taken.issuperset(keys)
+            if submission.is_heavy != heavy and not is_read and is_live(submission):
+                del ready[key]
+                if not behind:
+                    self._make_ready(key)
+                continue
             if batch and (size >= (limit if key == line else share)):
                 break
             if batch and (submission.alone or (len(keys) > 1 and size + updates > share)):
+                break
+            if batch and not is_read and weight + submission.weight > HEAVY:
                 break
             self._remove(submission, keys)
             line = key
@@ -99,6 +132,7 @@ class Schedule:
                 batch.append(submission)
                 taken.update(keys)
                 size += updates
+                weight += 0 if is_read else submission.weight
                 if submission.alone:
                     limit = share = 0
             # These lines have moved up, and are free or ours.
@@ -107,9 +141,10 @@ class Schedule:
             beside.update(keys)
         self._busy |= taken
         for key in taken:
-            self._ready.pop(key, None)
+            self._light.pop(key, None)
+            self._heavy.pop(key, None)
         for key in beside - self._busy:
-            self._ready.setdefault(key)
+            self._make_ready(key)
         return batch
 
     def put_back(self, submissions: Sequence[Submission]) -> None:
@@ -125,17 +160,18 @@ class Schedule:
         for key in keys:
             self._busy.discard(key)
             if key in self._lines:
-                self._ready[key] = None
-
-    def let_alone(self) -> None:
-        """Let `take` find again what it has put off, as it must be alone."""
-        for key in self._put_off:
-            self._ready.setdefault(key)
-        self._put_off.clear()
+                self._make_ready(key)
 
     def behind(self, keys: Iterable[EntityKey]) -> int:
         """About how many commands wait for these keys, which are busy."""
         return sum(len(self._lines.get(key, ())) for key in keys)
+
+    def _make_ready(self, key: EntityKey) -> None:
+        """Let `take` look at a line where what is at its head belongs, if there is one."""
+        line = self._lines.get(key)
+        if line:
+            ready = self._heavy if line[0].is_heavy else self._light
+            ready.setdefault(key)
 
     def _first(self, key: EntityKey, behind: Collection[EntityKey]) -> Submission | None:
         """The command at the head of a line, if it heads all its lines and they may be taken."""

@@ -14,12 +14,18 @@ from cel_expr_python import cel
 
 from domain.constraints import TextPattern
 from domain.entity_type import AdditionalFeatures, EntityType, Rule
-from repository.rules.compiled import CelRules, CompiledRule
+from domain.feature import Feature
+from domain.transition import Transition
+from domain.values import FeatureValue
+from repository.rules.compiled import CelRules, CompiledRule, too_long
+from repository.rules.cost import MAX_COST, Sizes, cost_of
 from repository.rules.reading import macro_problem, read_expression, regex_literals
 from repository.rules.regexes import MAX_WEIGHT, regex_weight
-from repository.rules.values import SAMPLE_TIME, sample_of
+from repository.rules.values import SAMPLE_TIME, sample_of, smallest_content
 
 MAX_EXPRESSION: Final = 1_000
+MAX_EXPRESSIONS: Final = 20_000
+"""Characters of all rules of an entity type: they are compiled while updates wait."""
 MAX_REGEXES_WEIGHT: Final = 20_000
 """Of all rules of an entity type."""
 _ASKING: Final = 10
@@ -51,15 +57,30 @@ class CelCompiler:
     def rule_problems(
         self, rules: Sequence[Rule], declared: EntityType
     ) -> Iterator[tuple[int, str]]:
-        weight = 0
+        length, weight, cost = 0, 0, 0.0
+        sizes = Sizes(_smallest(declared))
         for index, rule in enumerate(rules):
+            length += len(rule.expression)
+            if length > MAX_EXPRESSIONS:
+                most = f"{MAX_EXPRESSIONS:,} characters"
+                yield index, f"with those before it, must not be longer than {most}"
+                return
             if problem := self._rule_problem(rule, declared):
                 yield index, problem
                 continue
-            weight += self._regexes_weight(rule.expression) or 0
+            rule_weight = self._regexes_weight(rule.expression) or 0
+            weight += rule_weight
             if weight > MAX_REGEXES_WEIGHT:
                 yield index, "with those before it, its regular expressions take too long"
                 return
+            rule_cost = cost_of(read_expression(rule.expression), rule_weight, sizes)
+            if cost + rule_cost > MAX_COST:
+                yield (
+                    index,
+                    f"cannot be asked for values as they are declared{too_long(rule_cost, cost)}",
+                )
+            else:
+                cost += rule_cost
 
     def pattern_weight(self, pattern: str) -> int:
         return regex_weight(pattern)
@@ -152,6 +173,15 @@ class CelPattern:
 
     def matches(self, text: str) -> bool:
         return self._small(text) if len(text) <= _SMALL_TEXT else self._matches(text)
+
+
+def _smallest(declared: EntityType) -> Transition:
+    """An update that leaves every feature as small as it may be."""
+    features = {
+        name: Feature(FeatureValue(spec.kind, smallest_content(spec)), 0, 1)
+        for name, spec in declared.features.items()
+    }
+    return Transition("", features, 0, features, (), {})
 
 
 def _quoted(text: str) -> str:

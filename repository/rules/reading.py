@@ -44,6 +44,12 @@ class Reading(NamedTuple):
     reads: int
     """How often it names features or previous."""
     has_macros: bool
+    macro_tokens: int
+    """How long its macros are, all together."""
+    macro_reads: int
+    """How often they name features or previous."""
+    regexes: int
+    """How often it matches with a regular expression."""
     has_sums: bool
     """Whether it adds anything up: texts and lists are copied each time."""
     has_searches: bool
@@ -57,13 +63,17 @@ def read_expression(expression: str) -> Reading:
     for start, end in bodies:
         inner |= _names(tokens, "features", start, end) | _names(tokens, "previous", start, end)
     whole = len(tokens)
+    reads = [token in (("name", "features"), ("name", "previous")) for token in tokens]
     return Reading(
         features=_some_or_any(_names(tokens, "features", 0, whole)),
         previous=_some_or_any(_names(tokens, "previous", 0, whole)),
         in_macros=_some_or_any(inner),
         variables=frozenset(token.text for token in tokens if token.sort == "name"),
-        reads=sum(token in (("name", "features"), ("name", "previous")) for token in tokens),
+        reads=sum(reads),
         has_macros=bool(bodies),
+        macro_tokens=sum(end - start for start, end in bodies),
+        macro_reads=sum(sum(reads[start:end]) for start, end in bodies),
+        regexes=len(_arguments(tokens, "matches")),
         has_sums=("sign", "+") in tokens,
         has_searches=any(argument is None for argument in _arguments(tokens, "contains")),
     )

@@ -2,10 +2,13 @@
 
 -- name: ensure_rows
 -- Gives every type that is written a row that can be locked; in one order everywhere, as each waits
--- for another session that is about to make the same.
+-- for another session that is about to make the same. What is there is left alone: an insert would
+-- wait for the change of a type that is about to be committed.
 INSERT INTO entity_types (name)
-SELECT DISTINCT unnest($1::text[]) AS name
-ORDER BY name
+SELECT DISTINCT n.name
+FROM unnest($1::text[]) AS n (name)
+WHERE NOT EXISTS (SELECT FROM entity_types AS t WHERE t.name = n.name)
+ORDER BY n.name
 ON CONFLICT DO NOTHING;
 
 -- name: read_revisions
@@ -46,11 +49,22 @@ FROM (
 WHERE p.fits
 ORDER BY p.name;
 
--- name: lock_types
--- Waits for every writer in flight and lets no new one begin; readers go on. Rows are not enough:
--- writers that share a row's lock can hold it for ever, one after the other, whereas a lock on the
--- table is given in the order in which it was asked for.
-LOCK TABLE entity_types IN EXCLUSIVE MODE;
+-- name: lock_type
+-- Waits, but not long, for the writers of one type that are in flight, and lets no new one begin;
+-- readers and the writers of other types go on. The row's lock is not enough: writers share it, and
+-- can hold it without end, one after the other. They try for this one, and do not get it while a
+-- change waits (see write_batch). A server that stops in the middle loses both after $3.
+SELECT
+    set_config('lock_timeout', $2, true),
+    set_config('idle_in_transaction_session_timeout', $3, true),
+    pg_advisory_xact_lock(hashtextextended($1, 7305411223044));
+
+-- name: lock_row
+-- Waits for writers of a build that knows this lock alone.
+SELECT t.revision
+FROM entity_types AS t
+WHERE t.name = $1
+FOR UPDATE;
 
 -- name: replace_type
 -- Makes a definition the next revision, if the one that was read is still the current one.
@@ -69,16 +83,86 @@ UPDATE store_epoch SET types_generation = types_generation + 1;
 -- name: current_time
 SELECT clock_timestamp();
 
+-- name: mark
+-- The timeline of the log, the number from which on no transaction is committed, and the smaller
+-- ones that are under way.
+SELECT
+    CASE
+        WHEN pg_is_in_recovery() THEN 'standby' -- where no change is written in any case
+        ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8)
+    END AS timeline,
+    pg_snapshot_xmax(pg_current_snapshot())::text AS next_transaction,
+    ARRAY(SELECT x.xid::text FROM pg_snapshot_xip(pg_current_snapshot()) AS x (xid)) AS under_way;
+
+-- name: written_since
+-- Reads which aggregates of a type some transactions have changed: those from $2 to before $3, page
+-- by page in their order, whole ones; and those of $4, which began before.
+SELECT w.xid::text, w.entity_id, w.began_before
+FROM (
+    (
+        SELECT c.xid, c.entity_id, false AS began_before
+        FROM changes AS c
+        WHERE
+            c.entity_type = $1
+            AND c.xid >= $2::text::xid8 AND c.xid < $3::text::xid8
+        ORDER BY c.xid
+        FETCH FIRST ($5) ROWS WITH TIES
+    )
+    UNION ALL
+    (
+        SELECT c.xid, c.entity_id, true AS began_before
+        FROM changes AS c
+        WHERE c.entity_type = $1 AND c.xid = ANY ($4::text[]::xid8[])
+    )
+) AS w;
+
+-- name: scan_written
+-- Reads some aggregates of a type, as scan_aggregates reads all.
+SELECT p.entity_id, p.state, p.more
+FROM (
+    SELECT
+        a.entity_id, a.state,
+        row_number() OVER page = 1 OR sum(octet_length(a.state)) OVER page <= $4 AS fits,
+        lead(true, 1, false) OVER page AS more
+    FROM unnest($2::text[]) AS k (entity_id)
+    JOIN aggregates AS a ON a.entity_type = $1 AND a.entity_id = k.entity_id
+    WHERE a.entity_id > $3
+    WINDOW page AS (ORDER BY a.entity_id ROWS UNBOUNDED PRECEDING)
+) AS p
+WHERE p.fits
+ORDER BY p.entity_id;
+
 -- name: scan_aggregates
--- One page of a type's aggregates, of those written since a time.
-SELECT a.entity_id, a.state
-FROM aggregates AS a
-WHERE a.entity_type = $1 AND a.entity_id > $2 AND a.update_time >= $4
-ORDER BY a.entity_id
-LIMIT $3;
+-- Reads one page of a type's aggregates, in the order of their ids: at most so many, and at most so
+-- many bytes unless it is one alone.
+SELECT p.entity_id, p.state, p.more
+FROM (
+    SELECT
+        a.entity_id, a.state,
+        row_number() OVER page = 1 OR sum(octet_length(a.state)) OVER page <= $4 AS fits,
+        lead(true, 1, false) OVER page AS more
+    FROM aggregates AS a
+    WHERE a.entity_type = $1 AND a.entity_id > $2
+    WINDOW page AS (ORDER BY a.entity_id ROWS UNBOUNDED PRECEDING)
+    ORDER BY a.entity_id
+    LIMIT $3
+) AS p
+WHERE p.fits
+ORDER BY p.entity_id;
 
 -- name: count_aggregates
-SELECT count(*) FROM aggregates AS a WHERE a.entity_type = $1;
+-- How many aggregates a type has, if it is no more than $2.
+SELECT count(*)
+FROM (
+    SELECT FROM aggregates AS a WHERE a.entity_type = $1 ORDER BY a.entity_id LIMIT $2
+) AS counted;
+
+-- name: estimate_aggregates
+-- What PostgreSQL takes their number for.
+EXPLAIN (FORMAT JSON) SELECT FROM aggregates AS a WHERE a.entity_type = $1;
 
 -- name: any_aggregate
-SELECT EXISTS (SELECT FROM aggregates AS a WHERE a.entity_type = $1);
+-- The order is that of the index: what PostgreSQL believes of a type may be long untrue, and writers
+-- wait meanwhile.
+SELECT count(*) > 0
+FROM (SELECT FROM aggregates AS a WHERE a.entity_type = $1 ORDER BY a.entity_id LIMIT 1) AS found;

@@ -8,11 +8,14 @@
 -- Reads the rows that a batch is about, before its transaction, at READ COMMITTED: a probe for an
 -- absent key inside a SERIALIZABLE transaction would lock an index page shared with strangers.
 -- One row comes back for each key, in any order; that of the first key has what is the same for all.
+-- A state of more than $3 bytes does not come with it; its length is known without reading it.
 -- `now` is told after the snapshot was taken, so it is later than every change in it. The time of the
 -- statement is not, and an aggregate that was deleted has no row to say when its last change was.
 -- `in_doubt`: something of this snapshot may be lost yet; see durability.sql.
 SELECT
-    k.ordinal, a.xmin, a.version, a.uid, a.state, t.revision AS type_revision,
+    k.ordinal, a.xmin, a.version, a.uid,
+    CASE WHEN octet_length(a.state) <= $3::integer THEN a.state END AS state,
+    t.revision AS type_revision,
     CASE k.ordinal WHEN 1 THEN e.epoch END AS epoch,
     CASE k.ordinal WHEN 1 THEN e.commits_in_doubt IS NOT NULL END AS in_doubt,
     CASE k.ordinal WHEN 1 THEN clock_timestamp() END AS now
@@ -24,10 +27,12 @@ LEFT JOIN aggregates AS a
     ON a.entity_type = k.entity_type AND a.entity_id = k.entity_id;
 
 -- name: read_for_update_with_requests
--- The same, and in the same snapshot which request ids are known, no older than $6: rows with a
--- fingerprint, numbered as $3 to $5. The first outcome is the one that counts.
+-- The same, and in the same snapshot which request ids are known, no older than $7: rows with a
+-- fingerprint, numbered as $4 to $6. The first outcome is the one that counts.
 SELECT
-    k.ordinal, a.xmin, a.version, a.uid, a.state, t.revision AS type_revision,
+    k.ordinal, a.xmin, a.version, a.uid,
+    CASE WHEN octet_length(a.state) <= $3::integer THEN a.state END AS state,
+    t.revision AS type_revision,
     CASE k.ordinal WHEN 1 THEN e.epoch END AS epoch,
     CASE k.ordinal WHEN 1 THEN e.commits_in_doubt IS NOT NULL END AS in_doubt,
     CASE k.ordinal WHEN 1 THEN clock_timestamp() END AS now,
@@ -41,12 +46,20 @@ LEFT JOIN aggregates AS a
 UNION ALL
 SELECT
     k.ordinal, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, r.fingerprint, r.outcome, r.commit_time
-FROM unnest(string_to_array($3, chr(10)), string_to_array($4, chr(10)), $5::uuid[])
+FROM unnest(string_to_array($4, chr(10)), string_to_array($5, chr(10)), $6::uuid[])
     WITH ORDINALITY AS k (entity_type, entity_id, request_id, ordinal)
 JOIN requests AS r
     ON r.entity_type = k.entity_type AND r.entity_id = k.entity_id
     AND r.request_id = k.request_id
-    AND r.commit_time > statement_timestamp() - $6::interval;
+    AND r.commit_time > statement_timestamp() - $7::interval;
+
+-- name: sizes
+-- The bytes of some aggregates, numbered as their keys; what is not there does not come back.
+SELECT k.ordinal, octet_length(a.state) AS bytes
+FROM unnest(string_to_array($1, chr(10)), string_to_array($2, chr(10)))
+    WITH ORDINALITY AS k (entity_type, entity_id, ordinal)
+JOIN aggregates AS a
+    ON a.entity_type = k.entity_type AND a.entity_id = k.entity_id;
 
 -- name: take_turn
 -- Waits, but not long, until no other server writes the entities of these locks; they are free again
@@ -88,12 +101,15 @@ WHERE EXISTS (
 -- deleted, and who waits must have nothing yet for which others wait, but new rows of smaller keys.
 --
 -- $43, $44: the revisions of the entity types that the rows were checked against; $45, $46: which
--- units are of which types. A unit has lost too if one of its types has another revision by now. The
--- lock makes a change of the type wait until this commits, and fails this if the type was changed
--- since its snapshot.
+-- units are of which types. A unit has lost too if one of its types has another revision by now, or
+-- is being changed. The advisory lock makes a change of the type wait until this commits. It is tried
+-- and never waited for, as the units of other types would wait too; and it is refused as soon as a
+-- change waits for it, so that writers who come one after the other cannot starve the change. What
+-- decides is the lock on the row: it fails this if the type was changed since its snapshot.
 --
 -- The last row names the transaction, which is the xmin of all that it wrote, and the backend: behind
--- a pooler it could be another one than that of the connection.
+-- a pooler it could be another one than that of the connection. Those before it name the units that
+-- have lost, and whether to a change of their type.
 WITH was_read AS MATERIALIZED (
     SELECT *
     FROM unnest(
@@ -110,19 +126,24 @@ locked AS MATERIALIZED (
         AND a.xmin = r.xmin_read AND a.version = r.version_read
     FOR NO KEY UPDATE OF a SKIP LOCKED
 ),
-types_locked AS MATERIALIZED (
-    SELECT t.name
+types_free AS MATERIALIZED (
+    SELECT r.name, r.revision
     FROM unnest(string_to_array($43, chr(10)), string_to_array($44, ',')::bigint[])
         AS r (name, revision)
+    WHERE pg_try_advisory_xact_lock_shared(hashtextextended(r.name, 7305411223044))
+),
+types_locked AS MATERIALIZED (
+    SELECT t.name
+    FROM types_free AS r
     JOIN entity_types AS t ON t.name = r.name AND t.revision = r.revision
     FOR SHARE OF t
 ),
 lost AS MATERIALIZED (
-    SELECT r.unit
+    SELECT r.unit, false AS to_a_change
     FROM was_read AS r
     WHERE r.row_number NOT IN (SELECT l.row_number FROM locked AS l)
     UNION
-    SELECT r.unit
+    SELECT r.unit, r.entity_type NOT IN (SELECT f.name FROM types_free AS f)
     FROM unnest(string_to_array($45, ',')::int[], string_to_array($46, chr(10)))
         AS r (unit, entity_type)
     WHERE r.entity_type NOT IN (SELECT t.name FROM types_locked AS t)
@@ -206,9 +227,9 @@ remembered AS (
     )
     WHERE q.unit NOT IN (SELECT l.unit FROM lost AS l)
 )
-SELECT l.unit, NULL::xid AS transaction, NULL::integer AS pid FROM lost AS l
+SELECT l.unit, l.to_a_change, NULL::xid AS transaction, NULL::integer AS pid FROM lost AS l
 UNION ALL
-SELECT NULL, pg_current_xact_id()::xid, pg_backend_pid();
+SELECT NULL, NULL, pg_current_xact_id()::xid, pg_backend_pid();
 
 -- name: vacate
 -- Takes away the rows that write_batch has made, in the same transaction, for entities that are to

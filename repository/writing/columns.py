@@ -6,6 +6,7 @@ from uuid import UUID
 
 from repository.codec.state import dump_aggregate
 from repository.texts import lines, numbers, times, uuids
+from repository.writing.pace import LARGE, Pace
 from repository.writing.row import Row
 
 Columns: TypeAlias = tuple[Callable[[Sequence[Any]], object], ...]
@@ -23,17 +24,22 @@ _TYPES: Final[Columns] = (lines, numbers)
 _TYPES_OF_UNITS: Final[Columns] = (numbers, lines)
 
 
-def write_arguments(rows: Sequence[Row], batch_id: UUID) -> list[Any]:
+async def write_arguments(rows: Sequence[Row], batch_id: UUID) -> list[Any]:
     """Everything that the rows want written, and what they must still be for that. They must be in
     the order of their keys, which is the order in which PostgreSQL then locks them."""
+    states = await _states(rows)
+
+    def content(row: Row) -> tuple[Any, ...]:
+        return _content(row, states[row.number])
+
     written = [row for row in rows if row.writes]
     existed = [row for row in written if row.read is not None]
     # What is to stay absent is among them: see is_kept_absent.
     made = [row for row in rows if row.read is None and (row.aggregate.exists or not row.advanced)]
     return [
         *_columns((_as_read(row) for row in rows if row.read is not None), _READ),
-        *_columns((_content(row) for row in existed if row.aggregate.exists), _WRITTEN),
-        *_columns(map(_content, made), _WRITTEN),
+        *_columns((content(row) for row in existed if row.aggregate.exists), _WRITTEN),
+        *_columns(map(content, made), _WRITTEN),
         *_columns(((row.unit, *row.key) for row in existed if not row.aggregate.exists), _DELETED),
         *_columns(_changes(rows), _CHANGED),
         *_columns(_requests(rows), _REQUESTED),
@@ -41,6 +47,18 @@ def write_arguments(rows: Sequence[Row], batch_id: UUID) -> list[Any]:
         *_columns(sorted({row.key.entity_type: row.type_revision for row in rows}.items()), _TYPES),
         *_columns(sorted({(row.unit, row.key.entity_type) for row in rows}), _TYPES_OF_UNITS),
     ]
+
+
+async def _states(rows: Iterable[Row]) -> dict[int, bytes]:
+    """What the rows hold in the end; of a heavy batch that takes long."""
+    states: dict[int, bytes] = {}
+    pace = Pace()
+    for row in rows:
+        if row.writes or row.is_kept_absent:
+            state = states[row.number] = dump_aggregate(row.aggregate)
+            if len(state) > LARGE and pace.is_time_to_rest:
+                await pace.rest()
+    return states
 
 
 def _columns(rows: Iterable[tuple[Any, ...]], columns: Columns) -> list[object]:
@@ -53,14 +71,14 @@ def _as_read(row: Row) -> tuple[Any, ...]:
     return row.unit, row.number, *row.key, row.read.xmin, row.read.version
 
 
-def _content(row: Row) -> tuple[Any, ...]:
+def _content(row: Row, state: bytes) -> tuple[Any, ...]:
     aggregate = row.aggregate
     return (
         row.unit,
         *row.key,
         aggregate.uid,
         aggregate.version,
-        dump_aggregate(aggregate),
+        state,
         aggregate.create_time,
         aggregate.update_time,
     )

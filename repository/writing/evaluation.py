@@ -41,6 +41,8 @@ class Evaluation:
         self._known = known
         self._now = now
         self._has_united = False
+        self.made = 0
+        """The bytes that were made so far to be written or answered, beside the aggregates."""
 
     def evaluate(self, command: Command) -> Outcome | FeatomError | None:
         """Apply one command to the state that the previous one left, whole or not at all.
@@ -53,7 +55,7 @@ class Evaluation:
             return answer
         rows = self._united(command)
         try:
-            return self._replayed(command, rows) or self._applied(command, rows)
+            return self._replayed(command) or self._applied(command, rows)
         except FeatomError as error:
             return error
 
@@ -64,7 +66,7 @@ class Evaluation:
         rows = self._united(batch)
         answer: Outcome | FeatomError
         try:
-            answer = self._replayed(batch, rows) or (yield from self._applied_together(batch, rows))
+            answer = self._replayed(batch) or (yield from self._applied_together(batch, rows))
         except FeatomError as error:
             answer = error
         yield answer
@@ -99,22 +101,36 @@ class Evaluation:
         }
         return [row for row in rows if row.unit in units]
 
-    def _replayed(self, command: Command, rows: Sequence[Row]) -> Outcome | None:
+    def known_outcome(self, command: Command) -> Outcome | FeatomError | None:
+        """The answer to a request id that is known, without aggregates: none need to be read."""
+        try:
+            outcome = self._first_outcome(command)
+        except FeatomError as error:
+            return error
+        if isinstance(outcome, BatchOutcome):
+            each = tuple(replace(one, replayed=True) for one in outcome.outcomes)
+            return replace(outcome, outcomes=each)
+        return outcome
+
+    def _replayed(self, command: Command) -> Outcome | None:
         """The first outcome of a request id that is known. Raises RequestIdReused."""
+        outcome = self._first_outcome(command)
+        return None if outcome is None else self._with_states(command, outcome)
+
+    def _first_outcome(self, command: Command) -> Outcome | None:
         if command.request_id is None:
             return None
         found = [
             known
-            for row in rows
-            if (known := self._known.get((row.key, command.request_id))) is not None
+            for key in keys_of(command)
+            if (known := self._known.get((key, command.request_id))) is not None
         ]
         if not found:
             return None
         first = found[0]
         if first.outcome is None or any(k.fingerprint != command.fingerprint for k in found):
             raise RequestIdReused
-        outcome = replace(load_outcome(command, first.outcome), replayed=True)
-        return self._with_states(command, outcome)
+        return replace(load_outcome(command, first.outcome), replayed=True)
 
     def _with_states(self, command: Command, outcome: Outcome) -> Outcome:
         """A replay is answered with the aggregates as they are now."""
@@ -144,12 +160,18 @@ class Evaluation:
         return tuple(outcomes)
 
     def _applied(self, command: Update | Deletion, rows: Sequence[Row]) -> Outcome | None:
+        row = rows[0]
+        recorded = row.recorded
         if isinstance(command, Deletion):
-            outcome: Outcome | None = rows[0].delete(command, self._now)
+            outcome: Outcome | None = row.delete(command, self._now)
         elif command.validate_only:
-            return self._rehearsed(command)
+            rehearsed = self._rehearsed(command)
+            self.made += _state_size(rehearsed)
+            return rehearsed
         else:
-            outcome = rows[0].update(command, self._now)
+            updated = outcome = row.update(command, self._now)
+            self.made += _state_size(updated)
+        self.made += row.recorded - recorded
         if outcome is not None:
             self._remember(command, rows, outcome)
         return outcome
@@ -166,6 +188,7 @@ class Evaluation:
         self, batch: UpdateBatch, rows: Sequence[Row]
     ) -> Generator[None, None, BatchOutcome]:
         saved = [row.savepoint() for row in rows]
+        recorded = sum(row.recorded for row in rows)
         outcomes: list[UpdateOutcome] = []
         errors: dict[int, FeatomError] = {}
         limit = room = self._answer_bytes(batch)
@@ -183,6 +206,7 @@ class Evaluation:
             if errors:
                 raise batch_error(errors)
             raise LimitExceeded("bytes of aggregates in an answer", limit)
+        self.made += limit - room + sum(row.recorded for row in rows) - recorded
         outcome = BatchOutcome(tuple(outcomes))
         self._remember(batch, rows, outcome)
         return outcome

@@ -12,6 +12,8 @@ Result = TypeVar("Result")
 
 LONG: Final = 0.01
 """Seconds of work after which it is time to rest."""
+LARGE: Final = 16_384
+"""Bytes of an aggregate, after which to decode or encode it is so much that it is worth asking."""
 
 
 class Pace:

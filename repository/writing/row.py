@@ -87,6 +87,8 @@ class Row(Struct, eq=False):
     """Whether a batch ahead left it, and it was not read."""
     unseen: bool = False
     """Whether nothing that was read says that the row is there."""
+    recorded: int = 0
+    """The bytes of all changes that were recorded, with their keyframes."""
 
     @property
     def writes(self) -> bool:
@@ -199,9 +201,9 @@ class Row(Struct, eq=False):
     def _record(self, change: Change) -> None:
         self.advanced = self.advanced or change.advances
         state = dump_aggregate(self.aggregate) if _is_keyframe(change) else None
-        self.changes.append(
-            RecordedChange(change, dump_change(change, self.aggregate.features), state)
-        )
+        encoded = dump_change(change, self.aggregate.features)
+        self.recorded += len(encoded) if state is None else len(encoded) + len(state)
+        self.changes.append(RecordedChange(change, encoded, state))
 
 
 def update_outcome(

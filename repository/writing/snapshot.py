@@ -16,7 +16,9 @@ from repository.entity_types.catalogue import Catalogue
 from repository.statements import WRITE
 from repository.texts import lines
 from repository.writing.evaluation import KnownRequest, RequestKey
+from repository.writing.pace import LARGE, Pace
 from repository.writing.row import Row, StoredRow
+from repository.writing.weighing import most_bytes
 
 
 class Snapshot(NamedTuple):
@@ -28,6 +30,8 @@ class Snapshot(NamedTuple):
     """The database's clock."""
     in_doubt: bool
     """Whether some of it may be lost yet."""
+    unread: frozenset[EntityKey] = frozenset()
+    """What was too large to be read; no row is about these."""
 
 
 async def read_snapshot(
@@ -36,8 +40,13 @@ async def read_snapshot(
     commands: Sequence[Command],
     limits: Limits,
     remember: timedelta,
+    most: int,
 ) -> Snapshot:
-    """Read what `commands` are about. Raises DatabaseUnavailable or Corrupted."""
+    """Read what `commands` are about, but no aggregate that is larger than `most` and than what a
+    light batch may read.
+
+    Raises DatabaseUnavailable or Corrupted.
+    """
     keys = sorted({key for command in commands for key in keys_of(command)})
     requests = list(
         {
@@ -47,7 +56,7 @@ async def read_snapshot(
             for key in keys_of(command)
         }
     )
-    arguments: list[Any] = _names(keys)
+    arguments: list[Any] = [*_names(keys), max(most, most_bytes(len(keys)))]
     if not requests:
         records = await pool.read(WRITE["read_for_update"], *arguments)
         return await _snapshot(keys, records, {}, limits, catalogue)
@@ -77,11 +86,20 @@ async def _snapshot(
         for number, key in enumerate(keys, start=1)
     }
     policies = await catalogue.policies(revisions, first["epoch"])
-    read = {
-        key: _row(number, key, rows[number], first["epoch"], limits, policies[key.entity_type])
-        for number, key in enumerate(keys, start=1)
-    }
-    return Snapshot(read, known, first["now"], first["in_doubt"])
+    read: dict[EntityKey, Row] = {}
+    unread: list[EntityKey] = []
+    pace = Pace()
+    for number, key in enumerate(keys, start=1):
+        record = rows[number]
+        state = record["state"]
+        if state is None and record["uid"] is not None:
+            unread.append(key)
+            continue
+        policy = policies[key.entity_type]
+        read[key] = _row(number, key, record, first["epoch"], limits, policy)
+        if state is not None and len(state) > LARGE and pace.is_time_to_rest:
+            await pace.rest()
+    return Snapshot(read, known, first["now"], first["in_doubt"], frozenset(unread))
 
 
 def _row(

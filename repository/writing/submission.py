@@ -42,6 +42,8 @@ class Submission(Struct, eq=False):
     """Whether its waiting time was measured."""
     in_turn: bool = False
     """Whether the next attempt waits for its turn, and needs no pause before."""
+    lost_to_a_change: bool = False
+    """Whether the last attempt was in vain because an entity type is being changed."""
     doubts: list[Doubt] = []
     refusal: FeatomError | None = None
     """What the database said of a batch that it was in, if it is tried again without the others."""
@@ -52,6 +54,10 @@ class Submission(Struct, eq=False):
     alone: bool = False
     """Whether nothing else shall be in its batch, as it may take too long: a history has no limit,
     and over the statement time-out is all that was sent with it."""
+    put_off: bool = False
+    """Whether the last attempt left it untried, as it is heavy."""
+    weight: int = 0
+    """The bytes of its aggregates, where they are known to be large (the module weighing)."""
 
     def __post_init__(self) -> None:
         command = self.command
@@ -60,6 +66,11 @@ class Submission(Struct, eq=False):
             self.size = len(command.updates)
         elif isinstance(command, Deletion):
             self.alone = command.erase_history
+
+    @property
+    def is_heavy(self) -> bool:
+        """Whether it may take long, and what does not must have a lane beside it."""
+        return self.alone or self.weight > 0
 
     def settle(self, answer: Outcome | FeatomError) -> None:
         """Answer the caller, if it is still there."""

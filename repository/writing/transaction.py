@@ -26,18 +26,30 @@ class Written(NamedTuple):
     """How a write ended."""
 
     lost: set[int]
-    """The units of which nothing was written."""
+    """The units that have lost; of these nothing was written."""
+    to_a_change: set[int]
+    """Those of them of which a type is being changed."""
     transaction: int
     """What wrote the others."""
+    undone: bool = False
+    """Whether nothing was written of the others either."""
+
+
+class _Undone(Exception):
+    """Nothing was written, as some units have lost."""
+
+    def __init__(self, written: Written) -> None:
+        super().__init__()
+        self.written = written
 
 
 async def write(pool: Pool, rows: Sequence[Row], batch_id: UUID) -> Written:
     """Write what is to be written of some rows, in the order of their keys.
 
-    Raises what Pool.commit raises: TransactionAborted if all units have lost; or EpochPassed.
+    Raises what Pool.commit raises, or EpochPassed.
     """
     epoch = rows[0].aggregate.epoch
-    arguments = write_arguments(rows, batch_id)
+    arguments = await write_arguments(rows, batch_id)
     erased = [row.key for row in rows if row.erase_history]
     absent = [row.key for row in rows if row.is_kept_absent]
 
@@ -50,7 +62,10 @@ async def write(pool: Pool, rows: Sequence[Row], batch_id: UUID) -> Written:
             return await _write_batch(link, arguments)
         return await _transaction(link, arguments, erased, absent)
 
-    return await pool.commit(work)
+    try:
+        return await pool.commit(work)
+    except _Undone as undone:
+        return undone.written._replace(undone=True)
 
 
 async def _transaction(
@@ -62,7 +77,7 @@ async def _transaction(
             await link.execute(WRITE["erase_history"], *_columns(erased))
         written = await _write_batch(link, arguments)
         if erased and written.lost:
-            raise TransactionAborted  # or a history would be erased whose entity still lives
+            raise _Undone(written)  # or a history would be erased whose entity still lives
         if absent:
             await link.execute(WRITE["vacate"], *_columns(absent))
         return written
@@ -74,7 +89,8 @@ def _columns(keys: Keys) -> tuple[list[str], list[str]]:
 
 async def _write_batch(link: Connection, arguments: Sequence[Any]) -> Written:
     records: Sequence[Record] = await link.fetch(WRITE["write_batch"], *arguments)
-    *lost, (_, transaction, pid) = records
+    *lost, (_, _, transaction, pid) = records
     if pid != link.backend.pid:  # type: ignore[attr-defined]
         raise SharedConnection
-    return Written({unit for unit, *_ in lost}, transaction)
+    to_a_change = {unit for unit, is_being_changed, *_ in lost if is_being_changed}
+    return Written({unit for unit, *_ in lost}, to_a_change, transaction)

@@ -1,12 +1,14 @@
 """The write protocol: read, evaluate, write if nothing changed in between, then answer.
 
 1. Read the rows, the request ids that are known, the revisions of the entity types, and the time,
-   at READ COMMITTED.
+   at READ COMMITTED. Aggregates that are too large for this batch are not read: what is about
+   them is put off, to come again in a heavy one (the module weighing).
 2. The domain applies each command to the state that the previous one left. One that fails gets
    its error and changes nothing.
 3. One SERIALIZABLE transaction, in one round trip wherever it can be, writes each row whose xmin
    and version are still those that were read, and whose entity type still has the revision that
-   was read. Of what must be written together, the rows that stay as they are must be so too.
+   was read and is not being changed. Of what must be written together, the rows that stay as they
+   are must be so too.
 4. Each command is answered after the commit. What hangs on a row that lost its race is undecided.
    Where nothing was written, an answer rests on the commits of others: if one of those is in doubt,
    a barrier comes first.
@@ -21,16 +23,16 @@ net. After Kung and Robinson, "On Optimistic Methods for Concurrency Control" (1
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, TypeAlias
 from uuid import uuid4
 
 from domain.entity_key import EntityKey
-from domain.errors import FeatomError
+from domain.errors import FeatomError, LimitExceeded
 from domain.limits import Limits
 from domain.outcome import Outcome
-from domain.update import UpdateBatch
+from domain.update import Command, UpdateBatch
 from repository.codec.instants import from_datetime
 from repository.connections.commits_in_doubt import CommitsInDoubt
 from repository.connections.pool import AnswerLost, Pool, TransactionAborted
@@ -39,10 +41,11 @@ from repository.writing.doubts import Doubts
 from repository.writing.evaluation import Evaluation
 from repository.writing.handover import Handover, Withdrawn
 from repository.writing.pace import Pace
-from repository.writing.snapshot import read_snapshot
+from repository.writing.snapshot import Snapshot, read_snapshot
 from repository.writing.submission import Doubt, Submission, is_live, keys_in, split
 from repository.writing.transaction import EpochPassed, write
 from repository.writing.turns import Turns
+from repository.writing.weighing import MADE, Weights, admit
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +64,18 @@ class Loss(NamedTuple):
     same, but hardly ever two times in a row."""
     committed: bool = False
     """Whether anything was written: whoever is answered then rests on a commit of his own."""
+    to_a_change: Collection[int] = ()
+    """Units that no writer was faster with: one of their entity types is being changed."""
+
+
+class Left(NamedTuple):
+    """What an attempt did not decide. Of what shares a key, each part comes before the next."""
+
+    lost: list[Submission]
+    later: list[Submission]
+    """What was not tried because it must wait for the rest."""
+    put_off: list[Submission]
+    """What was not tried because it is heavy, or comes behind something that is."""
 
 
 class WriteProtocol:
@@ -87,6 +102,7 @@ class WriteProtocol:
         self._remember = remember
         self._turns = Turns(readers, time.monotonic)
         self._doubts = Doubts(readers, in_doubt)
+        self.weights = Weights(readers)
 
     async def close(self) -> None:
         """Decide what is still in doubt, but not for long.
@@ -120,46 +136,105 @@ class WriteProtocol:
         behind: Handover | None = None,
     ) -> list[Submission]:
         """Commit what can be committed at once, and then what must wait for that."""
-        lost, later = await self._commit(submissions, ahead, behind)
+        lost, later, put_off = await self._commit(submissions, ahead, behind)
         if not later:
-            return lost
+            return [*lost, *put_off]
         now = asyncio.get_running_loop().time()
         free, held = split([each for each in later if is_live(now, each)], keys_in(lost))
-        return [*lost, *(await self._attempt(free) if free else ()), *held]
+        for submission in held:
+            submission.lost_to_a_change = all(each.lost_to_a_change for each in lost)
+        return [*lost, *(await self._attempt(free) if free else ()), *held, *put_off]
 
     async def _commit(
         self,
         submissions: Sequence[Submission],
         ahead: Handover | None,
         behind: Handover | None,
-    ) -> tuple[list[Submission], list[Submission]]:
-        """Returns what lost its race, and what was not tried because it must wait for the rest."""
+    ) -> Left:
+        """Commit what can be committed at once."""
         if ahead is not None and await self._others_want(submissions, ahead.place):
             raise Withdrawn
         await self._doubts.decide(keys_in(submissions))
-        commands = [submission.command for submission in submissions]
-        snapshot = await read_snapshot(
-            self._readers, self._catalogue, commands, self._limits, self._remember
-        )
+        most, put_off = 0, list[Submission]()
+        if is_heavy := any(submission.weight for submission in submissions):
+            submissions, put_off, most = await self._admit(submissions)
+        if not submissions:
+            return Left([], [], _untried(put_off))
+        snapshot, submissions, unread = await self._read(submissions, most)
+        put_off[:0] = unread
         if ahead is not None:
+            if put_off:
+                raise Withdrawn
             snapshot = await ahead.take_over(snapshot)
         waiting = await self._settle_doubts(submissions)
         evaluation = Evaluation(snapshot.rows, snapshot.known, from_datetime(snapshot.now))
         answers, later = await _evaluate(evaluation, waiting)
+        if is_heavy:
+            for row in snapshot.rows.values():
+                row.again = None  # what was read need not be held beside what it became
         if ahead is not None:
             await ahead.follow()
         # What must wait comes before all that may follow.
-        loss = await self._write(evaluation, answers, snapshot.now, None if later else behind)
+        behind = None if later or put_off else behind
+        loss = await self._write(evaluation, answers, snapshot.now, behind)
         if snapshot.in_doubt and not loss.committed:
             await self._in_doubt.settle()
         lost = []
         for submission, answer in answers:
-            if evaluation.unit_of(submission.command) in loss.units:
+            unit = evaluation.unit_of(submission.command)
+            if unit in loss.units:
+                submission.lost_to_a_change = unit in loss.to_a_change
                 lost.append(submission)
             else:
                 submission.settle(answer)
         self._take_turns(lost, loss)
-        return lost, later
+        return Left(lost, later, _untried(put_off))
+
+    async def _read(
+        self, submissions: Sequence[Submission], most: int
+    ) -> tuple[Snapshot, Sequence[Submission], list[Submission]]:
+        """Read what is not too large; returns also what can be evaluated now, and what cannot.
+
+        `most` is how large an aggregate may be even if it is too large for a light batch.
+        """
+        commands = [submission.command for submission in submissions]
+        snapshot = await self._snapshot(commands, most)
+        if not snapshot.unread:
+            return snapshot, submissions, []
+        read, unread = split(submissions, snapshot.unread)
+        sizes = await self.weights.weigh(snapshot.unread)
+        for submission in unread:
+            # It has a weight from now on, whatever became of its aggregates in between.
+            large = snapshot.unread.intersection(submission.keys)
+            weight = sum(sizes.get(key, 1) for key in large)
+            submission.weight = max(submission.weight, weight)
+        return snapshot, read, unread
+
+    async def _admit(
+        self, submissions: Sequence[Submission]
+    ) -> tuple[list[Submission], list[Submission], int]:
+        """What of a heavy batch may be read now, what must wait, and how large each aggregate may
+        be; answers what is too large ever to be read.
+        """
+        limit = self._limits.batch_bytes
+        sizes = await self.weights.weigh(keys_in(submissions))
+        admission = admit(submissions, sizes, limit)
+        for submission in await self._settle_doubts(admission.too_large):
+            known = await self._known_outcome(submission.command)
+            too_much = LimitExceeded("bytes of aggregates in a batch", limit, submission.weight)
+            submission.settle(known or too_much)
+        return admission.admitted, admission.put_off, admission.most
+
+    async def _known_outcome(self, command: Command) -> Outcome | FeatomError | None:
+        """What was applied once is answered so, also if its aggregates are too large since."""
+        found = await self._snapshot([command], 0)
+        now = from_datetime(found.now)
+        return Evaluation(found.rows, found.known, now).known_outcome(command)
+
+    async def _snapshot(self, commands: Sequence[Command], most: int) -> Snapshot:
+        return await read_snapshot(
+            self._readers, self._catalogue, commands, self._limits, self._remember, most
+        )
 
     async def _others_want(self, submissions: Sequence[Submission], place: int) -> bool:
         """Whether another server wants to write the same, and finds no moment to be faster."""
@@ -170,7 +245,7 @@ class WriteProtocol:
     def _take_turns(self, lost: Sequence[Submission], loss: Loss) -> None:
         """From now on, with what was lost to others."""
         to_others = [each for each in lost if loss.to_others or each.attempts > 1]
-        self._turns.lost(keys_in(to_others))
+        self._turns.lost(keys_in(each for each in to_others if not each.lost_to_a_change))
         for submission in lost:
             submission.in_turn = bool(self._turns.contended(submission.keys))
 
@@ -211,7 +286,13 @@ class WriteProtocol:
             raise
         if behind is not None and not written.lost:
             behind.committed(written.transaction)
-        return Loss(written.lost, to_others=True, committed=written.lost != units)
+        not_written = units if written.undone else written.lost
+        return Loss(
+            not_written,
+            to_others=not written.undone,
+            committed=not_written != units,
+            to_a_change=written.to_a_change,
+        )
 
     async def _settle_doubts(self, submissions: Sequence[Submission]) -> Sequence[Submission]:
         """Answer the submissions of which an earlier attempt was committed after all."""
@@ -227,6 +308,14 @@ class WriteProtocol:
         return waiting
 
 
+def _untried(put_off: list[Submission]) -> list[Submission]:
+    """What is put off: it was no attempt."""
+    for submission in put_off:
+        submission.put_off = True
+        submission.attempts -= 1
+    return put_off
+
+
 async def _evaluate(
     evaluation: Evaluation, submissions: Sequence[Submission]
 ) -> tuple[list[Answered], list[Submission]]:
@@ -236,6 +325,9 @@ async def _evaluate(
     held: set[EntityKey] = set()
     pace = Pace()
     for submission in submissions:
+        if evaluation.made > MADE:
+            later.append(submission)
+            continue
         command = submission.command
         answer: Outcome | FeatomError | None
         # What shares a key with one that waits must not overtake it.

@@ -1,5 +1,6 @@
 """The channel to a server: the one place where a command's TLS and token are made use of."""
 
+import json
 import os
 import re
 from pathlib import Path
@@ -16,6 +17,21 @@ _UNBOUNDED: Final = ("grpc.max_receive_message_length", -1)
 # A server that has vanished without a word is found out, also while it owes an answer for minutes.
 # It is no faster than servers allow: server/grpc_options.py.
 _KEEPALIVE: Final = (("grpc.keepalive_time_ms", 20_000), ("grpc.keepalive_timeout_ms", 10_000))
+# The check of a large type may outlive a connection, and goes on where it was cut off.
+_AGAIN: Final = {
+    "methodConfig": [
+        {
+            "name": [{"service": "featom.v1.EntityTypeService", "method": "ApplyEntityType"}],
+            "retryPolicy": {
+                "maxAttempts": 5,
+                "initialBackoff": "0.2s",
+                "maxBackoff": "2s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
 _TOKEN: Final = re.compile(rb"[\x21-\x7e]+")
 
 
@@ -27,7 +43,11 @@ def open_channel(endpoint: Endpoint) -> grpc.Channel:
 def _open(endpoint: Endpoint) -> grpc.Channel:
     # What gRPC logs of a handshake that fails would stand between the lines of the command.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    options: list[tuple[str, Any]] = [_UNBOUNDED, *_KEEPALIVE]
+    options: list[tuple[str, Any]] = [
+        _UNBOUNDED,
+        *_KEEPALIVE,
+        ("grpc.service_config", json.dumps(_AGAIN)),
+    ]
     if endpoint.tls_server_name:
         options.append(("grpc.ssl_target_name_override", endpoint.tls_server_name))
     if endpoint.on_loopback:

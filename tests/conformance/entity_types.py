@@ -304,6 +304,24 @@ async def test_a_type_in_use_is_deleted_only_by_force(
     assert applied.entity_type.revision == 3
 
 
+async def test_what_was_written_after_a_mark_is_known(
+    fresh_repository: Repository, types: EntityTypes, write: Write
+) -> None:
+    store = fresh_repository.entity_types
+    keys = [EntityKey("customer", f"c-{each}") for each in range(4)]
+    for key in keys:
+        await fresh_repository.update(update(key, low=1))
+    mark = await store.mark()
+    await fresh_repository.update(update(keys[1], low=2))
+    await fresh_repository.update(update(keys[2], low=2))
+    await fresh_repository.delete(Deletion(key=keys[2]))
+    await fresh_repository.update(update(EntityKey("customer", "new"), low=2))
+    await fresh_repository.update(update(EntityKey("card", "k-1"), low=2))
+    written = [each async for page in store.written_since("customer", mark) for each in page]
+    assert {each.entity_id for each in written} == {"c-1", "new"}
+    assert all(each.features["low"].value == number(2) for each in written)
+
+
 async def test_types_are_listed_by_name(fresh_repository: Repository, types: EntityTypes) -> None:
     for name in ("b", "a", "c"):
         await apply(types, EntityType(name=name))

@@ -138,3 +138,32 @@ async def test_batches_and_updates_of_the_same_entities_lose_nothing(
 
     await asyncio.gather(*map(both, range(40)))
     assert list(map(features, await repository.read(keys))) == [{"f": 40}] * 3
+
+
+async def test_a_batch_about_too_many_bytes_is_refused_but_not_what_it_was_applied_to(
+    repository: Repository, entity_type: str
+) -> None:
+    keys = [EntityKey(entity_type, f"{number:02}") for number in range(34)]
+    request = together(*(update(put("f", 1), key=key) for key in keys), request_id=uuid4())
+    first = await repository.update_batch(request)
+    content = bytes(1_000_000)
+    await asyncio.gather(
+        *(repository.update(update(put("content", content), key=key)) for key in keys)
+    )
+    before = await repository.read(keys[:1])
+    again = together(*(update(put("f", 2), key=key) for key in keys))
+    with pytest.raises(LimitExceeded) as refused:
+        await repository.update_batch(again)
+    assert refused.value.subject == "bytes of aggregates in a batch"
+    assert refused.value.limit == 33_554_432
+    assert await repository.read(keys[:1]) == before
+    replayed = await repository.update_batch(request)
+    assert replayed.replayed
+    assert [each.version for each in replayed.outcomes] == [1] * 34
+    assert [each.etag for each in replayed.outcomes] == [each.etag for each in first.outcomes]
+    with pytest.raises(RequestIdReused):
+        await repository.update_batch(
+            together(*again.updates, request_id=request.request_id, fingerprint=b"another")
+        )
+    one = await repository.update_batch(together(*again.updates[:2]))
+    assert [each.version for each in one.outcomes] == [3, 3]

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -14,7 +14,7 @@ from domain.update import Deletion, Update
 from repository.codec.state import dump_aggregate, new_aggregate
 from repository.connections.pool import READ_COMMITTED, SERIALIZABLE, Connection, Pool
 from repository.postgres import PostgresOptions
-from repository.statements import READ, WRITE
+from repository.statements import READ, TYPES, WRITE
 from repository.texts import lines
 from repository.writing.columns import write_arguments
 from repository.writing.row import Row
@@ -112,8 +112,8 @@ async def written(small_database: str) -> WrittenBatch:
     commands += [Deletion(key=entity(number)) for number in range(201, 215)]
     batches: list[WrittenBatch] = []
 
-    def spied(rows: Sequence[Row], *rest: Any) -> list[Any]:
-        arguments = write_arguments(rows, *rest)
+    async def spied(rows: Sequence[Row], *rest: Any) -> list[Any]:
+        arguments = await write_arguments(rows, *rest)
         batches.append(WrittenBatch(rows, arguments))
         return arguments
 
@@ -161,12 +161,14 @@ def test_the_rows_of_a_batch_are_listed_in_the_order_of_their_keys(written: Writ
 
 
 @generic_or_not
-@pytest.mark.parametrize("name", ["read_for_update", "read_for_update_with_requests"])
+@pytest.mark.parametrize("name", ["read_for_update", "read_for_update_with_requests", "sizes"])
 async def test_what_a_batch_is_about_is_read_by_index(
     filled_database: str, name: str, generic: bool
 ) -> None:
     types, ids = lines(["customer"] * 256), lines([f"c-{number}" for number in range(256)])
     arguments: list[Any] = [types, ids]
+    if name != "sizes":
+        arguments.append(8_192)
     if name == "read_for_update_with_requests":
         arguments += [types, ids, [uuid4()] * 256, timedelta(hours=24)]
     async with pool_on(filled_database, READ_COMMITTED) as pool:
@@ -193,3 +195,43 @@ async def test_a_page_is_read_in_the_order_of_the_index(
         )
     assert scans_of_aggregates(plan) == {("Index Scan", "aggregates_pkey")}
     assert not [node for node in nodes(plan) if node["Node Type"] == "Sort"]
+
+
+@generic_or_not
+async def test_what_was_written_since_is_found_by_index(
+    filled_database: str, generic: bool
+) -> None:
+    """In the one partition of this month: the others are empty."""
+    async with session_on(filled_database) as session:
+        await session.execute(
+            "INSERT INTO changes SELECT 'customer', 'c-' || n, gen_random_uuid(), 1, now(),"
+            " (1000 + n)::text::xid8, gen_random_uuid(), NULL, '\\x00'"
+            " FROM generate_series(1, 50000) AS n"
+        )
+        await session.execute("ANALYZE changes")
+    arguments = ["customer", "2000", "2256", ["1500", "1501"], 1_000]
+    async with pool_on(filled_database, READ_COMMITTED) as pool:
+        plan = await plan_of(pool, TYPES["written_since"], arguments, generic=generic)
+    this_month = f"changes_{datetime.now(UTC):%Y%m}01"
+    scans = [
+        (node["Node Type"], node.get("Index Name"))
+        for node in nodes(plan)
+        if this_month in (node.get("Relation Name"), node.get("Index Name", "")[: len(this_month)])
+    ]
+    assert scans
+    assert {index for _, index in scans} == {f"{this_month}_entity_type_xid_idx"}
+
+
+@generic_or_not
+@pytest.mark.parametrize("name", ["scan_aggregates", "scan_written", "any_aggregate"])
+async def test_aggregates_are_checked_by_index(
+    filled_database: str, name: str, generic: bool
+) -> None:
+    arguments: list[Any] = ["customer"]
+    if name == "scan_aggregates":
+        arguments += ["c-5", 200, 2**20]
+    elif name == "scan_written":
+        arguments += [[f"c-{number}" for number in range(200)], "", 2**20]
+    async with pool_on(filled_database, READ_COMMITTED) as pool:
+        plan = await plan_of(pool, TYPES[name], arguments, generic=generic)
+    assert {index for _, index in scans_of_aggregates(plan)} == {"aggregates_pkey"}

@@ -262,7 +262,7 @@ async def change_revisions(
     connection: "asyncpg.Connection[asyncpg.Record]",
     choices: random.Random,
 ) -> None:
-    for revision in range(1, 25):
+    for revision in range(1, 500):
         low = choices.randint(0, 20)
         run.revisions[revision] = Bounds(low, low + choices.randint(5, 20), choices.randint(-5, 9))
         assert await apply(servers[revision % 2], run.revisions[revision]) == revision
@@ -270,6 +270,8 @@ async def change_revisions(
         run.visible[revision] = {(entity_id, version) for entity_id, version in rows}
         run.applied = revision
         await asyncio.sleep(0.05)
+        if revision >= 24 and run.accepted > 50 and run.refused > 50:
+            return
 
 
 async def write_until(

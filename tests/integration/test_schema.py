@@ -13,8 +13,10 @@ from domain.ports import AtVersion
 from domain.update import Deletion
 from featom.v1.aggregate_pb2 import FeatureAggregate
 from repository.connections.pool import READ_COMMITTED, Pool
-from repository.migrations import up
+from repository.migrations import MigrationFailed, indexes, up
+from repository.migrations.revisions import revisions
 from repository.migrations.running import run
+from repository.migrations.session import session_on as migration_session_on
 from repository.partitions import advance_partitions
 from repository.postgres import PostgresOptions
 from tests.conformance.reading import current_features, message_of
@@ -302,3 +304,88 @@ async def holding_secrets(session: Session, key: EntityKey) -> int:
         *key,
     )
     return count
+
+
+BY_TRANSACTION = "entity_type_xid_idx"
+
+
+async def before_the_index(dsn: str) -> None:
+    """A schema as the build before has it, with changes in a partition and in the default one."""
+    async with migration_session_on(dsn) as session:
+        for revision in revisions().expand:
+            if revision.id == "0007":
+                break
+            await run(session, revision.id)
+        for month in ("now()", "'2001-02-03'"):
+            await session.execute(
+                "INSERT INTO changes VALUES ('t', 'x', gen_random_uuid(), 1, " + month + ","
+                " pg_current_xact_id(), gen_random_uuid(), NULL, '')"
+            )
+
+
+async def indexes_by_transaction(session: Session) -> dict[str, str]:
+    """Which part of which index each table of changes has, valid ones alone."""
+    rows = await session.fetch(
+        "SELECT x.indrelid::regclass::text, x.indexrelid::regclass::text FROM pg_index AS x"
+        " JOIN pg_inherits AS i ON i.inhrelid = x.indexrelid"
+        " WHERE i.inhparent = 'changes_by_transaction'::regclass AND x.indisvalid"
+    )
+    return dict(map(tuple, rows))
+
+
+async def test_every_partition_of_changes_gets_the_index_beside_its_writers(
+    bare_database: str,
+) -> None:
+    await before_the_index(bare_database)
+    async with session_on(bare_database) as session, session_on(bare_database) as reader:
+        transaction = reader.transaction(isolation="repeatable_read")
+        await transaction.start()
+        await reader.execute("SELECT FROM aggregates")
+        migrating = asyncio.create_task(up(bare_database))
+        # The build waits for who may still see other rows, and holds up no writer meanwhile.
+        await somebody_waits_for_a_lock(session)
+        async with asyncio.timeout(5):
+            await session.execute(
+                "INSERT INTO changes VALUES ('t', 'y', gen_random_uuid(), 1, now(),"
+                " pg_current_xact_id(), gen_random_uuid(), NULL, '')"
+            )
+        await transaction.commit()
+        await migrating
+        expected = {
+            name: f"{name}_{BY_TRANSACTION}" for name in await partitions(session, "changes")
+        }
+        assert await indexes_by_transaction(session) == expected
+        assert await session.fetchval(
+            "SELECT indisvalid FROM pg_index WHERE indexrelid = 'changes_by_transaction'::regclass"
+        )
+        await session.execute("SELECT make_partition('changes', 'month', '2031-02-03')")
+        assert "changes_20310201" in await indexes_by_transaction(session)
+
+
+async def test_an_index_of_partitions_is_gone_on_with_after_a_failure(
+    bare_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await before_the_index(bare_database)
+    build = indexes._build
+    built: list[str] = []
+
+    def build_two(name: str, on: str) -> None:
+        if len(built) == 2:
+            raise asyncpg.DiskFullError("no space left on device")
+        built.append(name)
+        build(name, on)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(indexes, "_build", build_two)
+        with pytest.raises(MigrationFailed, match="no space left"):
+            await up(bare_database)
+    async with session_on(bare_database) as session:
+        # As a build that fails leaves it.
+        await session.execute(
+            f"CREATE INDEX changes_default_{BY_TRANSACTION} ON changes_default (xid)"
+        )
+        assert len(await indexes_by_transaction(session)) == 2
+        assert (await up(bare_database)).applied == ["0007"]
+        assert len(await indexes_by_transaction(session)) == len(
+            await partitions(session, "changes")
+        )

@@ -46,7 +46,7 @@ async def test_a_batch_has_as_many_columns_as_the_statement_that_writes_it(
 ) -> None:
     wanted = (await session.prepare(WRITE["write_batch"])).get_parameters()
 
-    assert len(write_arguments([], uuid4())) == len(wanted)
+    assert len(await write_arguments([], uuid4())) == len(wanted)
 
 
 async def test_of_every_table_it_is_said_what_servers_may_do_with_it(session: Session) -> None:

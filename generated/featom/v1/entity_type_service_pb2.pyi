@@ -316,8 +316,8 @@ class CheckAggregatesRequest(_message.Message):
     entity_type: _builtins.str
     """The entity type. Required."""
     page_size: _builtins.int
-    """How many aggregates to check; a page with many violations ends earlier. 0: 1,000, which is also
-    the most.
+    """How many aggregates to check; a page with many violations, or with large aggregates, ends
+    earlier. 0: 1,000, which is also the most.
     """
     page_token: _builtins.str
     """The next_page_token of the page before; empty for the first page."""
@@ -352,7 +352,9 @@ class CheckAggregatesResponse(_message.Message):
     VIOLATING_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     aggregates: _builtins.int
-    """How many aggregates of the type there are; only on the first page."""
+    """How many aggregates of the type there are: exactly up to 10,000, about how many if there are
+    more; only on the first page.
+    """
     checked: _builtins.int
     """How many of them this page checked."""
     next_page_token: _builtins.str

@@ -3,7 +3,7 @@
 from typing import Final
 
 revision = "0008"
-down_revision = "0005"
+down_revision = "0007"
 
 # The bounds of partitions are texts in DDL. With another DateStyle a text has the abbreviation of a
 # time zone, which may be another one's too: the bounds move by hours.

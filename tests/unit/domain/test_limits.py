@@ -28,6 +28,7 @@ def test_the_limits_are_those_of_the_contract() -> None:
         state_bytes=1_048_576,
         updates=1_000,
         batch_keys=1_000,
+        batch_bytes=33_554_432,
         answer_bytes=67_108_864,
     )
 

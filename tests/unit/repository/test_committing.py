@@ -86,6 +86,25 @@ async def test_of_a_batch_that_keeps_losing_only_the_key_to_blame_goes_on_losing
     assert answers == [outcome(number) for number in (0, 1, 2, 4, 5, 6, 7)]
 
 
+async def test_a_batch_of_which_some_was_put_off_is_not_tried_in_halves() -> None:
+    """What was put off was no attempt, and would be counted as none more than once."""
+    committer, loop = FakeCommitter(), asyncio.get_running_loop()
+    batch = [
+        Submission(numbered(n, entity(n)), loop.create_future(), loop.time() + 9, attempts=5)
+        for n in range(2)
+    ]
+
+    def puts_off(batch: Sequence[Submission]) -> list[Submission]:
+        batch[-1].put_off = True
+        batch[-1].attempts -= 1
+        return loses(batch)
+
+    committer.always = puts_off
+    assert await commit(committer, batch) == batch
+    assert committer.numbers == [[0, 1]]
+    assert [each.attempts for each in batch] == [5, 4]
+
+
 @pytest.mark.parametrize("bad", [0, 3, 7])
 async def test_a_command_that_cannot_be_committed_fails_alone(
     bad: int, caplog: pytest.LogCaptureFixture

@@ -13,6 +13,7 @@ from domain.outcome import Outcome
 from domain.update import Command, Deletion, Update, UpdateBatch, keys_of
 from repository.pipeline.schedule import Schedule
 from repository.writing.submission import Submission
+from repository.writing.weighing import HEAVY
 from tests.samples import entity, put, update
 
 LIMIT = 4
@@ -52,6 +53,13 @@ class ScheduleMachine(RuleBasedStateMachine):
     def a_command_arrives(self, keys: list[EntityKey]) -> None:
         self.arrives(command_about(keys))
 
+    @rule(
+        keys=st.lists(st.sampled_from(KEYS), min_size=1, max_size=3, unique=True),
+        part=st.sampled_from([3, 2, 1]),
+    )
+    def a_heavy_command_arrives(self, keys: list[EntityKey], part: int) -> None:
+        self.arrives(command_about(keys), weight=HEAVY // part)
+
     @rule(key=st.sampled_from(KEYS))
     def an_erasure_arrives(self, key: EntityKey) -> None:
         self.arrives(Deletion(key=key, erase_history=True))
@@ -66,9 +74,8 @@ class ScheduleMachine(RuleBasedStateMachine):
         self.take(share)
 
     @rule(share=st.integers(1, LIMIT))
-    def a_lane_takes_what_needs_not_be_alone(self, share: int) -> None:
-        self.take(share, alone=False)
-        self.schedule.let_alone()
+    def a_lane_takes_what_is_light(self, share: int) -> None:
+        self.take(share, heavy=False)
 
     @precondition(lambda self: self.under_way)
     @rule(which=st.integers(0, 3), share=st.integers(1, LIMIT))
@@ -80,8 +87,12 @@ class ScheduleMachine(RuleBasedStateMachine):
                 lane.append(behind)
 
     @precondition(lambda self: self.under_way)
-    @rule(which=st.integers(0, 3), lost=st.sets(st.sampled_from(KEYS)))
-    def a_batch_ends(self, which: int, lost: set[EntityKey]) -> None:
+    @rule(
+        which=st.integers(0, 3),
+        lost=st.sets(st.sampled_from(KEYS)),
+        weight=st.sampled_from([0, HEAVY // 2]),
+    )
+    def a_batch_ends(self, which: int, lost: set[EntityKey], weight: int = 0) -> None:
         lane = self.under_way.pop(which % len(self.under_way))
         batch = lane.pop(0)
         held, undecided = set(lost), []
@@ -92,6 +103,7 @@ class ScheduleMachine(RuleBasedStateMachine):
             else:
                 held.update(keys)
                 undecided.append(submission)
+                submission.weight = max(submission.weight, weight)
         ended = keys_in([batch])
         if undecided and lane:
             behind = lane.pop()
@@ -121,30 +133,48 @@ class ScheduleMachine(RuleBasedStateMachine):
         live = [each for each in self.open if is_live(each)]
         assert len(live) - under_way <= len(self.schedule) <= len(self.open) - under_way
 
-    def arrives(self, command: Command) -> None:
+    def arrives(self, command: Command, weight: int = 0) -> None:
         answer: asyncio.Future[Outcome] = self.loop.create_future()
         submission = Submission(command, answer, 0.0)
+        submission.weight = weight
         self.open.append(submission)
         self.schedule.put(submission)
 
-    def take(self, share: int, alone: bool = True) -> bool:
-        batch = self.taken(share, alone=alone)
+    def take(self, share: int, heavy: bool = True) -> bool:
+        batch = self.taken(share, heavy=heavy)
         if batch:
             self.under_way.append([batch])
         return bool(batch)
 
-    def taken(self, share: int, ahead: Batch | None = None, *, alone: bool = True) -> Batch:
+    def taken(self, share: int, ahead: Batch | None = None, *, heavy: bool = True) -> Batch:
         behind = keys_in([ahead]) if ahead else ()
-        batch = self.schedule.take(LIMIT, share, is_live, behind, alone=alone)
+        batch = self.schedule.take(LIMIT, share, is_live, behind, heavy=heavy)
         assert all(map(is_live, batch))
         assert sum(map(_size, batch[:-1])) < LIMIT
         erasures = sum(isinstance(each.command, Deletion) for each in batch)
-        assert not erasures or (alone and len(batch) == 1)
+        assert not erasures or (heavy and len(batch) == 1)
+        self.is_of_one_sort(batch, heavy and ahead is None)
         passed = list(ahead or ())
         for submission in batch:
             self.must_not_overtake(submission, passed)
             passed.append(submission)
         return batch
+
+    def is_of_one_sort(self, batch: Batch, heavy: bool) -> None:
+        """What is heavy comes without what is light, but for what is about the same keys."""
+        if not any(each.is_heavy for each in batch):
+            return
+        assert heavy
+        assert batch[0].is_heavy
+        read: set[EntityKey] = set()
+        weight = 0
+        for number, submission in enumerate(batch):
+            keys = set(submission.keys)
+            if not keys <= read:
+                assert submission.is_heavy
+                weight += submission.weight
+                assert number == 0 or weight <= HEAVY
+            read |= keys
 
     def must_not_overtake(self, submission: Submission, passed: Batch) -> None:
         keys = keys_of(submission.command)
@@ -198,3 +228,25 @@ async def test_commands_of_several_keys_do_not_make_a_batch_larger_than_its_shar
     assert schedule.take(limit=9, share=1, is_live=is_live, behind=KEYS[:2]) == commands[2:3]
     schedule.release(KEYS[:2])
     assert schedule.take(limit=9, share=5, is_live=is_live) == commands[3:]
+
+
+async def test_what_is_heavy_and_what_is_light_take_turns_in_one_lane() -> None:
+    schedule, loop = Schedule(), asyncio.get_running_loop()
+    commands = [Submission(command_about([key]), loop.create_future(), 0.0) for key in KEYS]
+    for command in commands[:2]:
+        command.weight = HEAVY
+    for command in commands:
+        schedule.put(command)
+    batches = [schedule.take(limit=9, share=1, is_live=is_live) for _ in commands]
+    assert [batch[0].is_heavy for batch in batches] == [True, False, True, False]
+
+
+async def test_light_commands_pass_what_waits_for_a_lane_that_takes_heavy_ones() -> None:
+    schedule, loop = Schedule(), asyncio.get_running_loop()
+    heavy, light = (Submission(command_about([k]), loop.create_future(), 0.0) for k in KEYS[:2])
+    heavy.weight = 1
+    schedule.put(heavy)
+    schedule.put(light)
+    assert schedule.take(9, 9, is_live, heavy=False) == [light]
+    assert schedule.take(9, 9, is_live, heavy=False) == []
+    assert schedule.take(9, 9, is_live) == [heavy]

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from domain.constraints import ConstraintCheck
+from domain.entity_type import EntityType
+from domain.feature import Feature
 from domain.feature_spec import FeatureSpec
+from domain.policy import Policy
 from domain.spec_violations import spec_violations
 from domain.values import FeatureValue, ValueKind
 from repository.rules import CelCompiler
@@ -166,3 +169,23 @@ def test_all_that_makes_no_sense_is_said_at_once() -> None:
     spec = spec_of(K.BOOL, pattern="x", max_length=1, dimension=2, allow_non_finite=True)
     fields = {field for field, _ in spec_violations(spec)}
     assert fields == {"pattern", "max_length", "dimension", "allow_non_finite"}
+
+
+def test_a_list_of_too_many_texts_for_its_pattern_is_refused_at_once() -> None:
+    spec = FeatureSpec(kind=K.STRING_LIST, pattern="[a-z]{1,500}[0-9]+")
+    definition = EntityType(name="t", features={"l": spec, "m": spec}, revision=1)
+    policy = Policy(definition, COMPILER)
+
+    def found(**texts: int) -> list[tuple[str, str, str]]:
+        features = {
+            name: Feature(value(K.STRING_LIST, tuple(f"{name}{n}" for n in range(count))), 0, 1)
+            for name, count in texts.items()
+        }
+        return list(policy.state_violations("e", features, 0))
+
+    begun = time.process_time()
+    said = "has so many texts that to match them would take too long"
+    assert found(l=100_000, m=2) == [("PATTERN", "l", said), ("PATTERN", "m", said)]
+    assert found(l=30, m=30) == [("PATTERN", "m", said)]
+    assert time.process_time() - begun < 1.0
+    assert found(l=10, m=10) == []

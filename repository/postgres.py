@@ -50,6 +50,8 @@ CLOSING: Final = _DRAINING + DOUBTS_CLOSING + 2 * _STOPPING + 2 * POOL_CLOSING
 
 _SIDE_WORK: Final = 4
 """Lists, reads of the past and work on entity types at a time."""
+_PAGES_OF_THE_PAST: Final = 2
+"""Of these, so that long histories never keep out all others."""
 
 log = logging.getLogger(__name__)
 
@@ -105,10 +107,11 @@ class PostgresRepository(AggregateWriter, AggregateReader):
             tracer=options.tracer,
         )
         self._side_work = SideWork(_SIDE_WORK, options.max_waiting)
-        self._history = History(self._reading)
         self.compiler = CelCompiler()
         self._catalogue = Catalogue(self._reading, self.compiler)
         self._expiry = Expiry(self._reading, self._catalogue)
+        pages = SideWork(_PAGES_OF_THE_PAST, options.max_waiting, within=self._side_work)
+        self._history = History(self._reading, pages, self._expiry, DEFAULT_LIMITS)
         changes = SideWork(1, options.max_waiting)
         self.entity_types = PostgresEntityTypes(self._reading, self._side_work, changes)
 
@@ -194,11 +197,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         return self._expiry.served(keys, found, time.time_ns())
 
     async def read_past(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
-        return await self._side_work.run(lambda: self._read_past(key, point))
-
-    async def _read_past(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
-        found = await self._history.read_past(key, point)
-        return None if found is None else await self._expiry.served_past(key, found, point)
+        return await self._history.read_past(key, point)
 
     async def list_aggregates(
         self, entity_type: str, after: str, limit: int, max_bytes: int

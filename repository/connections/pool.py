@@ -37,7 +37,9 @@ SECONDS_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 CLOSING: Final = 3.0
 """Seconds that `Pool.close` takes at most."""
 
-READ_COMMITTED: Final = {"default_transaction_isolation": "read committed"}
+# A page of a long history comes in the order of the index. PostgreSQL takes the columns of a key for
+# independent of each other, so it expects few changes of an entity, and would sort all of them.
+READ_COMMITTED: Final = {"default_transaction_isolation": "read committed", "enable_sort": "off"}
 
 # A nested loop over the sorted keys of a batch takes its row locks in their order, so batches never
 # deadlock; and no sequential scan may lock a whole relation against other serializable writers.

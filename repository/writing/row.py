@@ -17,11 +17,8 @@ from domain.policy import Policy
 from domain.update import Deletion, Update
 from repository.codec.change import dump_change
 from repository.codec.expiry import without_expired
+from repository.codec.past import KEYFRAME_INTERVAL
 from repository.codec.state import dump_aggregate, new_aggregate
-
-KEYFRAME_INTERVAL: Final = 64
-"""Every so many versions the history holds the whole state, so that the past is never far."""
-
 
 _UNKNOWN: Final = 0
 """No transaction has this number."""

@@ -75,6 +75,8 @@ class FoldByEventTime:
         self._head = StoredAggregate()
         self._features: dict[str, bytes] = {}
         self._event_times: dict[str, Instant] = {}
+        self.size = 0
+        """Bytes of features: without end where all that was removed was removed after the time."""
 
     @property
     def past(self) -> Past | None:
@@ -96,7 +98,7 @@ class FoldByEventTime:
                 head.entity_type_revision = change.entity_type_revision
         if decode_instant(change.commit_time) <= self._time:
             for name in change.removed:
-                self._features.pop(name, None)
+                self.size -= len(self._features.pop(name, b""))
                 self._event_times.pop(name, None)
             head.update_time.CopyFrom(change.commit_time)
 
@@ -109,6 +111,7 @@ class FoldByEventTime:
         current = self._event_times.get(name)
         if current is not None and event_time < current:
             return False
+        self.size += len(encoded) - len(self._features.get(name, b""))
         self._features[name], self._event_times[name] = encoded, event_time
         self._head.version = max(self._head.version, feature.version)
         return True

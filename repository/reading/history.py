@@ -119,6 +119,8 @@ class History:
             pages += 1
             for record in page:
                 folded.add(record["change"])
+            if folded.size > self._limits.answer_bytes:
+                raise LimitExceeded("bytes of aggregates in an answer", self._limits.answer_bytes)
         past = folded.past
         if past is None or (pages > 1 and not await self._is_current(key, current)):
             return None

@@ -10,12 +10,13 @@ from uuid import UUID, uuid4
 
 from domain.aggregate import DEFAULT_LIMITS
 from domain.entity_key import EntityKey
-from domain.errors import FeatomError
+from domain.errors import FeatomError, LimitExceeded
 from domain.instant import MICROSECOND
 from domain.outcome import Outcome
 from domain.ports import (
     AggregateReader,
     AggregateWriter,
+    AnswerRoom,
     AtCommitTime,
     AtEventTime,
     AtVersion,
@@ -57,8 +58,14 @@ class MemoryRepository(AggregateWriter, AggregateReader):
             submission.settle(self._commit(command))
         return submission.answer
 
-    async def read(self, keys: Sequence[EntityKey]) -> Sequence[StoredAggregate | None]:
+    async def read(
+        self, keys: Sequence[EntityKey], room: AnswerRoom | None = None
+    ) -> Sequence[StoredAggregate | None]:
         found = [self._stored.get(key) for key in keys]
+        size = sum(len(stored.state) for stored in found if stored is not None)
+        if size > DEFAULT_LIMITS.answer_bytes:
+            limit = DEFAULT_LIMITS.answer_bytes
+            raise LimitExceeded("bytes of aggregates in an answer", limit, size)
         return [
             self._served(key.entity_type, stored) if stored else None
             for key, stored in zip(keys, found, strict=True)

@@ -15,6 +15,7 @@ from domain.outcome import Outcome
 from domain.ports import (
     AggregateReader,
     AggregateWriter,
+    AnswerRoom,
     ListedAggregate,
     ListedPage,
     PointInTime,
@@ -35,7 +36,8 @@ from repository.pipeline.commit_pipeline import CommitPipeline, Statistics
 from repository.pipeline.measured_committer import MeasuredCommitter
 from repository.pipeline.traced_committer import TracedCommitter
 from repository.reading.history import History
-from repository.reading.read_coalescer import ReadCoalescer
+from repository.reading.large_reads import FEW_KEYS, LargeReads
+from repository.reading.read_coalescer import ReadCoalescer, TooLarge
 from repository.rules import CelCompiler
 from repository.statements import READ
 from repository.writing.doubts import CLOSING as DOUBTS_CLOSING
@@ -52,6 +54,8 @@ _SIDE_WORK: Final = 4
 """Lists, reads of the past and work on entity types at a time."""
 _PAGES_OF_THE_PAST: Final = 2
 """Of these, so that long histories never keep out all others."""
+_LARGE_READS: Final = 1
+"""Reads of many large aggregates at a time, and as many queries for few of them."""
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +78,8 @@ class PostgresOptions:
     @property
     def reading_connections(self) -> int:
         """A lane reads and writes one after the other, and may hold a turn meanwhile; lists,
-        the past and entity types are beside the readers."""
-        return 2 * self.lanes + self.readers + _SIDE_WORK
+        the past, entity types and large aggregates are beside the readers."""
+        return 2 * self.lanes + self.readers + _SIDE_WORK + 2 * _LARGE_READS
 
     @property
     def connections(self) -> int:
@@ -141,6 +145,18 @@ class PostgresRepository(AggregateWriter, AggregateReader):
             max_waiting=options.max_waiting,
             tracer=tracer,
         )
+        self._few_large = ReadCoalescer(
+            self._reading,
+            self._expiry,
+            readers=_LARGE_READS,
+            max_waiting=options.max_waiting,
+            query_keys=FEW_KEYS,
+            tracer=tracer,
+        )
+        turns = SideWork(_LARGE_READS, options.max_waiting)
+        self._large_reads = LargeReads(
+            self._reading, self._few_large, turns, self._expiry, DEFAULT_LIMITS
+        )
         self._maintenance = asyncio.create_task(
             maintain_partitions(self._reading, options.remember_requests)
         )
@@ -179,6 +195,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         await self._protocol.close()
         self._maintenance.cancel()
         await self._coalescer.close()
+        await self._few_large.close()
         await self._reading.close()
         # The lanes have no connection any more.
         draining.cancel()
@@ -192,8 +209,12 @@ class PostgresRepository(AggregateWriter, AggregateReader):
             self._options.tracer.follow("update", answer)
         return answer
 
-    async def read(self, keys: Sequence[EntityKey]) -> Sequence[StoredAggregate | None]:
+    async def read(
+        self, keys: Sequence[EntityKey], room: AnswerRoom | None = None
+    ) -> Sequence[StoredAggregate | None]:
         found = await self._coalescer.read(keys)
+        if isinstance(found, TooLarge):
+            return await self._large_reads.read(keys, found, room)
         return self._expiry.served(keys, found, time.time_ns())
 
     async def read_past(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:

@@ -140,6 +140,7 @@ def serve(
     authorization: security_options.AuthorizationFile = DEFAULTS.authorization,
     audit_log: security_options.AuditLogTarget = DEFAULTS.audit_log,
     max_waiting_bytes: security_options.MaxWaitingBytes = DEFAULTS.max_waiting_bytes,
+    max_unsent_bytes: security_options.MaxUnsentBytes = DEFAULTS.max_unsent_bytes,
     max_streams: security_options.MaxStreams = DEFAULTS.max_streams,
     handshake_timeout: security_options.HandshakeTimeout = DEFAULTS.handshake_timeout,
     rate_per_principal: security_options.RatePerPrincipal = DEFAULTS.rate_per_principal,

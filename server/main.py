@@ -38,6 +38,7 @@ from server.reloads import Reloads
 from server.settings import Settings
 from server.stages import with_errors
 from server.supervision import keep_running
+from server.unsent_bytes import UnsentBytes
 from server.watches import Watches
 
 if TYPE_CHECKING:
@@ -98,8 +99,9 @@ async def serve_on(
     register(server, HEALTH_SERVICE, health_service, (with_errors,))
     draining = asyncio.Event()
     stages = (*around, *access.stages)
+    unsent = UnsentBytes(settings.max_unsent_bytes)
     servicer = FeatureStore(
-        repository, repository, DEFAULT_LIMITS, decode, draining, access.message_stages
+        repository, repository, DEFAULT_LIMITS, decode, draining, unsent, access.message_stages
     )
     register(server, SERVICE, servicer, stages)
     types = EntityTypes(repository.entity_types, repository.compiler, DEFAULT_LIMITS)

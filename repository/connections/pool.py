@@ -37,8 +37,8 @@ SECONDS_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 CLOSING: Final = 3.0
 """Seconds that `Pool.close` takes at most."""
 
-# A page of a long history comes in the order of the index. PostgreSQL takes the columns of a key for
-# independent of each other, so it expects few changes of an entity, and would sort all of them.
+# A page of a long history comes in the order of the index. PostgreSQL takes the columns of a key
+# for independent of each other, so it expects few changes of an entity, and would sort all of them.
 READ_COMMITTED: Final = {"default_transaction_isolation": "read committed", "enable_sort": "off"}
 
 # A nested loop over the sorted keys of a batch takes its row locks in their order, so batches never
@@ -142,12 +142,16 @@ class Pool:
 
     async def read(self, sql: str, *arguments: object) -> list[Record]:
         """Run a statement that only reads. Raises DatabaseUnavailable or AnswerTooLarge."""
+        return await self.read_by(lambda connection: connection.fetch(sql, *arguments))
+
+    async def read_by(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+        """Run `work` that only reads, again if its connection breaks. Raises as `read` does."""
         loop = asyncio.get_running_loop()
         latest = loop.time() + self._timeout
         broken = 0
         while True:
             try:
-                return await self.run(lambda connection: connection.fetch(sql, *arguments))
+                return await self.run(work)
             except (AnswerLost, TransactionAborted) as failure:
                 # Of connections that broke while they were idle, each is found out by using it.
                 broken += 1

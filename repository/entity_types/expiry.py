@@ -1,6 +1,8 @@
 """Which features of which types expire: what reads need of the entity types, and nothing more."""
 
+import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 from domain.entity_key import EntityKey
 from domain.feature_spec import FeatureSpec
@@ -11,6 +13,9 @@ from repository.codec.expiry import how_written, without_expired
 from repository.connections.pool import Pool
 from repository.entity_types.catalogue import Catalogue
 from repository.statements import TYPES
+
+_REST_AFTER_BYTES: Final = 1_048_576
+"""Of stored aggregates, to look through which takes some milliseconds."""
 
 
 class Expiry:
@@ -35,6 +40,20 @@ class Expiry:
         }
         self._by_type = {name: expiring for name, expiring in by_type.items() if expiring}
         self._generation = records[0]["types_generation"]
+
+    async def serve(self, found: dict[EntityKey, StoredAggregate], now: Instant) -> None:
+        """Replace what was found by what is served at `now`, and let others go on meanwhile: to
+        take large aggregates apart may take long.
+        """
+        if not self._by_type:
+            return
+        size = 0
+        for key, stored in found.items():
+            found[key] = self.served_one(key.entity_type, stored, now)
+            size += len(stored.state)
+            if size > _REST_AFTER_BYTES:
+                await asyncio.sleep(0)
+                size = 0
 
     def served(
         self, keys: Sequence[EntityKey], found: Sequence[StoredAggregate | None], now: Instant

@@ -64,13 +64,13 @@ class History:
                 return await self._at_event_time(key, current, time)
 
     async def _current(self, key: EntityKey) -> StoredAggregate | None:
-        records = await self._read("current_incarnation", *key)
+        records = await self._read(READ["current_incarnation"], *key)
         return StoredAggregate(*records[0]) if records else None
 
     async def _version(self, key: EntityKey, current: StoredAggregate, time: Instant) -> int:
         """The newest version at a commit time; 0 if there was none."""
         arguments = (*key, current.uid, to_datetime(time), current.version)
-        records = await self._read("version_at", *arguments)
+        records = await self._read(READ["version_at"], *arguments)
         return int(records[0]["version"])
 
     async def _at_version(
@@ -93,18 +93,18 @@ class History:
     async def _keyframe(self, key: EntityKey, current: StoredAggregate, version: int) -> Past:
         """The newest whole state up to a version; an empty one if the history begins later."""
         oldest = max(version - KEYFRAME_INTERVAL + 1, 1)
-        records = await self._read("read_keyframe", *key, current.uid, version, oldest)
+        records = await self._read(READ["read_keyframe"], *key, current.uid, version, oldest)
         return Past(*records[0]) if records else Past(0, b"")
 
     async def _folded(
         self, key: EntityKey, current: StoredAggregate, keyframe: Past, version: int
     ) -> Past:
-        """A keyframe with what each version after it changed. Raises ValueError if one is missing."""
+        """A keyframe with what each version after it changed. Raises ValueError if one lacks."""
         folded = FoldByVersion(keyframe.state)
         after = keyframe.version
         while after < version:
             arguments = (*key, current.uid, after + 1, version, PAGE_BYTES)
-            page = await self._read("read_versions", *arguments)
+            page = await self._read(READ["read_versions"], *arguments)
             for record in page:
                 folded.add(record["change"])
             after = page[-1]["version"] if page else version
@@ -147,12 +147,12 @@ class History:
     ) -> Sequence[Record]:
         """The first changes after one."""
         arguments = (*key, current.uid, version, time, PAGE_CHANGES, PAGE_BYTES)
-        return await self._read("read_changes", *arguments)
+        return await self._read(READ["read_changes"], *arguments)
 
     async def _refuse_too_many(self, key: EntityKey, current: StoredAggregate) -> None:
         """Before the work is done: to count is nothing beside it."""
         limit = self._limits.past_changes
-        records = await self._read("has_more_changes", *key, current.uid, limit)
+        records = await self._read(READ["has_more_changes"], *key, current.uid, limit)
         if records[0]["has_more"]:
             raise LimitExceeded("changes in a read", limit)
 
@@ -161,5 +161,5 @@ class History:
         current = await self._current(key)
         return current is not None and current.uid == read.uid
 
-    async def _read(self, name: str, *arguments: object) -> list[Record]:
-        return await self._turns.run(lambda: self._pool.read(READ[name], *arguments))
+    async def _read(self, statement: str, *arguments: object) -> list[Record]:
+        return await self._turns.run(lambda: self._pool.read(statement, *arguments))

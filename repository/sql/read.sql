@@ -4,19 +4,33 @@
 -- Reads the aggregates of some keys, as columns: an array of each field, side by side, and null if
 -- there is no aggregate. One row is less work for the driver than one for each aggregate, and so is
 -- one text for each array: the keys come a line each, as no name of an entity has a line break.
-SELECT e.epoch, e.types_generation, found.ordinals, found.uids, found.versions, found.states
+-- A state of more than $3 bytes is not read: it is null, and `larger` has the lengths of all these in
+-- their order. How long a state is, is known without reading it.
+SELECT
+    e.epoch, e.types_generation, found.larger,
+    found.ordinals, found.uids, found.versions, found.states
 FROM store_epoch AS e
 CROSS JOIN (
     SELECT
+        array_agg(octet_length(a.state)) FILTER (WHERE octet_length(a.state) > $3) AS larger,
         array_agg(k.ordinal) AS ordinals,
         array_agg(a.uid) AS uids,
         array_agg(a.version) AS versions,
-        array_agg(a.state) AS states
+        array_agg(CASE WHEN octet_length(a.state) <= $3 THEN a.state END) AS states
     FROM unnest(string_to_array($1::text, chr(10)), string_to_array($2::text, chr(10)))
         WITH ORDINALITY AS k (entity_type, entity_id, ordinal)
     JOIN aggregates AS a
         ON a.entity_type = k.entity_type AND a.entity_id = k.entity_id
 ) AS found;
+
+-- name: measure_aggregates
+-- How long the states of some keys are, without reading them; one of no aggregate does not come back.
+SELECT k.ordinal, octet_length(a.state) AS size, e.types_generation
+FROM unnest(string_to_array($1::text, chr(10)), string_to_array($2::text, chr(10)))
+    WITH ORDINALITY AS k (entity_type, entity_id, ordinal)
+JOIN aggregates AS a
+    ON a.entity_type = k.entity_type AND a.entity_id = k.entity_id
+CROSS JOIN store_epoch AS e;
 
 -- name: list_aggregates
 -- Reads one page of an entity type, in the order of the ids: at most so many, and at most so many

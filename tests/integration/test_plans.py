@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from domain.update import Deletion, Update
+from repository.codec.instants import to_datetime
 from repository.codec.state import dump_aggregate, new_aggregate
 from repository.connections.pool import READ_COMMITTED, SERIALIZABLE, Connection, Pool
 from repository.postgres import PostgresOptions
@@ -22,6 +23,13 @@ from tests.integration.meddling import pool_on, repository_on, session_on
 from tests.postgres import Postgres
 from tests.samples import KEY, NOW, UID, add, entity, put, update
 
+LONG_HISTORY = """
+INSERT INTO changes (entity_type, entity_id, uid, version, commit_time, batch_id, change)
+SELECT
+    'customer', 'c-' || $2::int % 3, $1, 1 + n / 100, now() + n * interval '1 microsecond',
+    gen_random_uuid(), '\\x00'
+FROM generate_series(1, 20000) AS n
+"""
 FILL = """
 INSERT INTO aggregates
 SELECT 'customer', 'c-' || n, gen_random_uuid(), 1, $1, now(), now()
@@ -176,10 +184,15 @@ async def test_what_a_batch_is_about_is_read_by_index(
 
 @generic_or_not
 @pytest.mark.parametrize("keys", [1, 100])
-async def test_aggregates_are_read_by_index(filled_database: str, keys: int, generic: bool) -> None:
-    arguments = [lines(["customer"] * keys), lines([f"c-{number}" for number in range(keys)])]
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("read_aggregates", [8_000]), ("measure_aggregates", [])]
+)
+async def test_aggregates_are_read_by_index(
+    filled_database: str, name: str, arguments: list[object], keys: int, generic: bool
+) -> None:
+    names = [lines(["customer"] * keys), lines([f"c-{number}" for number in range(keys)])]
     async with pool_on(filled_database, READ_COMMITTED) as pool:
-        plan = await plan_of(pool, READ["read_aggregates"], arguments, generic=generic)
+        plan = await plan_of(pool, READ[name], [*names, *arguments], generic=generic)
     assert scans_of_aggregates(plan) == {("Index Scan", "aggregates_pkey")}
 
 
@@ -193,3 +206,34 @@ async def test_a_page_is_read_in_the_order_of_the_index(
         )
     assert scans_of_aggregates(plan) == {("Index Scan", "aggregates_pkey")}
     assert not [node for node in nodes(plan) if node["Node Type"] == "Sort"]
+
+
+@generic_or_not
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("read_changes", [50, to_datetime(NOW), 500, 262_144]),
+        ("read_versions", [51, 100, 262_144]),
+        ("read_keyframe", [100, 37]),
+        ("has_more_changes", [1_000_000]),
+    ],
+)
+async def test_a_long_history_is_read_in_the_order_of_the_index(
+    postgres: Postgres, migrated_template: str, name: str, arguments: list[object], generic: bool
+) -> None:
+    async with postgres.database(migrated_template) as dsn:
+        async with session_on(dsn) as session:
+            for number in range(3):
+                await session.execute(LONG_HISTORY, UID, number)
+            await session.execute("VACUUM ANALYZE changes")
+        async with pool_on(dsn, READ_COMMITTED) as pool:
+            history = ["customer", "c-1", UID]
+            plan = await plan_of(pool, READ[name], [*history, *arguments], generic=generic)
+    found = list(nodes(plan))
+    of_changes = [node for node in found if node.get("Relation Name", "").startswith("changes")]
+    assert of_changes
+    assert {node["Node Type"] for node in of_changes} <= {"Index Scan", "Index Only Scan"}
+    sorted_first = [node for node in found if node["Node Type"] == "Sort"]
+    # Of the versions that were asked for by number, not of all changes.
+    assert all("version" in "".join(node["Sort Key"]) for node in sorted_first)
+    assert not (sorted_first and name in ("read_changes", "has_more_changes"))

@@ -9,14 +9,21 @@ from uuid import UUID
 import pytest
 
 from domain.entity_key import EntityKey
-from domain.errors import DatabaseUnavailable, LimitExceeded, Overloaded
+from domain.errors import DatabaseUnavailable, Overloaded
 from domain.ports import StoredAggregate
-from repository.connections.pool import AnswerTooLarge
-from repository.reading.read_coalescer import ReadCoalescer
+from repository.reading.read_coalescer import QUERY_BYTES, ReadCoalescer, TooLarge
 from tests.samples import UID, entities, entity
 from tests.unit.repository.moments import a_moment, at_hand
 
-Columns = tuple[int, int, list[int] | None, list[UUID] | None, list[int] | None, list[bytes] | None]
+Columns = tuple[
+    int,
+    int,
+    list[int] | None,
+    list[int] | None,
+    list[UUID] | None,
+    list[int] | None,
+    list[bytes | None] | None,
+]
 
 
 class FakePool:
@@ -25,7 +32,9 @@ class FakePool:
     def __init__(self) -> None:
         self.queries: list[list[EntityKey]] = []
         self.error: Exception | None = None
-        self.most_keys = 1_000
+        self.sizes: dict[EntityKey, int] = {}
+        """Of those that are longer than their id."""
+        self.shares: list[int] = []
         self._open = asyncio.Event()
         self._open.set()
 
@@ -35,20 +44,23 @@ class FakePool:
     def go_on(self) -> None:
         self._open.set()
 
-    async def read(self, sql: str, types: str, ids: str) -> list[Columns]:
+    async def read(self, sql: str, types: str, ids: str, share: int) -> list[Columns]:
         keys = [EntityKey(*key) for key in zip(types.split("\n"), ids.split("\n"), strict=True)]
         self.queries.append(keys)
+        self.shares.append(share)
         await self._open.wait()
         if self.error is not None:
             raise self.error
-        if len(keys) > self.most_keys:
-            raise AnswerTooLarge
         there = [(n, key) for n, key in enumerate(keys, 1) if key.entity_type != "missing"][::-1]
         if not there:
-            return [(1, 7, None, None, None, None)]
-        states = [key.entity_id.encode() for _, key in there]
+            return [(1, 7, None, None, None, None, None)]
         count = len(there)
-        return [(1, 7, [n for n, _ in there], [UID] * count, [1] * count, states)]
+        larger = [size for _, key in there if (size := self.sizes.get(key, 0)) > share]
+        states = [
+            None if self.sizes.get(key, 0) > share else key.entity_id.encode() for _, key in there
+        ]
+        numbers = [n for n, _ in there]
+        return [(1, 7, larger or None, numbers, [UID] * count, [1] * count, states)]
 
 
 class FakeExpiry:
@@ -219,21 +231,41 @@ async def test_a_name_of_two_lines_is_refused_and_never_taken_for_two_names() ->
     assert pool.queries == []
 
 
-async def test_reads_that_are_too_much_together_are_answered_apart() -> None:
+async def test_each_key_has_an_equal_share_of_the_bytes_of_a_query() -> None:
     pool = FakePool()
-    pool.hold()
-    pool.most_keys = 2
     async with coalescer_on(pool) as coalescer:
-        reads = [
-            asyncio.create_task(coalescer.read(entities(range(start, end))))
-            for start, end in ((0, 2), (2, 3), (3, 6))
+        await coalescer.read([entity(1)])
+        await coalescer.read(entities(range(1_000)))
+        # Each repetition is as much of an answer as the first.
+        await coalescer.read([entity(1)] * 500)
+    assert pool.shares == [QUERY_BYTES, QUERY_BYTES // 1_000, QUERY_BYTES // 500]
+
+
+async def test_who_asks_for_more_than_a_share_is_told_how_much_and_the_others_are_answered() -> (
+    None
+):
+    pool = FakePool()
+    pool.sizes = {entity(3): 5_000_000, entity(5): 6_000_000, entity(6): 1_000}
+    pool.hold()
+    async with coalescer_on(pool) as coalescer:
+        first = asyncio.create_task(coalescer.read([entity(0)]))
+        await a_moment()
+        asked = [
+            [entity(1)],
+            [entity(2), entity(3)],
+            [entity(4, "missing"), entity(6)],
+            [entity(3), entity(5), entity(3)],
         ]
+        reads = [asyncio.create_task(coalescer.read(keys)) for keys in asked]
         await a_moment()
         pool.go_on()
-        fits, fits_too, does_not_fit = await asyncio.gather(*reads, return_exceptions=True)
-    assert fits == [found(entity(0)), found(entity(1))]
-    assert fits_too == [found(entity(2))]
-    assert isinstance(does_not_fit, LimitExceeded)
+        await first
+        answers = await asyncio.gather(*reads)
+    assert len(pool.queries) == 2
+    assert answers[0] == [found(entity(1))]
+    assert answers[1] == TooLarge(5_000_000 + len("c-2"))
+    assert answers[2] == [None, found(entity(6))]
+    assert answers[3] == TooLarge(16_000_000)
 
 
 async def test_beyond_the_bound_nobody_may_wait() -> None:

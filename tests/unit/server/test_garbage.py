@@ -32,6 +32,7 @@ from server.metrics import Metrics
 from server.registration import register
 from server.stages import MessageStage, Stage, access_logged, with_errors
 from server.tracing import traced
+from server.unsent_bytes import UnsentBytes
 from server.update_stream import UpdateStream
 from server.waiting_bytes import WaitingBytes
 
@@ -84,7 +85,13 @@ async def channel(request: Any, tmp_path: Path) -> AsyncIterator[grpc.aio.Channe
     stages: Stages = request.param(tmp_path)
     stored = MemoryRepository()
     servicer = FeatureStore(
-        stored, stored, DEFAULT_LIMITS, stages.decode, asyncio.Event(), stages.messages
+        stored,
+        stored,
+        DEFAULT_LIMITS,
+        stages.decode,
+        asyncio.Event(),
+        UnsentBytes(1_000_000),
+        stages.messages,
     )
     server = grpc.aio.server()
     register(server, SERVICE, servicer, stages.calls)

@@ -106,9 +106,12 @@ class FeatureStore:
             found = await self._reader.read(wanted.keys, room)
             for stored in found:
                 require_epoch(wanted.at_least, stored)
-            return await room.filled(
-                await responses.batch_get_response(wanted.keys, found, wanted.feature_names)
-            )
+            names = wanted.feature_names
+            if room.is_large:
+                response = await responses.large_batch_get_response(wanted.keys, found, names)
+            else:
+                response = responses.batch_get_response(wanted.keys, found, names)
+            return await room.filled(response)
 
     async def ListAggregates(self, call: Call) -> bytes:
         page = read_list(self._decode(pb.ListAggregatesRequest, call.request), self._limits)

@@ -138,6 +138,11 @@ class Room:
         self._share: _Share | None = None
         self._taken = 0
 
+    @property
+    def is_large(self) -> bool:
+        """Whether room was taken for a large answer."""
+        return self._taken > LARGE
+
     async def take(self, size: int) -> None:
         share = self._share or self._unsent.share_of(size)
         await share.take(size, made=False)

@@ -8,6 +8,7 @@ message with the field set (protobuf encoding: "last one wins").
 import asyncio
 from collections.abc import Collection, Sequence
 from functools import lru_cache
+from io import BytesIO
 from typing import Final
 
 from google.rpc.status_pb2 import Status
@@ -22,8 +23,7 @@ from repository.codec.instants import encode_instant
 from repository.codec.outcome import dump_update_outcome
 from repository.codec.wire import nested, number_tag, tag, varint
 
-_REST_AFTER_BYTES: Final = 1_048_576
-"""Of stored aggregates, to take apart which takes some milliseconds."""
+_KEYS_AT_A_TIME: Final = 4
 
 _ETAG: Final = tag(aggregate_pb2.FeatureAggregate, "etag") + bytes([ETAG_LENGTH])
 _ETAG_SIZE: Final = len(_ETAG) + ETAG_LENGTH
@@ -49,26 +49,33 @@ def get_response(found: StoredAggregate, names: Collection[str], *, past: bool) 
     return b"".join((_GET_AGGREGATE, size, state, _ETAG, etag_token(*found[:3])))
 
 
-async def batch_get_response(
+def batch_get_response(
     keys: Sequence[EntityKey], found: Sequence[StoredAggregate | None], names: Collection[str]
 ) -> bytes:
-    """Lets others go on meanwhile where there is much to take apart."""
     etags = iter(etag_tokens([stored[:3] for stored in found if stored is not None]))
     parts: list[bytes] = []
-    taken_apart = 0
     for key, stored in zip(keys, found, strict=True):
         if stored is None:
             parts.append(_missing_result(key))
         else:
-            state = stored.state
-            if names:
-                taken_apart += len(state)
-                state = _chosen(state, names)
-                if taken_apart > _REST_AFTER_BYTES:
-                    await asyncio.sleep(0)
-                    taken_apart = 0
+            state = _chosen(stored.state, names)
             parts += (_result_head(len(state) + _ETAG_SIZE), state, _ETAG, next(etags))
     return b"".join(parts)
+
+
+async def large_batch_get_response(
+    keys: Sequence[EntityKey], found: Sequence[StoredAggregate | None], names: Collection[str]
+) -> bytes:
+    """The same, with rests in which other calls have their turn: it may take long.
+
+    Responses one after the other are one response with the results of all of them.
+    """
+    response = BytesIO()
+    for start in range(0, len(keys), _KEYS_AT_A_TIME):
+        part = slice(start, start + _KEYS_AT_A_TIME)
+        response.write(batch_get_response(keys[part], found[part], names))
+        await asyncio.sleep(0)
+    return response.getvalue()
 
 
 # Most aggregates of a type are of a few sizes.

@@ -64,7 +64,7 @@ def test_the_past_is_served_without_an_etag() -> None:
         assert answer.aggregate.SerializeToString() == found.state
 
 
-async def test_each_of_a_batch_is_served_in_its_place_and_what_is_missing_is_named() -> None:
+def test_each_of_a_batch_is_served_in_its_place_and_what_is_missing_is_named() -> None:
     keys: list[EntityKey] = []
     found: list[StoredAggregate | None] = []
     expected = pb.BatchGetAggregatesResponse()
@@ -74,8 +74,16 @@ async def test_each_of_a_batch_is_served_in_its_place_and_what_is_missing_is_nam
         expected.results.add().aggregate.CopyFrom(served(stored))
         missing = expected.results.add().missing_key
         missing.entity_type, missing.entity_id = keys[-1]
-    encoded = await responses.batch_get_response(keys, found, ())
+    encoded = responses.batch_get_response(keys, found, ())
     assert pb.BatchGetAggregatesResponse.FromString(encoded) == expected
+
+
+async def test_a_large_batch_is_served_as_a_small_one() -> None:
+    keys = [entity(number) for number in range(11)]
+    found = [None if number == 5 else STORED[number % len(STORED)] for number in range(11)]
+    for names in ((), ("a",)):
+        served_at_once = responses.batch_get_response(keys, found, names)
+        assert await responses.large_batch_get_response(keys, found, names) == served_at_once
 
 
 @pytest.mark.parametrize("token", ["", "t", "t" * 127, "t" * 128, "t" * 400])
@@ -170,7 +178,7 @@ def test_a_deletion_is_answered_with_its_version_and_time() -> None:
     ("wanted", "left"),
     [(("a",), {"a"}), (("b", "a"), {"a", "b"}), (("a", "none"), {"a"}), (("none",), set())],
 )
-async def test_only_the_features_that_are_asked_for_are_served(
+def test_only_the_features_that_are_asked_for_are_served(
     wanted: Sequence[str], left: set[str]
 ) -> None:
     found = of_features("a", "b", "c")
@@ -179,7 +187,7 @@ async def test_only_the_features_that_are_asked_for_are_served(
         del expected.features[name]
     get = pb.GetAggregateResponse.FromString(responses.get_response(found, wanted, past=False))
     batch = pb.BatchGetAggregatesResponse.FromString(
-        await responses.batch_get_response([KEY], [found], wanted)
+        responses.batch_get_response([KEY], [found], wanted)
     )
     assert get.aggregate == batch.results[0].aggregate == expected
 

@@ -428,7 +428,8 @@ class GetAggregateRequest(_message.Message):
     def as_of_event_time(self) -> _timestamp_pb2.Timestamp:
         """The aggregate as all events up to this event time make it, those that arrived late
         included: each feature with the newest value whose event time is not after this. What came
-        too late to be appended to a list is in no list.
+        too late to be appended to a list is in no list. All changes are read for it; more than
+        1,000,000, or than 1 GiB of them, are refused with INVALID_ARGUMENT / LIMIT_EXCEEDED.
         """
 
     def __init__(
@@ -486,7 +487,10 @@ class BatchGetAggregatesRequest(_message.Message):
     CONSISTENCY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def keys(self) -> _containers.RepeatedCompositeFieldContainer[_aggregate_pb2.EntityKey]:
-        """The entities, 1 to 1,000. A key may be named more than once."""
+        """The entities, 1 to 1,000. A key may be named more than once. Their aggregates may take 64 MiB
+        together as they are stored, whatever features are asked for, or the call fails with
+        INVALID_ARGUMENT / LIMIT_EXCEEDED.
+        """
 
     @_builtins.property
     def feature_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

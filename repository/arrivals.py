@@ -14,7 +14,7 @@ _STILL_TURNS: Final = 20
 from its first byte to its arrival. When there is nothing to do, they take 40 microseconds."""
 
 _FEW_TURNS: Final = 4
-_STILL_SECONDS: Final = 0.002
+_STILL_SECONDS: Final = 0.01
 """After so long without an arrival a few turns are enough: something else makes them long."""
 
 

@@ -126,7 +126,7 @@ async def test_more_than_an_answer_may_have_is_refused_before_it_is_read(
     assert max(statements.bytes) < SIZE
 
 
-async def test_what_has_grown_since_it_was_measured_takes_more_room(
+async def test_what_has_grown_since_it_was_measured_takes_more_room_before_it_is_read(
     database: str, statements: Statements
 ) -> None:
     async with repository_on(database) as repository:
@@ -142,6 +142,7 @@ async def test_what_has_grown_since_it_was_measured_takes_more_room(
         found = await repository.read(keys, room)
     assert (features(found[0]) or {}).keys() == {"f", "n", "g"}
     assert len(room.taken) == 2
+    assert sum(statements.bytes) == sum(room.taken)
     assert sum(room.taken) == sum(len(stored.state) for stored in found if stored is not None)
 
 

@@ -17,7 +17,7 @@ async def test_nothing_is_waited_for_when_turns_are_long() -> None:
 
     asyncio.get_running_loop().call_soon(work)
     await Arrivals().let_in(lambda: True)
-    assert turns < 8
+    assert turns < 10
 
 
 async def test_what_comes_a_few_turns_later_is_waited_for() -> None:

@@ -13,10 +13,6 @@ _STILL_TURNS: Final = 20
 """Turns of the event loop without an arrival, after which no more is at hand: a call takes several
 from its first byte to its arrival. When there is nothing to do, they take 40 microseconds."""
 
-_FEW_TURNS: Final = 4
-_STILL_SECONDS: Final = 0.01
-"""After so long without an arrival a few turns are enough: something else makes them long."""
-
 
 class Arrivals:
     """Counts what comes in."""
@@ -30,14 +26,8 @@ class Arrivals:
 
     async def let_in(self, wanted: Callable[[], bool]) -> None:
         """Return when nothing more is at hand, or no more is `wanted`."""
-        clock = asyncio.get_running_loop().time
-        still, since = 0, clock()
+        still = 0
         while still < _STILL_TURNS and wanted():
             count = self._count
             await asyncio.sleep(0)
-            if self._count != count:
-                still, since = 0, clock()
-                continue
-            still += 1
-            if still >= _FEW_TURNS and clock() - since > _STILL_SECONDS:
-                return
+            still = still + 1 if self._count == count else 0

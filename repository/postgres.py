@@ -29,13 +29,14 @@ from repository.credentials.password import Password
 from repository.entity_types.catalogue import Catalogue
 from repository.entity_types.expiry import Expiry
 from repository.entity_types.postgres import PostgresEntityTypes
-from repository.figures import pipeline_figures, pool_figures, read_figures
+from repository.figures import pipeline_figures, pool_figures, read_figures, retention_figures
 from repository.partitions import maintain_partitions
 from repository.pipeline.commit_pipeline import CommitPipeline, Statistics
 from repository.pipeline.measured_committer import MeasuredCommitter
 from repository.pipeline.traced_committer import TracedCommitter
 from repository.reading.history import History
 from repository.reading.read_coalescer import ReadCoalescer
+from repository.retention import ObservedRetention
 from repository.rules import CelCompiler
 from repository.statements import READ
 from repository.writing.doubts import CLOSING as DOUBTS_CLOSING
@@ -65,6 +66,7 @@ class PostgresOptions:
     statement_timeout: float = 10.0
     """Seconds."""
     remember_requests: timedelta = timedelta(hours=24)
+    """At least: the store may keep request ids for longer."""
     tracer: Tracer | None = None
     password: Password | None = None
     """None: the DSN's, or what libpq's variables say."""
@@ -104,6 +106,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
             password=options.password,
             tracer=options.tracer,
         )
+        self._retention = ObservedRetention(options.remember_requests)
         self._side_work = SideWork(_SIDE_WORK, options.max_waiting)
         self._history = History(self._reading)
         self.compiler = CelCompiler()
@@ -118,11 +121,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         await self._reading.open()
         await self._writing.open()
         self._protocol = WriteProtocol(
-            self._reading,
-            self._writing,
-            self._catalogue,
-            DEFAULT_LIMITS,
-            options.remember_requests,
+            self._reading, self._writing, self._catalogue, DEFAULT_LIMITS
         )
         self._committer = MeasuredCommitter(self._protocol)
         tracer = options.tracer
@@ -138,9 +137,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
             max_waiting=options.max_waiting,
             tracer=tracer,
         )
-        self._maintenance = asyncio.create_task(
-            maintain_partitions(self._reading, options.remember_requests)
-        )
+        self._maintenance = asyncio.create_task(maintain_partitions(self._reading, self._retention))
 
     @property
     def statistics(self) -> Statistics:
@@ -155,6 +152,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         )
         yield from read_figures(self._coalescer, options.max_waiting)
         yield from pool_figures({"reading": self._reading, "writing": self._writing})
+        yield from retention_figures(self._retention)
 
     async def drain(self) -> None:
         """Refuse new updates, and return when those that were taken are answered."""

@@ -22,8 +22,9 @@ LEFT JOIN aggregates AS a
     ON a.entity_type = k.entity_type AND a.entity_id = k.entity_id;
 
 -- name: read_for_update_with_requests
--- The same, and in the same snapshot which request ids are known, no older than $6: rows with a
--- fingerprint, numbered as $3 to $5. The first outcome is the one that counts.
+-- The same, and in the same snapshot which request ids are known: rows with a fingerprint, numbered
+-- as $3 to $5. The first outcome is the one that counts. What is there is known, whatever a clock
+-- says of its age: it goes with its partition.
 SELECT
     k.ordinal, a.xmin, a.version, a.uid, a.state, t.revision AS type_revision,
     CASE k.ordinal WHEN 1 THEN e.epoch END AS epoch,
@@ -42,8 +43,7 @@ FROM unnest(string_to_array($3, chr(10)), string_to_array($4, chr(10)), $5::uuid
     WITH ORDINALITY AS k (entity_type, entity_id, request_id, ordinal)
 JOIN requests AS r
     ON r.entity_type = k.entity_type AND r.entity_id = k.entity_id
-    AND r.request_id = k.request_id
-    AND r.commit_time > statement_timestamp() - $6::interval;
+    AND r.request_id = k.request_id;
 
 -- name: take_turn
 -- Waits, but not long, until no other server writes the entities of these locks; they are free again

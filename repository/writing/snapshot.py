@@ -1,7 +1,7 @@
 """Step 1 of the write protocol: what a batch of commands finds in the database."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -29,11 +29,7 @@ class Snapshot(NamedTuple):
 
 
 async def read_snapshot(
-    pool: Pool,
-    catalogue: Catalogue,
-    commands: Sequence[Command],
-    limits: Limits,
-    remember: timedelta,
+    pool: Pool, catalogue: Catalogue, commands: Sequence[Command], limits: Limits
 ) -> Snapshot:
     """Read what `commands` are about. Raises DatabaseUnavailable or Corrupted."""
     keys = sorted({key for command in commands for key in keys_of(command)})
@@ -50,7 +46,7 @@ async def read_snapshot(
         records = await pool.read(WRITE["read_for_update"], *arguments)
         return await _snapshot(keys, records, {}, limits, catalogue)
     arguments += _names([key for key, _ in requests])
-    arguments += [request_id for _, request_id in requests], remember
+    arguments.append([request_id for _, request_id in requests])
     records = await pool.read(WRITE["read_for_update_with_requests"], *arguments)
     rows = [record for record in records if record["fingerprint"] is None]
     answered = [record for record in records if record["fingerprint"] is not None]

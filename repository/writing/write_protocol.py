@@ -19,7 +19,7 @@ net. After Kung and Robinson, "On Optimistic Methods for Concurrency Control" (1
 import asyncio
 import time
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, NamedTuple, TypeAlias
 from uuid import uuid4
 
@@ -58,23 +58,12 @@ class Loss(NamedTuple):
 class WriteProtocol:
     """Commits batches of commands, one attempt at a time."""
 
-    def __init__(
-        self,
-        readers: Pool,
-        writers: Pool,
-        catalogue: Catalogue,
-        limits: Limits,
-        remember: timedelta,
-    ) -> None:
-        """`readers` are READ COMMITTED, `writers` SERIALIZABLE.
-
-        Request ids are known for `remember`.
-        """
+    def __init__(self, readers: Pool, writers: Pool, catalogue: Catalogue, limits: Limits) -> None:
+        """`readers` are READ COMMITTED, `writers` SERIALIZABLE."""
         self._readers = readers
         self._writers = writers
         self._catalogue = catalogue
         self._limits = limits
-        self._remember = remember
         self._turns = Turns(readers, time.monotonic)
         self._doubts = Doubts(readers)
 
@@ -128,9 +117,7 @@ class WriteProtocol:
             raise Withdrawn
         await self._doubts.decide(keys_in(submissions))
         commands = [submission.command for submission in submissions]
-        snapshot = await read_snapshot(
-            self._readers, self._catalogue, commands, self._limits, self._remember
-        )
+        snapshot = await read_snapshot(self._readers, self._catalogue, commands, self._limits)
         if ahead is not None:
             snapshot = await ahead.take_over(snapshot)
         waiting = await self._settle_doubts(submissions)

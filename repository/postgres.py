@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +21,7 @@ from domain.ports import (
 )
 from domain.tracing import Tracer
 from domain.update import Command
+from repository.codec.instants import from_datetime
 from repository.connections.pool import CLOSING as POOL_CLOSING
 from repository.connections.pool import READ_COMMITTED, SERIALIZABLE, Pool
 from repository.connections.side_work import SideWork
@@ -188,8 +188,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         return answer
 
     async def read(self, keys: Sequence[EntityKey]) -> Sequence[StoredAggregate | None]:
-        found = await self._coalescer.read(keys)
-        return self._expiry.served(keys, found, time.time_ns())
+        return await self._coalescer.read(keys)
 
     async def read_past(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
         return await self._side_work.run(lambda: self._read_past(key, point))
@@ -209,7 +208,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         if not records:
             return ListedPage([], more=False)
         await self._expiry.catch_up(records[0]["types_generation"])
-        now = time.time_ns()
+        now = from_datetime(records[0]["read_time"])
         listed = [
             ListedAggregate(
                 entity_id,

@@ -14,7 +14,7 @@ from repository.statements import TYPES
 
 
 class Expiry:
-    """Leaves expired features out of what is served."""
+    """Leaves expired features out of what is served. Every `now` is of the database's clock."""
 
     def __init__(self, pool: Pool, catalogue: Catalogue) -> None:
         """`pool` is READ COMMITTED."""
@@ -37,8 +37,8 @@ class Expiry:
         self._generation = records[0]["types_generation"]
 
     def served(
-        self, keys: Sequence[EntityKey], found: Sequence[StoredAggregate | None], now: Instant
-    ) -> Sequence[StoredAggregate | None]:
+        self, keys: Sequence[EntityKey], found: list[StoredAggregate | None], now: Instant
+    ) -> list[StoredAggregate | None]:
         """What was found under some keys, as it is served at `now`."""
         if not self._by_type:
             return found

@@ -17,6 +17,7 @@ from domain.figures import Distribution
 from domain.ports import StoredAggregate
 from domain.tracing import Tracer
 from repository.arrivals import Arrivals
+from repository.codec.instants import from_datetime
 from repository.connections.pool import AnswerTooLarge, Pool
 from repository.entity_types.expiry import Expiry
 from repository.statements import READ
@@ -36,7 +37,7 @@ class _Request(NamedTuple):
 
 
 class ReadCoalescer:
-    """Reads aggregates by key, many requests to a query.
+    """Reads aggregates by key, many requests to a query, as they are served at its read time.
 
     Queries run only in tasks of its own, which nobody cancels.
     """
@@ -187,11 +188,11 @@ class ReadCoalescer:
         types, ids = zip(*keys, strict=True)
         found: Found = [None] * len(keys)
         (record,) = await self._pool.read(READ["read_aggregates"], lines(types), lines(ids))
-        epoch, generation, ordinals, *columns = record
+        epoch, generation, read_time, ordinals, *columns = record
         if ordinals is not None:
             uids, versions, states = columns
             aggregates = map(StoredAggregate, uids, repeat(epoch), versions, states)
             for ordinal, stored in zip(ordinals, aggregates, strict=True):
                 found[ordinal - 1] = stored
         await self._expiry.catch_up(generation)
-        return found
+        return self._expiry.served(keys, found, from_datetime(read_time))

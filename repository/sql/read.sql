@@ -4,7 +4,11 @@
 -- Reads the aggregates of some keys, as columns: an array of each field, side by side, and null if
 -- there is no aggregate. One row is less work for the driver than one for each aggregate, and so is
 -- one text for each array: the keys come a line each, as no name of an entity has a line break.
-SELECT e.epoch, e.types_generation, found.ordinals, found.uids, found.versions, found.states
+-- `read_time` is told after the snapshot was taken, by the clock that updates go by: what a ttl has
+-- ended by then is not served.
+SELECT
+    e.epoch, e.types_generation, clock_timestamp() AS read_time,
+    found.ordinals, found.uids, found.versions, found.states
 FROM store_epoch AS e
 CROSS JOIN (
     SELECT
@@ -21,7 +25,9 @@ CROSS JOIN (
 -- name: list_aggregates
 -- Reads one page of an entity type, in the order of the ids: at most so many, and at most so many
 -- bytes unless it is one alone. The length of a state is known without reading it.
-SELECT p.entity_id, p.uid, e.epoch, p.version, p.state, e.types_generation, p.more
+SELECT
+    p.entity_id, p.uid, e.epoch, p.version, p.state, e.types_generation, p.more,
+    clock_timestamp() AS read_time
 FROM (
     SELECT
         a.entity_id,

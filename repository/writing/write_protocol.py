@@ -113,7 +113,9 @@ class WriteProtocol:
         behind: Handover | None,
     ) -> tuple[list[Submission], list[Submission]]:
         """Returns what lost its race, and what was not tried because it must wait for the rest."""
-        if ahead is not None and await self._others_want(submissions, ahead.place):
+        # What is left of an entity is not handed over, and nothing of what is erased is.
+        erases = any(submission.alone for submission in submissions)
+        if ahead is not None and (erases or await self._others_want(submissions, ahead.place)):
             raise Withdrawn
         await self._doubts.decide(keys_in(submissions))
         commands = [submission.command for submission in submissions]
@@ -126,7 +128,8 @@ class WriteProtocol:
         if ahead is not None:
             await ahead.follow()
         # What must wait comes before all that may follow.
-        loss = await self._write(evaluation, answers, snapshot.now, None if later else behind)
+        followed = None if later or erases else behind
+        loss = await self._write(evaluation, answers, snapshot.now, followed)
         lost = []
         for submission, answer in answers:
             if evaluation.unit_of(submission.command) in loss.units:

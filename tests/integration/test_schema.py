@@ -14,7 +14,7 @@ from domain.update import Deletion
 from featom.v1.aggregate_pb2 import FeatureAggregate
 from repository.connections.pool import READ_COMMITTED, Pool
 from repository.partitions import advance_partitions
-from tests.conformance.reading import current_features, message_of
+from tests.conformance.reading import message_of
 from tests.integration.meddling import (
     Session,
     let_pass,

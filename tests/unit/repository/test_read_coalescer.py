@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,12 +12,22 @@ import pytest
 from domain.entity_key import EntityKey
 from domain.errors import DatabaseUnavailable, LimitExceeded, Overloaded
 from domain.ports import StoredAggregate
+from repository.codec.instants import from_datetime
 from repository.connections.pool import AnswerTooLarge
 from repository.reading.read_coalescer import ReadCoalescer
 from tests.samples import UID, entities, entity
 from tests.unit.repository.moments import a_moment, at_hand
 
-Columns = tuple[int, int, list[int] | None, list[UUID] | None, list[int] | None, list[bytes] | None]
+READ_TIME = datetime(2026, 11, 29, tzinfo=UTC)
+Columns = tuple[
+    int,
+    int,
+    datetime,
+    list[int] | None,
+    list[UUID] | None,
+    list[int] | None,
+    list[bytes] | None,
+]
 
 
 class FakePool:
@@ -45,10 +56,10 @@ class FakePool:
             raise AnswerTooLarge
         there = [(n, key) for n, key in enumerate(keys, 1) if key.entity_type != "missing"][::-1]
         if not there:
-            return [(1, 7, None, None, None, None)]
+            return [(1, 7, READ_TIME, None, None, None, None)]
         states = [key.entity_id.encode() for _, key in there]
         count = len(there)
-        return [(1, 7, [n for n, _ in there], [UID] * count, [1] * count, states)]
+        return [(1, 7, READ_TIME, [n for n, _ in there], [UID] * count, [1] * count, states)]
 
 
 class FakeExpiry:
@@ -59,6 +70,10 @@ class FakeExpiry:
 
     async def catch_up(self, generation: int) -> None:
         self.generations.add(generation)
+
+    def served(self, keys: object, found: Any, now: int) -> Any:
+        assert now == from_datetime(READ_TIME)
+        return found
 
 
 @asynccontextmanager

@@ -31,7 +31,7 @@ class Retention(NamedTuple):
 async def read_retention(dsn: str, password: Password | None = None) -> Retention:
     """Raises MigrationFailed."""
     async with session_on(dsn, password) as session:
-        return await _read(session)
+        return await _read(session, RETENTION["read_retention"])
 
 
 async def set_retention(
@@ -46,7 +46,7 @@ async def set_retention(
     Raises MigrationFailed.
     """
     async with session_on(dsn, password) as session, session.transaction():
-        before = await _read(session)
+        before = await _read(session, f"{RETENTION['read_retention']} FOR UPDATE")
         after = Retention(
             before.requests if requests is None else requests,
             before.changes if changes is None else changes or None,
@@ -56,9 +56,8 @@ async def set_retention(
     return after
 
 
-async def _read(session: Session) -> Retention:
-    """What is set, locked until the end of the transaction."""
-    (record,) = await session.fetch(f"{RETENTION['read_retention']} FOR UPDATE")
+async def _read(session: Session, statement: str) -> Retention:
+    (record,) = await session.fetch(statement)
     return Retention(*record)
 
 

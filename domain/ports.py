@@ -72,6 +72,9 @@ class AggregateWriter(Protocol):
         Must apply commands that share a key in the order in which they were given.
         Must answer a request id that is known for one of its keys with its first outcome, marked as
         replayed, and apply it no second time.
+        Must leave nothing of an entity that a deletion erases but a change without features that
+        tells of it, and the request id of that deletion: also where the aggregate was deleted
+        before. Only if nothing is left of it is that AggregateNotFound.
         Must not start after `deadline` (of the event loop's clock), nor after the future was
         cancelled; the command is then there whole or not at all.
         Must fail the future with InvalidValue, LimitExceeded, StaleEtag, RuleViolated, LateValue,

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,6 +22,7 @@ from domain.ports import (
 )
 from domain.tracing import Tracer
 from domain.update import Command
+from repository.codec.instants import from_datetime
 from repository.connections.pool import CLOSING as POOL_CLOSING
 from repository.connections.pool import READ_COMMITTED, SERIALIZABLE, Pool
 from repository.connections.side_work import SideWork
@@ -30,7 +30,7 @@ from repository.credentials.password import Password
 from repository.entity_types.catalogue import Catalogue
 from repository.entity_types.expiry import Expiry
 from repository.entity_types.postgres import PostgresEntityTypes
-from repository.figures import pipeline_figures, pool_figures, read_figures
+from repository.figures import pipeline_figures, pool_figures, read_figures, retention_figures
 from repository.partitions import maintain_partitions
 from repository.pipeline.commit_pipeline import CommitPipeline, Statistics
 from repository.pipeline.measured_committer import MeasuredCommitter
@@ -38,6 +38,7 @@ from repository.pipeline.traced_committer import TracedCommitter
 from repository.reading.history import History
 from repository.reading.large_reads import FEW_KEYS, LargeReads
 from repository.reading.read_coalescer import ReadCoalescer, TooLarge
+from repository.retention import ObservedRetention
 from repository.rules import CelCompiler
 from repository.statements import READ
 from repository.writing.doubts import CLOSING as DOUBTS_CLOSING
@@ -71,6 +72,7 @@ class PostgresOptions:
     statement_timeout: float = 10.0
     """Seconds."""
     remember_requests: timedelta = timedelta(hours=24)
+    """At least: the store may keep request ids for longer."""
     tracer: Tracer | None = None
     password: Password | None = None
     """None: the DSN's, or what libpq's variables say."""
@@ -110,6 +112,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
             password=options.password,
             tracer=options.tracer,
         )
+        self._retention = ObservedRetention(options.remember_requests)
         self._side_work = SideWork(_SIDE_WORK, options.max_waiting)
         self.compiler = CelCompiler()
         self._catalogue = Catalogue(self._reading, self.compiler)
@@ -125,11 +128,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         await self._reading.open()
         await self._writing.open()
         self._protocol = WriteProtocol(
-            self._reading,
-            self._writing,
-            self._catalogue,
-            DEFAULT_LIMITS,
-            options.remember_requests,
+            self._reading, self._writing, self._catalogue, DEFAULT_LIMITS
         )
         self._committer = MeasuredCommitter(self._protocol)
         tracer = options.tracer
@@ -157,9 +156,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         self._large_reads = LargeReads(
             self._reading, self._few_large, turns, self._expiry, DEFAULT_LIMITS
         )
-        self._maintenance = asyncio.create_task(
-            maintain_partitions(self._reading, options.remember_requests)
-        )
+        self._maintenance = asyncio.create_task(maintain_partitions(self._reading, self._retention))
 
     @property
     def statistics(self) -> Statistics:
@@ -174,6 +171,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         )
         yield from read_figures(self._coalescer, options.max_waiting)
         yield from pool_figures({"reading": self._reading, "writing": self._writing})
+        yield from retention_figures(self._retention)
 
     async def drain(self) -> None:
         """Refuse new updates, and return when those that were taken are answered."""
@@ -215,7 +213,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         found = await self._coalescer.read(keys)
         if isinstance(found, TooLarge):
             return await self._large_reads.read(keys, found, room)
-        return self._expiry.served(keys, found, time.time_ns())
+        return found
 
     async def read_past(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
         return await self._history.read_past(key, point)
@@ -231,7 +229,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         if not records:
             return ListedPage([], more=False)
         await self._expiry.catch_up(records[0]["types_generation"])
-        now = time.time_ns()
+        now = from_datetime(records[0]["read_time"])
         listed = [
             ListedAggregate(
                 entity_id,

@@ -19,3 +19,4 @@ def load_statements(file: str) -> dict[str, str]:
 READ: Final = load_statements("read.sql")
 WRITE: Final = load_statements("write.sql")
 TYPES: Final = load_statements("entity_types.sql")
+RETENTION: Final = load_statements("retention.sql")

@@ -7,7 +7,7 @@ import typer
 import uvloop
 
 from repository.credentials.password import PasswordSourceUnknown
-from server import migration_commands, security_options, type_commands
+from server import migration_commands, retention_command, security_options, type_commands
 from server.database_options import Dsn, PasswordFrom
 from server.embedded_postgres import EmbeddedPostgresFailed
 from server.exits import failed
@@ -103,7 +103,10 @@ def serve(
     ] = DEFAULTS.statement_timeout,
     request_id_hours: Annotated[
         float,
-        typer.Option(envvar="FEATOM_REQUEST_ID_HOURS", help="How long request ids are known."),
+        typer.Option(
+            envvar="FEATOM_REQUEST_ID_HOURS",
+            help="How long request ids are known, at least: see `featom retention`.",
+        ),
     ] = DEFAULTS.request_id_hours,
     probe_interval: Annotated[
         float,
@@ -160,6 +163,7 @@ def serve(
 
 app.add_typer(migration_commands.app, name="migrate")
 app.command()(migration_commands.backfill)
+app.command()(retention_command.retention)
 app.command()(type_commands.apply)
 app.command()(type_commands.diff)
 app.command()(type_commands.get_type)

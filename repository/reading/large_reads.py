@@ -5,14 +5,15 @@ there is room for the answer. Then they are read in pieces, all in one snapshot:
 more than a piece, and the event loop turns in between.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from domain.entity_key import EntityKey
 from domain.errors import LimitExceeded
+from domain.instant import EARLIEST, Instant
 from domain.limits import Limits
 from domain.ports import AnswerRoom, StoredAggregate
+from repository.codec.instants import from_datetime
 from repository.connections.pool import Connection, Pool
 from repository.connections.side_work import SideWork
 from repository.entity_types.expiry import Expiry
@@ -37,6 +38,7 @@ class _Measured(NamedTuple):
     """Of the states that there are."""
     generation: int
     """Of the entity types."""
+    read_time: Instant
 
 
 class LargeReads:
@@ -84,7 +86,7 @@ class LargeReads:
         if len(keys) <= FEW_KEYS:
             few = await self._few.read(keys)
             if not isinstance(few, TooLarge):
-                return self._expiry.served(keys, few, time.time_ns())
+                return few
         return await self._turns.run(lambda: self._read_in_pieces(keys, room))
 
     async def _read_in_pieces(self, keys: Sequence[EntityKey], room: int) -> Found | TooLarge:
@@ -104,14 +106,20 @@ class LargeReads:
         if needed > room:
             return TooLarge(needed)
         await self._expiry.catch_up(measured.generation)
-        await self._expiry.serve(found, time.time_ns())
-        return [found.get(key) for key in keys]
+        # Out of `found`, so that of each aggregate there is only one form at a time.
+        served = [found.pop(key, None) for key in different]
+        await self._expiry.serve(different, served, measured.read_time)
+        by_key = dict(zip(different, served, strict=True))
+        return [by_key[key] for key in keys]
 
 
 async def _measure(link: Connection, keys: Sequence[EntityKey]) -> _Measured:
     records = await link.fetch(READ["measure_aggregates"], *_names(keys))
-    sizes = {keys[ordinal - 1]: size for ordinal, size, _ in records}
-    return _Measured(sizes, records[0]["types_generation"] if records else 0)
+    if not records:
+        return _Measured({}, 0, EARLIEST)  # nothing to serve at a time
+    sizes = {keys[record["ordinal"] - 1]: record["size"] for record in records}
+    first = records[0]
+    return _Measured(sizes, first["types_generation"], from_datetime(first["read_time"]))
 
 
 def _pieces(sizes: dict[EntityKey, int]) -> Iterator[list[EntityKey]]:
@@ -130,7 +138,7 @@ def _pieces(sizes: dict[EntityKey, int]) -> Iterator[list[EntityKey]]:
 async def _read_piece(link: Connection, keys: Sequence[EntityKey]) -> _ByKey:
     record = await link.fetchrow(READ["read_aggregates"], *_names(keys), _ANY_SIZE)
     assert record is not None
-    epoch, _, _, ordinals, uids, versions, states = record
+    epoch, _, _, _, ordinals, uids, versions, states = record
     return {
         keys[ordinal - 1]: StoredAggregate(uid, epoch, version, state)
         for ordinal, uid, version, state in zip(ordinals, uids, versions, states, strict=True)

@@ -18,6 +18,7 @@ from domain.figures import Distribution
 from domain.ports import StoredAggregate
 from domain.tracing import Tracer
 from repository.arrivals import Arrivals
+from repository.codec.instants import from_datetime
 from repository.connections.pool import Pool
 from repository.entity_types.expiry import Expiry
 from repository.statements import READ
@@ -42,16 +43,17 @@ class _Query(NamedTuple):
     """What a query gave."""
 
     found: Found
-    larger: dict[int, int]
-    """How long the states are that are missing in `found`, as they are larger than their share."""
+    """As it is served."""
+    sizes: Sequence[int]
+    """If some are larger than their share, and so missing in `found`: how long all states are, as
+    they are stored."""
 
     def part(self, start: int, end: int) -> "Found | TooLarge":
         """What it gave to one of its requests."""
-        found = self.found[start:end]
-        missing = [self.larger[n] for n in range(start, end) if n in self.larger]
-        if not missing:
-            return found
-        return TooLarge(sum(missing) + sum(len(each.state or b"") for each in found if each))
+        found, sizes = self.found[start:end], self.sizes[start:end]
+        if any(size and each is None for each, size in zip(found, sizes, strict=True)):
+            return TooLarge(sum(sizes))
+        return found
 
 
 class _Request(NamedTuple):
@@ -60,7 +62,7 @@ class _Request(NamedTuple):
 
 
 class ReadCoalescer:
-    """Reads aggregates by key, many requests to a query.
+    """Reads aggregates by key, many requests to a query, as they are served at its read time.
 
     Queries run only in tasks of its own, which nobody cancels.
     """
@@ -178,7 +180,7 @@ class ReadCoalescer:
         for keys_of_request, answer in requests:
             end = start + len(keys_of_request)
             if not answer.done():
-                part = query.part(start, end) if query.larger else query.found[start:end]
+                part = query.part(start, end) if query.sizes else query.found[start:end]
                 answer.set_result(part)
             start = end
 
@@ -198,25 +200,38 @@ class ReadCoalescer:
         different = await self._read_different(asked, share)
         numbers = {key: number for number, key in enumerate(asked)}
         places = [numbers[key] for key in keys]
-        larger = different.larger
-        if larger:
-            larger = {n: larger[place] for n, place in enumerate(places) if place in larger}
-        return _Query([different.found[place] for place in places], larger)
+        found, sizes = different
+        return _Query(
+            [found[place] for place in places], [sizes[place] for place in places] if sizes else ()
+        )
 
     async def _read_different(self, keys: Sequence[EntityKey], share: int) -> _Query:
         types, ids = zip(*keys, strict=True)
         found: Found = [None] * len(keys)
-        larger: dict[int, int] = {}
+        sizes: Sequence[int] = ()
         arguments = (lines(types), lines(ids), share)
         (record,) = await self._pool.read(READ["read_aggregates"], *arguments)
-        epoch, generation, sizes, ordinals, *columns = record
+        epoch, generation, read_time, larger, ordinals, *columns = record
         if ordinals is not None:
             uids, versions, states = columns
             aggregates = map(StoredAggregate, uids, repeat(epoch), versions, states)
             for ordinal, stored in zip(ordinals, aggregates, strict=True):
                 found[ordinal - 1] = stored
-        if sizes is not None:
-            missing = (n for n, state in zip(ordinals, states, strict=True) if state is None)
-            larger = {n - 1: size for n, size in zip(missing, sizes, strict=True)}
+            if larger is not None:
+                sizes = _take_out_larger(found, ordinals, states, larger)
         await self._expiry.catch_up(generation)
-        return _Query(found, larger)
+        await self._expiry.serve(keys, found, from_datetime(read_time))
+        return _Query(found, sizes)
+
+
+def _take_out_larger(
+    found: Found, ordinals: Sequence[int], states: Sequence[bytes | None], larger: Sequence[int]
+) -> Sequence[int]:
+    """Take out of `found` what has no state, as it is larger; returns how long all states are."""
+    sizes = [0] * len(found)
+    lengths = iter(larger)
+    for ordinal, state in zip(ordinals, states, strict=True):
+        if state is None:
+            found[ordinal - 1] = None
+        sizes[ordinal - 1] = next(lengths) if state is None else len(state)
+    return sizes

@@ -6,8 +6,10 @@
 -- one text for each array: the keys come a line each, as no name of an entity has a line break.
 -- A state of more than $3 bytes is not read: it is null, and `larger` has the lengths of all these in
 -- their order. How long a state is, is known without reading it.
+-- `read_time` is told after the snapshot was taken, by the clock that updates go by: what a ttl has
+-- ended by then is not served.
 SELECT
-    e.epoch, e.types_generation, found.larger,
+    e.epoch, e.types_generation, clock_timestamp() AS read_time, found.larger,
     found.ordinals, found.uids, found.versions, found.states
 FROM store_epoch AS e
 CROSS JOIN (
@@ -25,7 +27,10 @@ CROSS JOIN (
 
 -- name: measure_aggregates
 -- How long the states of some keys are, without reading them; one of no aggregate does not come back.
-SELECT k.ordinal, octet_length(a.state) AS size, e.types_generation
+-- `read_time` is that of all that is read in the same snapshot.
+SELECT
+    k.ordinal, octet_length(a.state) AS size, e.types_generation,
+    clock_timestamp() AS read_time
 FROM unnest(string_to_array($1::text, chr(10)), string_to_array($2::text, chr(10)))
     WITH ORDINALITY AS k (entity_type, entity_id, ordinal)
 JOIN aggregates AS a
@@ -35,7 +40,9 @@ CROSS JOIN store_epoch AS e;
 -- name: list_aggregates
 -- Reads one page of an entity type, in the order of the ids: at most so many, and at most so many
 -- bytes unless it is one alone. The length of a state is known without reading it.
-SELECT p.entity_id, p.uid, e.epoch, p.version, p.state, e.types_generation, p.more
+SELECT
+    p.entity_id, p.uid, e.epoch, p.version, p.state, e.types_generation, p.more,
+    clock_timestamp() AS read_time
 FROM (
     SELECT
         a.entity_id,

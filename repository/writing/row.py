@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from domain.aggregate import FeatureAggregate
 from domain.change import Change
 from domain.entity_key import EntityKey
-from domain.instant import Instant
+from domain.instant import MICROSECOND, Instant
 from domain.limits import Limits
 from domain.outcome import DeletionOutcome, UpdateOutcome
 from domain.policy import Policy
@@ -49,6 +49,16 @@ class RecordedRequest(Struct, frozen=True, gc=False):
     """None for all but the first entity of a request."""
 
 
+class Trace(NamedTuple):
+    """What is left of an entity that has no aggregate."""
+
+    uid: UUID
+    """The incarnation of its last change."""
+    version: int
+    """The version of that change; 0 if only request ids are left."""
+    commit_time: Instant
+
+
 class Savepoint(NamedTuple):
     """A row as it was before some updates."""
 
@@ -84,6 +94,8 @@ class Row(Struct, eq=False):
     """Whether a batch ahead left it, and it was not read."""
     unseen: bool = False
     """Whether nothing that was read says that the row is there."""
+    trace: Trace | None = None
+    """Read only for an erasure that finds no aggregate; None if nothing is left of the entity."""
 
     @property
     def writes(self) -> bool:
@@ -160,6 +172,8 @@ class Row(Struct, eq=False):
         None if the batch has made the aggregate: it must be there first. With no row in the end,
         nothing would stop another server that has read before from taking the same requests.
         """
+        if self.trace is not None and deletion.erase_history and deletion.etag is None:
+            return self._erase(deletion, self.trace, now)
         change = self.aggregate.delete(deletion, now)
         if self.read is None:
             return None
@@ -175,6 +189,29 @@ class Row(Struct, eq=False):
             last_commit=change.commit_time,
             policy=self.policy,
         )
+        return DeletionOutcome(change.version, change.commit_time)
+
+    def _erase(self, deletion: Deletion, trace: Trace, now: Instant) -> DeletionOutcome:
+        """Erase what is left of an entity that was deleted before.
+
+        A change says so: who erased it, and that this batch was committed. There still is no
+        aggregate, so the row is kept absent, and who makes one meanwhile is noticed.
+        """
+        change = Change(
+            key=self.key,
+            uid=trace.uid,
+            version=trace.version,
+            commit_time=max(now, trace.commit_time + MICROSECOND),
+            features={},
+            late_features={},
+            deleted=True,
+            request_id=deletion.request_id,
+            actor=deletion.actor,
+        )
+        self.erase_history = True
+        self.changes[:] = [
+            RecordedChange(change, dump_change(change, self.aggregate.features), None)
+        ]
         return DeletionOutcome(change.version, change.commit_time)
 
     def savepoint(self) -> Savepoint:

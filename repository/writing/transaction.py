@@ -42,6 +42,7 @@ async def _transaction(
     async with link.transaction(isolation="serializable"):
         if erased:
             await link.execute(WRITE["erase_history"], *_columns(erased))
+            await link.execute(WRITE["erase_requests"], *_columns(erased))
         written = await _write_batch(link, arguments)
         if erased and written.lost:
             raise TransactionAborted  # or a history would be erased whose entity still lives

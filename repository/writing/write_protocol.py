@@ -19,7 +19,7 @@ net. After Kung and Robinson, "On Optimistic Methods for Concurrency Control" (1
 import asyncio
 import time
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, NamedTuple, TypeAlias
 from uuid import uuid4
 
@@ -58,23 +58,12 @@ class Loss(NamedTuple):
 class WriteProtocol:
     """Commits batches of commands, one attempt at a time."""
 
-    def __init__(
-        self,
-        readers: Pool,
-        writers: Pool,
-        catalogue: Catalogue,
-        limits: Limits,
-        remember: timedelta,
-    ) -> None:
-        """`readers` are READ COMMITTED, `writers` SERIALIZABLE.
-
-        Request ids are known for `remember`.
-        """
+    def __init__(self, readers: Pool, writers: Pool, catalogue: Catalogue, limits: Limits) -> None:
+        """`readers` are READ COMMITTED, `writers` SERIALIZABLE."""
         self._readers = readers
         self._writers = writers
         self._catalogue = catalogue
         self._limits = limits
-        self._remember = remember
         self._turns = Turns(readers, time.monotonic)
         self._doubts = Doubts(readers)
 
@@ -124,13 +113,13 @@ class WriteProtocol:
         behind: Handover | None,
     ) -> tuple[list[Submission], list[Submission]]:
         """Returns what lost its race, and what was not tried because it must wait for the rest."""
-        if ahead is not None and await self._others_want(submissions, ahead.place):
+        # What is left of an entity is not handed over, and nothing of what is erased is.
+        erases = any(submission.alone for submission in submissions)
+        if ahead is not None and (erases or await self._others_want(submissions, ahead.place)):
             raise Withdrawn
         await self._doubts.decide(keys_in(submissions))
         commands = [submission.command for submission in submissions]
-        snapshot = await read_snapshot(
-            self._readers, self._catalogue, commands, self._limits, self._remember
-        )
+        snapshot = await read_snapshot(self._readers, self._catalogue, commands, self._limits)
         if ahead is not None:
             snapshot = await ahead.take_over(snapshot)
         waiting = await self._settle_doubts(submissions)
@@ -139,7 +128,8 @@ class WriteProtocol:
         if ahead is not None:
             await ahead.follow()
         # What must wait comes before all that may follow.
-        loss = await self._write(evaluation, answers, snapshot.now, None if later else behind)
+        followed = None if later or erases else behind
+        loss = await self._write(evaluation, answers, snapshot.now, followed)
         lost = []
         for submission, answer in answers:
             if evaluation.unit_of(submission.command) in loss.units:

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -177,7 +176,7 @@ async def test_what_a_batch_is_about_is_read_by_index(
     types, ids = lines(["customer"] * 256), lines([f"c-{number}" for number in range(256)])
     arguments: list[Any] = [types, ids]
     if name == "read_for_update_with_requests":
-        arguments += [types, ids, [uuid4()] * 256, timedelta(hours=24)]
+        arguments += [types, ids, [uuid4()] * 256]
     async with pool_on(filled_database, READ_COMMITTED) as pool:
         plan = await plan_of(pool, WRITE[name], arguments, generic=generic)
     assert scans_of_aggregates(plan) == {("Index Scan", "aggregates_pkey")}

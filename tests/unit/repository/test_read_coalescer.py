@@ -1,8 +1,9 @@
 """Coalesced reads: each gets its own, in its order, from a query that began after it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,13 +12,16 @@ import pytest
 from domain.entity_key import EntityKey
 from domain.errors import DatabaseUnavailable, Overloaded
 from domain.ports import StoredAggregate
+from repository.codec.instants import from_datetime
 from repository.reading.read_coalescer import QUERY_BYTES, ReadCoalescer, TooLarge
 from tests.samples import UID, entities, entity
 from tests.unit.repository.moments import a_moment, at_hand
 
+READ_TIME = datetime(2026, 11, 29, tzinfo=UTC)
 Columns = tuple[
     int,
     int,
+    datetime,
     list[int] | None,
     list[int] | None,
     list[UUID] | None,
@@ -53,30 +57,41 @@ class FakePool:
             raise self.error
         there = [(n, key) for n, key in enumerate(keys, 1) if key.entity_type != "missing"][::-1]
         if not there:
-            return [(1, 7, None, None, None, None, None)]
+            return [(1, 7, READ_TIME, None, None, None, None, None)]
         count = len(there)
         larger = [size for _, key in there if (size := self.sizes.get(key, 0)) > share]
         states = [
             None if self.sizes.get(key, 0) > share else key.entity_id.encode() for _, key in there
         ]
         numbers = [n for n, _ in there]
-        return [(1, 7, larger or None, numbers, [UID] * count, [1] * count, states)]
+        return [(1, 7, READ_TIME, larger or None, numbers, [UID] * count, [1] * count, states)]
 
 
 class FakeExpiry:
     """Notes which generations of the entity types it is told of."""
 
-    def __init__(self) -> None:
+    def __init__(self, expired: Sequence[EntityKey]) -> None:
         self.generations: set[int] = set()
+        self.expired = expired
 
     async def catch_up(self, generation: int) -> None:
         self.generations.add(generation)
 
+    async def serve(self, keys: Sequence[EntityKey], found: list[Any], now: int) -> None:
+        """Serve nothing of what has expired."""
+        assert now == from_datetime(READ_TIME)
+        assert all(stored is None or stored.state for stored in found)
+        for place, key in enumerate(keys):
+            if key in self.expired and found[place] is not None:
+                found[place] = found[place]._replace(state=b"")
+
 
 @asynccontextmanager
-async def coalescer_on(pool: FakePool, **options: Any) -> AsyncIterator[ReadCoalescer]:
+async def coalescer_on(
+    pool: FakePool, expired: Sequence[EntityKey] = (), **options: Any
+) -> AsyncIterator[ReadCoalescer]:
     fake: Any = pool
-    expiry: Any = FakeExpiry()
+    expiry: Any = FakeExpiry(expired)
     coalescer = ReadCoalescer(fake, expiry, **({"readers": 1, "max_waiting": 8_192} | options))
     try:
         yield coalescer
@@ -266,6 +281,15 @@ async def test_who_asks_for_more_than_a_share_is_told_how_much_and_the_others_ar
     assert answers[1] == TooLarge(5_000_000 + len("c-2"))
     assert answers[2] == [None, found(entity(6))]
     assert answers[3] == TooLarge(16_000_000)
+
+
+async def test_what_has_expired_counts_as_it_is_stored_and_is_served_without() -> None:
+    pool = FakePool()
+    pool.sizes = {entity(3): 5_000_000}
+    async with coalescer_on(pool, expired=[entity(2), entity(3)]) as coalescer:
+        assert await coalescer.read([entity(2)] * 2) == [StoredAggregate(UID, 1, 1, b"")] * 2
+        measured = await coalescer.read([entity(2), entity(3)])
+    assert measured == TooLarge(len("c-2") + 5_000_000)
 
 
 async def test_beyond_the_bound_nobody_may_wait() -> None:

@@ -17,4 +17,9 @@ class Limits(Struct, frozen=True, gc=False):
     batch_bytes: int = 33_554_432
     """Aggregates that one batch of updates is about, as they are stored before it."""
     answer_bytes: int = 67_108_864
-    """Aggregates in the answer to one batch of updates: one may be in it after each of them."""
+    """Aggregates in one answer: to a batch of reads, of which each counts as it is stored, or to a
+    batch of updates, where one may be in it after each of them."""
+    past_changes: int = 1_000_000
+    """Changes that one read of the past goes through."""
+    past_bytes: int = 1_073_741_824
+    """The size of these changes."""

@@ -41,7 +41,8 @@ class DeletionOutcome(Struct, frozen=True, gc=False):
     """An aggregate that was deleted."""
 
     version: int
-    """The version that the deletion made: the last one of its incarnation."""
+    """The version that the deletion made: the last one of its incarnation. Of an erasure that found
+    no aggregate the version of the last change that was left; 0 if only request ids were."""
     delete_time: Instant
     replayed: bool = False
 

@@ -72,6 +72,9 @@ class AggregateWriter(Protocol):
         Must apply commands that share a key in the order in which they were given.
         Must answer a request id that is known for one of its keys with its first outcome, marked as
         replayed, and apply it no second time.
+        Must leave nothing of an entity that a deletion erases but a change without features that
+        tells of it, and the request id of that deletion: also where the aggregate was deleted
+        before. Only if nothing is left of it is that AggregateNotFound.
         Must not start after `deadline` (of the event loop's clock), nor after the future was
         cancelled; the command is then there whole or not at all.
         Must fail the future with InvalidValue, LimitExceeded, StaleEtag, RuleViolated, LateValue,
@@ -99,18 +102,32 @@ class AggregateWriter(Protocol):
         return outcome
 
 
+class AnswerRoom(Protocol):
+    """Room for the bytes of one answer, among all answers that are on their way."""
+
+    async def take(self, size: int) -> None:
+        """Wait for room for so many bytes more. Raises Overloaded if there is none for too long."""
+
+
 class AggregateReader(Protocol):
     """Where committed versions are read from."""
 
-    async def read(self, keys: Sequence[EntityKey]) -> Sequence[StoredAggregate | None]:
+    async def read(
+        self, keys: Sequence[EntityKey], room: AnswerRoom | None = None
+    ) -> Sequence[StoredAggregate | None]:
         """Read every key in one snapshot, in the order given; None where there is no aggregate.
 
         Must see every update that was acknowledged before the call.
+        Must take `room` for large aggregates before it reads them into memory, and must raise
+        LimitExceeded before that if all of them are more than one answer may have.
         Must raise Unavailable when the database cannot be reached.
         """
 
     async def read_past(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
-        """Read the present incarnation as it was; None where it has no such past."""
+        """Read the present incarnation as it was; None where it has no such past.
+
+        Must raise LimitExceeded where that takes more changes than one read may go through.
+        """
 
     async def list_aggregates(
         self, entity_type: str, after: str, limit: int, max_bytes: int

@@ -56,6 +56,7 @@ class Deletion(Struct, frozen=True, gc=False, kw_only=True):
     request_id: UUID | None = None
     fingerprint: bytes = b""
     erase_history: bool = False
+    """Erase all that is left of the entity, requests too, also if it was deleted before."""
     actor: str = ""
 
 

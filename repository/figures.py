@@ -1,5 +1,6 @@
 """The figures of the repository's parts, by name."""
 
+import math
 from collections.abc import Iterator, Mapping
 
 from domain.figures import Figure, FigureKind, Reading, counter, distribution, gauge
@@ -7,6 +8,7 @@ from repository.connections.pool import Pool
 from repository.pipeline.commit_pipeline import CommitPipeline
 from repository.pipeline.measured_committer import MeasuredCommitter
 from repository.reading.read_coalescer import ReadCoalescer
+from repository.retention import ObservedRetention
 
 
 def pipeline_figures(
@@ -102,4 +104,29 @@ def pool_figures(pools: Mapping[str, Pool]) -> Iterator[Figure]:
         "Connections that there may be.",
         FigureKind.GAUGE,
         [Reading({"pool": name}, pool.size) for name, pool in pools.items()],
+    )
+
+
+def retention_figures(retention: ObservedRetention) -> Iterator[Figure]:
+    """How long the store keeps what, and how far its clock is from this server's."""
+    changes = retention.kept.changes
+    yield gauge(
+        "featom_request_id_retention_seconds",
+        "How long the store keeps request ids, at least.",
+        retention.kept.requests.total_seconds(),
+    )
+    yield gauge(
+        "featom_change_retention_seconds",
+        "How long the store keeps changes; infinite: for ever.",
+        math.inf if changes is None else changes.total_seconds(),
+    )
+    yield gauge(
+        "featom_database_clock_offset_seconds",
+        "How far the database's clock is ahead of this server's.",
+        retention.clock_offset,
+    )
+    yield gauge(
+        "featom_database_clock_offset_error_seconds",
+        "By how much that may be wrong: half of the round trip.",
+        retention.clock_offset_error,
     )

@@ -11,11 +11,12 @@ from uuid import UUID, uuid4
 from domain.aggregate import DEFAULT_LIMITS
 from domain.entity_key import EntityKey
 from domain.errors import FeatomError, LimitExceeded
-from domain.instant import MICROSECOND
+from domain.instant import EARLIEST, MICROSECOND, Instant
 from domain.outcome import Outcome
 from domain.ports import (
     AggregateReader,
     AggregateWriter,
+    AnswerRoom,
     AtCommitTime,
     AtEventTime,
     AtVersion,
@@ -32,7 +33,7 @@ from repository.entity_types.memory import MemoryEntityTypes
 from repository.page_length import page_length
 from repository.rules import CelCompiler
 from repository.writing.evaluation import Evaluation, KnownRequest, RequestKey
-from repository.writing.row import RecordedChange, Row, StoredRow
+from repository.writing.row import RecordedChange, Row, StoredRow, Trace
 from repository.writing.submission import Submission, out_of_time
 
 _EPOCH: Final = 1
@@ -57,8 +58,14 @@ class MemoryRepository(AggregateWriter, AggregateReader):
             submission.settle(self._commit(command))
         return submission.answer
 
-    async def read(self, keys: Sequence[EntityKey]) -> Sequence[StoredAggregate | None]:
+    async def read(
+        self, keys: Sequence[EntityKey], room: AnswerRoom | None = None
+    ) -> Sequence[StoredAggregate | None]:
         found = [self._stored.get(key) for key in keys]
+        size = sum(len(stored.state) for stored in found if stored is not None)
+        if size > DEFAULT_LIMITS.answer_bytes:
+            limit = DEFAULT_LIMITS.answer_bytes
+            raise LimitExceeded("bytes of aggregates in an answer", limit, size)
         return [
             self._served(key.entity_type, stored) if stored else None
             for key, stored in zip(keys, found, strict=True)
@@ -99,10 +106,10 @@ class MemoryRepository(AggregateWriter, AggregateReader):
         policy = self.entity_types.policy(entity_type)
         if policy is None or not policy.expiring:
             return stored
-        return stored._replace(state=without_expired(stored.state, policy.expiring, time.time_ns()))
+        return stored._replace(state=without_expired(stored.state, policy.expiring, _now()))
 
     def _commit(self, command: Command) -> Outcome | FeatomError:
-        now = time.time_ns() // MICROSECOND * MICROSECOND
+        now = _now()
         keys = sorted(keys_of(command))
         rows = {key: self._row(number, key) for number, key in enumerate(keys)}
         evaluation = Evaluation(rows, self._known, now)
@@ -120,20 +127,33 @@ class MemoryRepository(AggregateWriter, AggregateReader):
     def _row(self, number: int, key: EntityKey) -> Row:
         stored = self._stored.get(key)
         policy = self.entity_types.policy(key.entity_type)
+        trace = None
         if stored is None:
             uid: UUID = uuid4()
             read = None
+            trace = self._trace(key)
             aggregate = new_aggregate(key, uid, _EPOCH, DEFAULT_LIMITS, policy=policy)
         else:
             read = StoredRow(0, stored.version)
             aggregate = load_aggregate(
                 key, stored.uid, _EPOCH, stored.state, DEFAULT_LIMITS, policy
             )
-        return Row(number, key, read, aggregate, DEFAULT_LIMITS, policy=policy)
+        return Row(number, key, read, aggregate, DEFAULT_LIMITS, policy=policy, trace=trace)
+
+    def _trace(self, key: EntityKey) -> Trace | None:
+        if self._changes[key]:
+            last = self._changes[key][-1].change
+            return Trace(last.uid, last.version, last.commit_time)
+        is_known = any(known == key for known, _ in self._known)
+        return Trace(uuid4(), 0, EARLIEST) if is_known else None
 
     def _keep(self, row: Row) -> None:
         if row.erase_history:
             self._changes[row.key].clear()
+            own = {request.request_id for request in row.requests}
+            for known in [each for each in self._known if each[0] == row.key]:
+                if known[1] not in own:
+                    del self._known[known]
         self._changes[row.key].extend(row.changes)
         if not row.writes:
             return
@@ -144,6 +164,11 @@ class MemoryRepository(AggregateWriter, AggregateReader):
             )
         else:
             self._stored.pop(row.key, None)
+
+
+def _now() -> Instant:
+    """The one clock of reads and updates."""
+    return time.time_ns() // MICROSECOND * MICROSECOND
 
 
 def _past(changes: Sequence[RecordedChange], point: PointInTime) -> Past | None:

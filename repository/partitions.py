@@ -8,23 +8,26 @@ from typing import Final
 import asyncpg
 
 from repository.connections.pool import Pool, TransactionAborted
+from repository.retention import ObservedRetention
+from repository.statements import RETENTION
 
-_INTERVAL: Final = 3_600.0
+_INTERVAL: Final = 600.0
+"""Seconds. What passes before a server's first look, and after its last, counts as no time."""
 _AFTER_A_FAILURE: Final = 60.0
 _TRIES: Final = 20
-_ADVANCE: Final = "SELECT advance_partitions(keep_requests => $1::interval)"
 
 log = logging.getLogger(__name__)
 
 
-async def maintain_partitions(pool: Pool, keep_requests: timedelta) -> None:
-    """Maintain them every hour, for ever; what fails is tried again in a minute.
+async def maintain_partitions(pool: Pool, retention: ObservedRetention) -> None:
+    """Maintain them every ten minutes, for ever; what fails is tried again in a minute.
 
     Rows without a partition of their own go to the default one, so nothing depends on the minute.
     """
     while True:
         try:
-            await advance_partitions(pool, keep_requests)
+            await retention.look(pool)
+            await advance_partitions(pool, retention.promised)
         except Exception as error:
             # Of a schema that is not there yet readiness tells.
             if not isinstance(error.__cause__, asyncpg.UndefinedFunctionError):
@@ -34,9 +37,7 @@ async def maintain_partitions(pool: Pool, keep_requests: timedelta) -> None:
             await asyncio.sleep(_INTERVAL)
 
 
-async def advance_partitions(
-    pool: Pool, keep_requests: timedelta, *, pause: float = 0.5
-) -> list[str]:
+async def advance_partitions(pool: Pool, promised: timedelta, *, pause: float = 0.5) -> list[str]:
     """Take step after step until none is left; returns what was done.
 
     Each is a transaction of its own, so the locks of one are gone before the next. One that does
@@ -47,7 +48,9 @@ async def advance_partitions(
     failures = 0
     while True:
         try:
-            step = await pool.run(lambda connection: connection.fetchval(_ADVANCE, keep_requests))
+            step = await pool.run(
+                lambda connection: connection.fetchval(RETENTION["advance_partitions"], promised)
+            )
         except TransactionAborted:
             failures += 1
             if failures == _TRIES:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,6 +14,7 @@ from domain.outcome import Outcome
 from domain.ports import (
     AggregateReader,
     AggregateWriter,
+    AnswerRoom,
     ListedAggregate,
     ListedPage,
     PointInTime,
@@ -22,6 +22,7 @@ from domain.ports import (
 )
 from domain.tracing import Tracer
 from domain.update import Command
+from repository.codec.instants import from_datetime
 from repository.connecting.connector import Connector
 from repository.connections.commits_in_doubt import CommitsInDoubt
 from repository.connections.pool import CLOSING as POOL_CLOSING
@@ -32,13 +33,15 @@ from repository.credentials.password import Password
 from repository.entity_types.catalogue import Catalogue
 from repository.entity_types.expiry import Expiry
 from repository.entity_types.postgres import PostgresEntityTypes
-from repository.figures import pipeline_figures, pool_figures, read_figures
+from repository.figures import pipeline_figures, pool_figures, read_figures, retention_figures
 from repository.partitions import maintain_partitions
 from repository.pipeline.commit_pipeline import CommitPipeline, Statistics
 from repository.pipeline.measured_committer import MeasuredCommitter
 from repository.pipeline.traced_committer import TracedCommitter
 from repository.reading.history import History
-from repository.reading.read_coalescer import ReadCoalescer
+from repository.reading.large_reads import FEW_KEYS, LargeReads
+from repository.reading.read_coalescer import ReadCoalescer, TooLarge
+from repository.retention import ObservedRetention
 from repository.rules import CelCompiler
 from repository.statements import READ
 from repository.supervision import FAILURES, supervised
@@ -54,6 +57,10 @@ CLOSING: Final = _DRAINING + DOUBTS_CLOSING + 2 * _STOPPING + 2 * POOL_CLOSING
 
 _SIDE_WORK: Final = 4
 """Lists, reads of the past and work on entity types at a time."""
+_PAGES_OF_THE_PAST: Final = 2
+"""Of these, so that long histories never keep out all others."""
+_LARGE_READS: Final = 1
+"""Reads of many large aggregates at a time, and as many queries for few of them."""
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +76,7 @@ class PostgresOptions:
     statement_timeout: float = 10.0
     """Seconds."""
     remember_requests: timedelta = timedelta(hours=24)
+    """At least: the store may keep request ids for longer."""
     tracer: Tracer | None = None
     password: Password | None = None
     """None: the DSN's, or what libpq's variables say."""
@@ -76,8 +84,8 @@ class PostgresOptions:
     @property
     def reading_connections(self) -> int:
         """A lane reads and writes one after the other, and may hold a turn meanwhile; lists,
-        the past and entity types are beside the readers."""
-        return 2 * self.lanes + self.readers + _SIDE_WORK
+        the past, entity types and large aggregates are beside the readers."""
+        return 2 * self.lanes + self.readers + _SIDE_WORK + 2 * _LARGE_READS
 
     @property
     def connections(self) -> int:
@@ -119,11 +127,13 @@ class PostgresRepository(AggregateWriter, AggregateReader):
             name="writing",
         )
         self._in_doubt = CommitsInDoubt(self._reading)
+        self._retention = ObservedRetention(options.remember_requests)
         self._side_work = SideWork(_SIDE_WORK, options.max_waiting)
-        self._history = History(self._reading)
         self.compiler = CelCompiler()
         self._catalogue = Catalogue(self._reading, self.compiler)
         self._expiry = Expiry(self._reading, self._catalogue)
+        pages = SideWork(_PAGES_OF_THE_PAST, options.max_waiting, within=self._side_work)
+        self._history = History(self._reading, pages, self._expiry, DEFAULT_LIMITS)
         changes = SideWork(1, options.max_waiting)
         self.entity_types = PostgresEntityTypes(
             self._reading, self._in_doubt, self._side_work, changes
@@ -135,12 +145,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         await self._reading.open()
         await self._writing.open()
         self._protocol = WriteProtocol(
-            self._reading,
-            self._writing,
-            self._in_doubt,
-            self._catalogue,
-            DEFAULT_LIMITS,
-            options.remember_requests,
+            self._reading, self._writing, self._in_doubt, self._catalogue, DEFAULT_LIMITS
         )
         self._committer = MeasuredCommitter(self._protocol)
         tracer = options.tracer
@@ -158,8 +163,26 @@ class PostgresRepository(AggregateWriter, AggregateReader):
             max_waiting=options.max_waiting,
             tracer=tracer,
         )
+        self._few_large = ReadCoalescer(
+            self._reading,
+            self._in_doubt,
+            self._expiry,
+            readers=_LARGE_READS,
+            max_waiting=options.max_waiting,
+            query_keys=FEW_KEYS,
+            tracer=tracer,
+        )
+        turns = SideWork(_LARGE_READS, options.max_waiting)
+        self._large_reads = LargeReads(
+            self._reading,
+            self._in_doubt,
+            self._few_large,
+            turns,
+            self._expiry,
+            DEFAULT_LIMITS,
+        )
         self._maintenance = supervised(
-            "partitions", lambda: maintain_partitions(self._reading, options.remember_requests)
+            "partitions", lambda: maintain_partitions(self._reading, self._retention)
         )
 
     @property
@@ -176,6 +199,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         )
         yield from read_figures(self._coalescer, options.max_waiting)
         yield from pool_figures({"reading": self._reading, "writing": self._writing})
+        yield from retention_figures(self._retention)
 
     async def drain(self) -> None:
         """Refuse new updates, and return when those that were taken are answered."""
@@ -197,6 +221,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         await self._protocol.close()
         self._maintenance.cancel()
         await self._coalescer.close()
+        await self._few_large.close()
         await self._reading.close()
         # The lanes have no connection any more.
         draining.cancel()
@@ -211,17 +236,18 @@ class PostgresRepository(AggregateWriter, AggregateReader):
             self._options.tracer.follow("update", answer)
         return answer
 
-    async def read(self, keys: Sequence[EntityKey]) -> Sequence[StoredAggregate | None]:
+    async def read(
+        self, keys: Sequence[EntityKey], room: AnswerRoom | None = None
+    ) -> Sequence[StoredAggregate | None]:
         found = await self._coalescer.read(keys)
-        return self._expiry.served(keys, found, time.time_ns())
+        if isinstance(found, TooLarge):
+            return await self._large_reads.read(keys, found, room)
+        return found
 
     async def read_past(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
-        return await self._side_work.run(lambda: self._read_past(key, point))
-
-    async def _read_past(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
         found = await self._history.read_past(key, point)
         await self._in_doubt.vouch()
-        return None if found is None else await self._expiry.served_past(key, found, point)
+        return found
 
     async def list_aggregates(
         self, entity_type: str, after: str, limit: int, max_bytes: int
@@ -235,7 +261,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         if not records:
             return ListedPage([], more=False)
         await self._expiry.catch_up(records[0]["epoch"], records[0]["types_generation"])
-        now = time.time_ns()
+        now = from_datetime(records[0]["read_time"])
         listed = [
             ListedAggregate(
                 entity_id,

@@ -7,9 +7,11 @@ CREATE FUNCTION public.advance_partitions(keep_requests interval) RETURNS text
     SET "DateStyle" TO 'ISO, MDY'
     SET "IntervalStyle" TO 'postgres'
     SET "TimeZone" TO 'UTC'
-    AS $$
-    SELECT partition_step(keep_requests, NULL)
-$$;
+    AS $_$
+    UPDATE retention AS r SET keep_requests = least($1, interval '87600 hours')
+    WHERE r.keep_requests < least($1, interval '87600 hours');
+    SELECT partition_step(NULL, NULL)
+$_$;
 
 CREATE FUNCTION public.current_timeline() RETURNS text
     LANGUAGE sql STABLE
@@ -25,6 +27,30 @@ CREATE FUNCTION public.current_timeline() RETURNS text
         )
     END
 $$;
+
+CREATE FUNCTION public.dated_partitions() RETURNS TABLE(id oid, name text, parent text, upper_bound timestamp with time zone)
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $_$
+    SELECT
+        c.oid, c.relname::text, p.relname::text,
+        (
+            to_date(right(c.relname, 8), 'YYYYMMDD')::timestamp
+            + CASE p.relname WHEN 'requests' THEN interval '1 day' ELSE interval '1 month' END
+        ) AT TIME ZONE 'UTC'
+    FROM pg_inherits AS i
+    JOIN pg_class AS c ON c.oid = i.inhrelid
+    JOIN pg_class AS p ON p.oid = i.inhparent
+    WHERE
+        i.inhparent IN ('requests'::regclass, 'changes'::regclass)
+        AND c.relname ~ '^(requests|changes)_[0-9]{8}$'
+    UNION ALL
+    SELECT 'requests_default'::regclass, 'requests_default', 'requests', '-infinity'
+    WHERE EXISTS (SELECT FROM requests_default)
+    UNION ALL
+    SELECT 'changes_default'::regclass, 'changes_default', 'changes', '-infinity'
+    WHERE EXISTS (SELECT FROM changes_default)
+$_$;
 
 CREATE FUNCTION public.follow_timeline() RETURNS void
     LANGUAGE sql SECURITY DEFINER
@@ -58,20 +84,27 @@ $$;
 
 CREATE FUNCTION public.make_partition(parent text, unit text, starting timestamp with time zone) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
     SET "DateStyle" TO 'ISO, MDY'
-    SET "IntervalStyle" TO 'postgres'
     SET "TimeZone" TO 'UTC'
+    SET search_path TO 'public', 'pg_temp'
+    SET "IntervalStyle" TO 'postgres'
     AS $$
 DECLARE
     lower_bound timestamp := date_trunc(unit, starting AT TIME ZONE 'UTC');
     upper_bound timestamp := lower_bound + ('1 ' || unit)::interval;
     partition text := parent || '_' || to_char(lower_bound, 'YYYYMMDD');
+    stored name;
 BEGIN
     IF to_regclass(partition) IS NOT NULL THEN
         RETURN;
     END IF;
     EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', partition, parent);
+    FOR stored IN
+        SELECT a.attname FROM pg_attribute AS a
+        WHERE a.attrelid = partition::regclass AND a.atttypid = 'bytea'::regtype
+    LOOP
+        EXECUTE format('ALTER TABLE %I ALTER COLUMN %I SET STATISTICS 0', partition, stored);
+    END LOOP;
     EXECUTE format('LOCK TABLE %I IN SHARE ROW EXCLUSIVE MODE', parent || '_default');
     EXECUTE format(
         'WITH early AS (DELETE FROM %I WHERE commit_time >= %L AND commit_time < %L RETURNING *)'
@@ -83,6 +116,44 @@ BEGIN
         'ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
         parent, partition, lower_bound AT TIME ZONE 'UTC', upper_bound AT TIME ZONE 'UTC'
     );
+END
+$$;
+
+CREATE FUNCTION public.note_past_partitions() RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    DELETE FROM past_partitions AS p
+    WHERE p.name NOT IN (SELECT d.name FROM dated_partitions() AS d WHERE d.upper_bound < now());
+    INSERT INTO past_partitions AS p (name, since, inserted)
+    SELECT d.name, r.elapsed, coalesce(pg_stat_get_tuples_inserted(d.id), 0)
+    FROM dated_partitions() AS d
+    CROSS JOIN retention AS r
+    WHERE d.upper_bound < now()
+    ON CONFLICT (name) DO UPDATE SET since = excluded.since, inserted = excluded.inserted
+    WHERE p.inserted <> excluded.inserted
+$$;
+
+CREATE FUNCTION public.observe_retention(promised interval, told interval, passed interval) RETURNS TABLE(kept_requests interval, kept_changes interval, elapsed_now interval, requests_before interval, database_time timestamp with time zone)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    before retention;
+BEGIN
+    SELECT * INTO STRICT before FROM retention FOR UPDATE;
+    database_time := clock_timestamp();
+    requests_before := before.keep_requests;
+    UPDATE retention AS r
+    SET
+        keep_requests = greatest(r.keep_requests, least(promised, interval '87600 hours')),
+        elapsed = greatest(r.elapsed, least(
+            r.elapsed + (database_time - r.look_time), coalesce(told + passed, r.elapsed)
+        )),
+        look_time = database_time
+    RETURNING r.keep_requests, r.keep_changes, r.elapsed
+    INTO kept_requests, kept_changes, elapsed_now;
+    RETURN NEXT;
 END
 $$;
 
@@ -103,9 +174,12 @@ CREATE FUNCTION public.partition_step(keep_requests interval, keep_changes inter
     SET "DateStyle" TO 'ISO, MDY'
     SET "IntervalStyle" TO 'postgres'
     SET "TimeZone" TO 'UTC'
-    AS $_$
+    AS $$
 DECLARE
     missing record;
+    setting retention;
+    requests_kept interval;
+    changes_kept interval;
     expired text;
     strays bigint;
 BEGIN
@@ -130,31 +204,42 @@ BEGIN
         RETURN 'made ' || partition_name(missing.parent, missing.unit, missing.starting);
     END IF;
 
-    SELECT c.oid::regclass::text INTO expired
-    FROM pg_inherits AS i
-    JOIN pg_class AS c ON c.oid = i.inhrelid
+    PERFORM note_past_partitions();
+    SELECT * INTO STRICT setting FROM retention;
+    IF setting.elapsed - setting.set_elapsed < interval '1 hour' THEN
+        RETURN NULL;
+    END IF;
+    requests_kept := greatest(setting.keep_requests, keep_requests);
+    changes_kept := greatest(setting.keep_changes, keep_changes);
+
+    SELECT d.name INTO expired
+    FROM dated_partitions() AS d
+    JOIN past_partitions AS p ON p.name = d.name
     WHERE
-        (
-            i.inhparent = 'requests'::regclass
-            AND c.relname ~ '^requests_[0-9]{8}$'
-            AND to_date(right(c.relname, 8), 'YYYYMMDD')::timestamp + interval '1 day'
-                < (now() - keep_requests) AT TIME ZONE 'UTC'
-        ) OR (
-            i.inhparent = 'changes'::regclass
-            AND c.relname ~ '^changes_[0-9]{8}$'
-            AND to_date(right(c.relname, 8), 'YYYYMMDD')::timestamp + interval '1 month'
-                < (now() - keep_changes) AT TIME ZONE 'UTC'
-        )
+        isfinite(d.upper_bound)
+        AND CASE d.parent
+            WHEN 'requests' THEN
+                d.upper_bound < now() - requests_kept
+                AND setting.elapsed - p.since >= requests_kept
+            ELSE
+                d.upper_bound < now() - changes_kept
+                AND setting.elapsed - p.since >= interval '1 day'
+        END
+    ORDER BY d.upper_bound
     LIMIT 1;
     IF FOUND THEN
-        EXECUTE format('DROP TABLE %s', expired);
+        EXECUTE format('DROP TABLE %I', expired);
         RETURN 'dropped ' || expired;
     END IF;
 
     -- What no partition was ever made for does not go away with one.
     DELETE FROM requests_default WHERE ctid = ANY (ARRAY(
         SELECT r.ctid FROM requests_default AS r
-        WHERE r.commit_time < now() - keep_requests LIMIT 10000
+        JOIN past_partitions AS p ON p.name = 'requests_default'
+        WHERE
+            r.commit_time < now() - requests_kept
+            AND setting.elapsed - p.since >= requests_kept
+        LIMIT 10000
     ));
     GET DIAGNOSTICS strays = ROW_COUNT;
     IF strays > 0 THEN
@@ -162,7 +247,11 @@ BEGIN
     END IF;
     DELETE FROM changes_default WHERE ctid = ANY (ARRAY(
         SELECT c.ctid FROM changes_default AS c
-        WHERE c.commit_time < now() - keep_changes LIMIT 10000
+        JOIN past_partitions AS p ON p.name = 'changes_default'
+        WHERE
+            c.commit_time < now() - changes_kept
+            AND setting.elapsed - p.since >= interval '1 day'
+        LIMIT 10000
     ));
     GET DIAGNOSTICS strays = ROW_COUNT;
     IF strays > 0 THEN
@@ -170,7 +259,7 @@ BEGIN
     END IF;
     RETURN NULL;
 END
-$_$;
+$$;
 
 CREATE TABLE public.aggregates (
     entity_type text NOT NULL COLLATE pg_catalog."C",
@@ -182,6 +271,7 @@ CREATE TABLE public.aggregates (
     update_time timestamp with time zone NOT NULL
 )
 WITH (fillfactor='70');
+ALTER TABLE ONLY public.aggregates ALTER COLUMN state SET STATISTICS 0;
 ALTER TABLE ONLY public.aggregates ALTER COLUMN state SET STORAGE EXTERNAL;
 
 CREATE TABLE public.alembic_version (
@@ -211,6 +301,8 @@ CREATE TABLE public.changes (
     state bytea
 )
 PARTITION BY RANGE (commit_time);
+ALTER TABLE ONLY public.changes ALTER COLUMN change SET STATISTICS 0;
+ALTER TABLE ONLY public.changes ALTER COLUMN state SET STATISTICS 0;
 
 CREATE TABLE public.changes_default (
     entity_type text NOT NULL COLLATE pg_catalog."C",
@@ -224,6 +316,8 @@ CREATE TABLE public.changes_default (
     change bytea NOT NULL,
     state bytea
 );
+ALTER TABLE ONLY public.changes_default ALTER COLUMN change SET STATISTICS 0;
+ALTER TABLE ONLY public.changes_default ALTER COLUMN state SET STATISTICS 0;
 
 CREATE UNLOGGED TABLE public.durable_since (
     postmaster_start timestamp with time zone NOT NULL
@@ -245,6 +339,12 @@ CREATE TABLE public.entity_types (
 )
 WITH (fillfactor='70');
 
+CREATE TABLE public.past_partitions (
+    name text NOT NULL,
+    since interval NOT NULL,
+    inserted bigint NOT NULL
+);
+
 CREATE TABLE public.requests (
     entity_type text NOT NULL COLLATE pg_catalog."C",
     entity_id text NOT NULL COLLATE pg_catalog."C",
@@ -254,6 +354,8 @@ CREATE TABLE public.requests (
     outcome bytea
 )
 PARTITION BY RANGE (commit_time);
+ALTER TABLE ONLY public.requests ALTER COLUMN fingerprint SET STATISTICS 0;
+ALTER TABLE ONLY public.requests ALTER COLUMN outcome SET STATISTICS 0;
 
 CREATE TABLE public.requests_default (
     entity_type text NOT NULL COLLATE pg_catalog."C",
@@ -262,6 +364,20 @@ CREATE TABLE public.requests_default (
     commit_time timestamp with time zone NOT NULL,
     fingerprint bytea NOT NULL,
     outcome bytea
+);
+ALTER TABLE ONLY public.requests_default ALTER COLUMN fingerprint SET STATISTICS 0;
+ALTER TABLE ONLY public.requests_default ALTER COLUMN outcome SET STATISTICS 0;
+
+CREATE TABLE public.retention (
+    only_row boolean DEFAULT true NOT NULL,
+    keep_requests interval NOT NULL,
+    keep_changes interval,
+    elapsed interval DEFAULT '00:00:00'::interval NOT NULL,
+    look_time timestamp with time zone DEFAULT now() NOT NULL,
+    set_elapsed interval DEFAULT '00:00:00'::interval NOT NULL,
+    CONSTRAINT retention_keep_changes_check CHECK ((keep_changes > '00:00:00'::interval)),
+    CONSTRAINT retention_keep_requests_check CHECK ((keep_requests > '00:00:00'::interval)),
+    CONSTRAINT retention_only_row_check CHECK (only_row)
 );
 
 CREATE TABLE public.schema_window (
@@ -309,11 +425,17 @@ ALTER TABLE ONLY public.entity_type_revisions
 ALTER TABLE ONLY public.entity_types
     ADD CONSTRAINT entity_types_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY public.past_partitions
+    ADD CONSTRAINT past_partitions_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY public.requests
     ADD CONSTRAINT requests_pkey PRIMARY KEY (entity_type, entity_id, request_id, commit_time);
 
 ALTER TABLE ONLY public.requests_default
     ADD CONSTRAINT requests_default_pkey PRIMARY KEY (entity_type, entity_id, request_id, commit_time);
+
+ALTER TABLE ONLY public.retention
+    ADD CONSTRAINT retention_pkey PRIMARY KEY (only_row);
 
 ALTER TABLE ONLY public.schema_window
     ADD CONSTRAINT schema_window_pkey PRIMARY KEY (only_row);
@@ -339,12 +461,19 @@ GRANT ALL ON FUNCTION public.advance_partitions(keep_requests interval) TO feato
 REVOKE ALL ON FUNCTION public.current_timeline() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.current_timeline() TO featom_server;
 
+REVOKE ALL ON FUNCTION public.dated_partitions() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.follow_timeline() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.follow_timeline() TO featom_server;
 
 REVOKE ALL ON FUNCTION public.maintain_partitions(keep_requests interval, keep_changes interval) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.make_partition(parent text, unit text, starting timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.note_past_partitions() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.observe_retention(promised interval, told interval, passed interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.observe_retention(promised interval, told interval, passed interval) TO featom_server;
 
 REVOKE ALL ON FUNCTION public.partition_name(parent text, unit text, starting timestamp with time zone) FROM PUBLIC;
 
@@ -362,7 +491,9 @@ GRANT SELECT,INSERT ON TABLE public.entity_type_revisions TO featom_server;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.entity_types TO featom_server;
 
-GRANT SELECT,INSERT ON TABLE public.requests TO featom_server;
+GRANT SELECT,INSERT,DELETE ON TABLE public.requests TO featom_server;
+
+GRANT SELECT ON TABLE public.retention TO featom_server;
 
 GRANT SELECT ON TABLE public.schema_window TO featom_server;
 

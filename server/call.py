@@ -74,6 +74,12 @@ class Call:
             if key == name:
                 yield str(value)
 
+    def when_over(self, tell: Callable[[], None]) -> None:
+        """Tell when the caller has its answer, or gets none any more."""
+        # The stubs take a function for an object of theirs.
+        callback: Any = lambda _: tell()  # noqa: E731
+        self.context.add_done_callback(callback)
+
     @property
     def log_fields(self) -> dict[str, str]:
         """What every line that is logged while it runs says of it."""

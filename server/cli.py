@@ -8,7 +8,7 @@ import uvloop
 
 from repository.connecting.target import DsnRefused
 from repository.credentials.password import PasswordSourceUnknown
-from server import migration_commands, security_options, type_commands
+from server import migration_commands, retention_command, security_options, type_commands
 from server.database_options import Dsn, PasswordFrom
 from server.embedded_postgres import EmbeddedPostgresFailed
 from server.exits import failed
@@ -104,7 +104,10 @@ def serve(
     ] = DEFAULTS.statement_timeout,
     request_id_hours: Annotated[
         float,
-        typer.Option(envvar="FEATOM_REQUEST_ID_HOURS", help="How long request ids are known."),
+        typer.Option(
+            envvar="FEATOM_REQUEST_ID_HOURS",
+            help="How long request ids are known, at least: see `featom retention`.",
+        ),
     ] = DEFAULTS.request_id_hours,
     probe_interval: Annotated[
         float,
@@ -141,6 +144,7 @@ def serve(
     authorization: security_options.AuthorizationFile = DEFAULTS.authorization,
     audit_log: security_options.AuditLogTarget = DEFAULTS.audit_log,
     max_waiting_bytes: security_options.MaxWaitingBytes = DEFAULTS.max_waiting_bytes,
+    max_unsent_bytes: security_options.MaxUnsentBytes = DEFAULTS.max_unsent_bytes,
     max_streams: security_options.MaxStreams = DEFAULTS.max_streams,
     handshake_timeout: security_options.HandshakeTimeout = DEFAULTS.handshake_timeout,
     rate_per_principal: security_options.RatePerPrincipal = DEFAULTS.rate_per_principal,
@@ -160,6 +164,7 @@ def serve(
 
 app.add_typer(migration_commands.app, name="migrate")
 app.command()(migration_commands.backfill)
+app.command()(retention_command.retention)
 app.command()(type_commands.apply)
 app.command()(type_commands.diff)
 app.command()(type_commands.get_type)

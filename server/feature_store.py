@@ -23,6 +23,7 @@ from server.decoding import Decoder
 from server.retries import check_retry
 from server.stages import MessageStage
 from server.stream_life import StreamLife
+from server.unsent_bytes import Room, UnsentBytes
 from server.update_stream import UpdateStream
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["FeatureStoreService"]
@@ -42,35 +43,43 @@ class FeatureStore:
         limits: Limits,
         decode: Decoder,
         life: StreamLife,
+        unsent: UnsentBytes,
         message_stages: Sequence[MessageStage] = (),
     ) -> None:
         """Streams end when their `life` is over, once they have answered what they have read.
 
-        `message_stages` are put around each message of a stream.
+        `unsent` counts the answers. `message_stages` are put around each message of a stream.
         """
         self._reader = reader
         self._writer = writer
         self._limits = limits
         self._decode = decode
         self._life = life
+        self._unsent = unsent
         self._message_stages = message_stages
 
     async def UpdateFeatures(self, call: Call) -> bytes:
         update = read_update(self._decode(pb.UpdateFeaturesRequest, call.request), call.principal)
         check_retry(call, update)
+        if update.return_aggregate:
+            self._unsent.require_room()
         outcome = await self._writer.update(update, call.deadline)
-        return responses.update_response(outcome)
+        return self._unsent.keep(call, responses.update_response(outcome))
 
     async def BatchUpdateFeatures(self, call: Call) -> bytes:
         request = self._decode(pb.BatchUpdateFeaturesRequest, call.request)
         batch = read_update_batch(request, self._limits, call.principal)
         check_retry(call, batch)
+        if any(update.return_aggregate for update in batch.updates):
+            self._unsent.require_room()
         outcome = await self._writer.update_batch(batch, call.deadline)
-        return responses.batch_update_response(outcome)
+        return self._unsent.keep(call, responses.batch_update_response(outcome))
 
     async def StreamUpdateFeatures(self, call: Call) -> None:
-        stages = self._message_stages
-        await UpdateStream(call, self._writer, self._decode, self._life, stages).run()
+        stream = UpdateStream(
+            call, self._writer, self._decode, self._life, self._unsent, self._message_stages
+        )
+        await stream.run()
 
     async def DeleteAggregate(self, call: Call) -> bytes:
         request = self._decode(pb.DeleteAggregateRequest, call.request)
@@ -81,30 +90,38 @@ class FeatureStore:
 
     async def GetAggregate(self, call: Call) -> bytes:
         wanted = read_get(self._decode(pb.GetAggregateRequest, call.request))
-        found = await self._find(wanted)
-        if found is None:
-            raise AggregateNotFound
-        require_epoch(wanted.at_least, found)
-        past = wanted.point is not None
-        return responses.get_response(found, wanted.feature_names, past=past)
+        with self._unsent.room(call) as room:
+            found = await self._find(wanted, room)
+            if found is None:
+                raise AggregateNotFound
+            require_epoch(wanted.at_least, found)
+            past = wanted.point is not None
+            return await room.filled(responses.get_response(found, wanted.feature_names, past=past))
 
     async def BatchGetAggregates(self, call: Call) -> bytes:
         wanted = read_batch_get(
             self._decode(pb.BatchGetAggregatesRequest, call.request), self._limits
         )
-        found = await self._reader.read(wanted.keys)
-        for stored in found:
-            require_epoch(wanted.at_least, stored)
-        return responses.batch_get_response(wanted.keys, found, wanted.feature_names)
+        with self._unsent.room(call) as room:
+            found = await self._reader.read(wanted.keys, room)
+            for stored in found:
+                require_epoch(wanted.at_least, stored)
+            names = wanted.feature_names
+            if room.is_large:
+                response = await responses.large_batch_get_response(wanted.keys, found, names)
+            else:
+                response = responses.batch_get_response(wanted.keys, found, names)
+            return await room.filled(response)
 
     async def ListAggregates(self, call: Call) -> bytes:
         page = read_list(self._decode(pb.ListAggregatesRequest, call.request), self._limits)
-        listed, more = await self._reader.list_aggregates(*page, MAX_PAGE_BYTES)
-        token = page_token(page.entity_type, listed[-1].entity_id) if more else ""
-        return responses.list_response(listed, token)
+        with self._unsent.room(call) as room:
+            listed, more = await self._reader.list_aggregates(*page, MAX_PAGE_BYTES)
+            token = page_token(page.entity_type, listed[-1].entity_id) if more else ""
+            return await room.filled(responses.list_response(listed, token))
 
-    async def _find(self, wanted: Read) -> StoredAggregate | None:
+    async def _find(self, wanted: Read, room: Room) -> StoredAggregate | None:
         if wanted.point is not None:
             return await self._reader.read_past(wanted.key, wanted.point)
-        (found,) = await self._reader.read([wanted.key])
+        (found,) = await self._reader.read([wanted.key], room)
         return found

@@ -41,6 +41,7 @@ from server.settings import Settings
 from server.stages import with_errors
 from server.stream_life import StreamLife
 from server.supervision import keep_running
+from server.unsent_bytes import UnsentBytes
 from server.watches import Watches
 
 if TYPE_CHECKING:
@@ -103,8 +104,9 @@ async def serve_on(
     health_service = HealthService(health.statuses, Watches(), life)
     register(server, HEALTH_SERVICE, health_service, (with_errors,))
     stages = (*around, *access.stages)
+    unsent = UnsentBytes(settings.max_unsent_bytes)
     servicer = FeatureStore(
-        repository, repository, DEFAULT_LIMITS, decode, life, access.message_stages
+        repository, repository, DEFAULT_LIMITS, decode, life, unsent, access.message_stages
     )
     register(server, SERVICE, servicer, stages)
     types = EntityTypes(repository.entity_types, repository.compiler, DEFAULT_LIMITS)

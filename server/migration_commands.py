@@ -102,9 +102,12 @@ def up(
     patience = Patience(
         lock_timeout=lock_timeout, statement_timeout=statement_timeout, in_all=retry_seconds
     )
-    done = _run(
+    done = run_on_database(
         migrations.up(
-            *_database(dsn, password_from), contract=contract, app_role=app_role, patience=patience
+            *database_of(dsn, password_from),
+            contract=contract,
+            app_role=app_role,
+            patience=patience,
         ),
         "the database was not migrated",
     )
@@ -118,7 +121,9 @@ def up(
 @app.command(epilog=EXIT_CODES)
 def status(dsn: Dsn = None, password_from: PasswordFrom = None) -> None:
     """Say what a database is at, what is pending, and whether this build can serve it."""
-    found = _run(migrations.status(*_database(dsn, password_from)), "cannot tell", typer.echo)
+    found = run_on_database(
+        migrations.status(*database_of(dsn, password_from)), "cannot tell", typer.echo
+    )
     typer.echo(f"database  {', '.join(sorted(found.revisions)) or 'no schema'}")
     for name, pending in (("expand", found.expand), ("contract", found.contract)):
         for revision in pending:
@@ -147,7 +152,9 @@ def sql(
     """Print the SQL that `up` would run on a database; without a DSN, on a new one."""
     found: frozenset[str] = frozenset()
     if dsn is not None:
-        found = _run(migrations.status(*_database(dsn, password_from)), "cannot tell").revisions
+        found = run_on_database(
+            migrations.status(*database_of(dsn, password_from)), "cannot tell"
+        ).revisions
     patience = Patience(lock_timeout=lock_timeout, statement_timeout=statement_timeout)
     printed = migrations.sql_from(found, contract=contract, app_role=app_role, patience=patience)
     typer.echo(printed, nl=False)
@@ -173,9 +180,9 @@ def backfill(
 ) -> None:
     """Fill what migrations have added, while servers work; begins where it was left."""
     pace = Pace(page_rows=page_rows, rows_a_second=rows_a_second)
-    where = _database(dsn, password_from)
+    where = database_of(dsn, password_from)
     try:
-        _run(migrations.backfill(*where, pace, _report), "the backfill did not end")
+        run_on_database(migrations.backfill(*where, pace, _report), "the backfill did not end")
     except BackfillHeldUp as reason:
         raise failed(reason, PENDING) from reason
     typer.echo("nothing left to do")
@@ -199,7 +206,8 @@ def _servers(connected: list[int]) -> str:
     return ", ".join(counts) or "none connected"
 
 
-def _database(dsn: str | None, source: str | None) -> tuple[str, Any]:
+def database_of(dsn: str | None, source: str | None) -> tuple[str, Any]:
+    """The DSN, and what gives the password."""
     if dsn is None:
         raise failed("a DSN is needed: --dsn or FEATOM_DSN")
     try:
@@ -208,7 +216,7 @@ def _database(dsn: str | None, source: str | None) -> tuple[str, Any]:
         raise failed(error) from error
 
 
-def _run(
+def run_on_database(
     work: Coroutine[Any, Any, Result],
     failure: str,
     tell_unfit: Callable[[str], None] = lambda _: None,

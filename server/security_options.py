@@ -79,6 +79,14 @@ MaxWaitingBytes: TypeAlias = Annotated[
         help="Bytes of requests that may be unanswered before callers get UNAVAILABLE.",
     ),
 ]
+MaxUnsentBytes: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        envvar="FEATOM_MAX_UNSENT_BYTES",
+        help="Bytes of answers that callers have not taken yet; half of them for answers above a"
+        " mebibyte. More wait, and get UNAVAILABLE in the end.",
+    ),
+]
 MaxStreams: TypeAlias = Annotated[
     int, typer.Option(envvar="FEATOM_MAX_STREAMS", help="Calls at a time on one connection.")
 ]

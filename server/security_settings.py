@@ -28,6 +28,7 @@ class SecuritySettings:
     audit_log: str | None = None
     """A file, or `-` for standard output."""
     max_waiting_bytes: int = 64 * 1_024 * 1_024
+    max_unsent_bytes: int = 128 * 1_024 * 1_024
     max_streams: int = 1_000
     handshake_timeout: float = 10.0
     rate_per_principal: int = 0

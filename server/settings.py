@@ -103,6 +103,7 @@ _POSITIVE = (
     "drain_grace",
     "max_connection_age",
     "max_waiting_bytes",
+    "max_unsent_bytes",
     "max_streams",
     "handshake_timeout",
 )

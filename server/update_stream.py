@@ -20,6 +20,7 @@ from server.decoding import Decoder
 from server.errors import to_status
 from server.stages import MessageHandler, MessageStage, surround
 from server.stream_life import StreamLife
+from server.unsent_bytes import UnsentBytes
 
 WINDOW: Final = 256
 """Updates of one stream that may be read and not yet answered."""
@@ -38,6 +39,7 @@ class UpdateStream:
         writer: AggregateWriter,
         decode: Decoder,
         life: StreamLife,
+        unsent: UnsentBytes,
         stages: Sequence[MessageStage] = (),
     ) -> None:
         """When its `life` is over nothing more is read. `stages` are put around each message."""
@@ -46,6 +48,7 @@ class UpdateStream:
         self._decode = decode
         self._life = life
         self._over = False
+        self._unsent = unsent
         self._deadline = call.deadline
         self._stages = stages
         self._room = WINDOW
@@ -54,6 +57,7 @@ class UpdateStream:
         """Each with the room that it takes."""
         self._undecided: set[asyncio.Future[Outcome]] = set()
         self._reading = True
+        self._over = False
         self._news = asyncio.Event()
         """Set when there is an answer to send, or there will be no more."""
 
@@ -73,6 +77,9 @@ class UpdateStream:
             # The client is gone: what is in no batch yet need not be done.
             for future in self._undecided:
                 future.cancel()
+            self._over = True
+            for _, answer in self._answers:
+                self._unsent.release(len(answer))
         await self._raise_why_reading_ended(reader)
 
     async def _send_answers(self) -> None:
@@ -80,7 +87,10 @@ class UpdateStream:
         self._news.clear()
         while self._answers:
             room, answer = self._answers.popleft()
-            await self._call.write(answer)
+            try:
+                await self._call.write(answer)
+            finally:
+                self._unsent.release(len(answer))
             self._room += room
             self._more_room.set()
         if self._reading or self._undecided:
@@ -121,6 +131,8 @@ class UpdateStream:
     def _write(
         self, call: Call, request: pb.StreamUpdateFeaturesRequest
     ) -> "asyncio.Future[Outcome]":
+        if request.update.return_aggregate:
+            self._unsent.require_room()
         return self._writer.submit(read_update(request.update, call.principal), self._deadline)
 
     def _finish(self, sequence: int, room: int, future: "asyncio.Future[Outcome]") -> None:
@@ -136,6 +148,9 @@ class UpdateStream:
             self._answer(room, stream_response(sequence, outcome))
 
     def _answer(self, room: int, answer: bytes) -> None:
+        if self._over:
+            return
+        self._unsent.hold(len(answer))
         self._answers.append((room, answer))
         self._news.set()
 

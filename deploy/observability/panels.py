@@ -309,6 +309,28 @@ ROWS: Final = (
                     ),
                 ),
             ),
+            Panel(
+                "Clocks apart",
+                "How far the database's clock is ahead of that of each server, and by how much that"
+                " may be wrong. Commit times and ttl go by the database's.",
+                "s",
+                (
+                    Query(of("featom_database_clock_offset_seconds"), "{{instance}}"),
+                    Query(
+                        of("featom_database_clock_offset_error_seconds"), "{{instance}}, may be off"
+                    ),
+                ),
+            ),
+            Panel(
+                "Kept",
+                "How long the store keeps request ids, at least, and changes; infinite: for ever.",
+                "s",
+                (
+                    Query(f"max({of('featom_request_id_retention_seconds')})", "request ids"),
+                    Query(f"max({of('featom_change_retention_seconds')})", "changes"),
+                ),
+                is_number=True,
+            ),
         ),
     ),
     Row(

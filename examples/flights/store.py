@@ -35,7 +35,7 @@ async def read_all(target: str, keys: Sequence[Key]) -> dict[Key, Vector]:
 
 
 async def delete_all(target: str, keys: Sequence[Key]) -> None:
-    """Delete the aggregates of `keys`; their history stays."""
+    """Delete the aggregates of `keys`; their history is kept."""
     async with grpc.aio.insecure_channel(target) as channel:
         delete = FeatureStoreServiceStub(channel).DeleteAggregate
 

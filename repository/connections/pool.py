@@ -145,12 +145,16 @@ class Pool:
 
     async def read(self, sql: str, *arguments: object) -> list[Record]:
         """Run a statement that may be run again. Raises DatabaseUnavailable or AnswerTooLarge."""
+        return await self.read_by(lambda connection: connection.fetch(sql, *arguments))
+
+    async def read_by(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+        """Run `work` that may be run again, if its connection breaks. Raises as `read` does."""
         loop = asyncio.get_running_loop()
         latest = loop.time() + self._timeout
         broken = 0
         while True:
             try:
-                return await self.run(lambda connection: connection.fetch(sql, *arguments))
+                return await self.run(work)
             except (AnswerLost, TransactionAborted) as failure:
                 # Of connections that broke while they were idle, each is found out by using it.
                 broken += 1

@@ -13,9 +13,11 @@ Result = TypeVar("Result")
 class SideWork:
     """Lets a few run at a time, so that lanes and readers always find a connection."""
 
-    def __init__(self, at_a_time: int, max_waiting: int) -> None:
+    def __init__(self, at_a_time: int, max_waiting: int, within: "SideWork | None" = None) -> None:
+        """`within`: what is let in here waits for room there too."""
         self._room = asyncio.Semaphore(at_a_time)
         self._max_waiting = max_waiting
+        self._within = within
         self._waiting = 0
 
     async def run(self, work: Callable[[], Awaitable[Result]]) -> Result:
@@ -34,6 +36,6 @@ class SideWork:
 
     async def _work(self, work: Callable[[], Awaitable[Result]]) -> Result:
         try:
-            return await work()
+            return await (work() if self._within is None else self._within.run(work))
         finally:
             self._room.release()

@@ -1,6 +1,8 @@
 """Which features of which types expire: what reads need of the entity types, and nothing more."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from domain.entity_key import EntityKey
 from domain.feature_spec import FeatureSpec
@@ -12,9 +14,12 @@ from repository.connections.pool import Pool
 from repository.entity_types.catalogue import Catalogue
 from repository.statements import TYPES
 
+_REST_AFTER_BYTES: Final = 1_048_576
+"""Of stored aggregates, to look through which takes some milliseconds."""
+
 
 class Expiry:
-    """Leaves expired features out of what is served."""
+    """Leaves expired features out of what is served. Every `now` is of the database's clock."""
 
     def __init__(self, pool: Pool, catalogue: Catalogue) -> None:
         """`pool` is READ COMMITTED."""
@@ -41,16 +46,24 @@ class Expiry:
         self._epoch = records[0]["epoch"]
         self._generation = records[0]["types_generation"]
 
-    def served(
-        self, keys: Sequence[EntityKey], found: Sequence[StoredAggregate | None], now: Instant
-    ) -> Sequence[StoredAggregate | None]:
-        """What was found under some keys, as it is served at `now`."""
-        if not self._by_type:
-            return found
-        return [
-            stored if stored is None else self.served_one(key.entity_type, stored, now)
-            for key, stored in zip(keys, found, strict=True)
-        ]
+    async def serve(
+        self, keys: Sequence[EntityKey], found: list[StoredAggregate | None], now: Instant
+    ) -> None:
+        """Replace what was found under some keys by what is served at `now`, and let others go on
+        meanwhile: to take large aggregates apart may take long.
+        """
+        by_type = self._by_type  # all of them by the types of one generation
+        if not by_type:
+            return
+        size = 0
+        for place, (key, stored) in enumerate(zip(keys, found, strict=True)):
+            if stored is None or not (expiring := by_type.get(key.entity_type)):
+                continue
+            found[place] = _without_expired(stored, expiring, now)
+            size += len(stored.state)
+            if size > _REST_AFTER_BYTES:
+                await asyncio.sleep(0)
+                size = 0
 
     async def served_past(
         self, key: EntityKey, stored: StoredAggregate, point: PointInTime
@@ -62,12 +75,16 @@ class Expiry:
         if policy is None or not policy.expiring:
             return stored
         now = written.update_time if isinstance(point, AtVersion) else point.time
-        return stored._replace(state=without_expired(stored.state, policy.expiring, now))
+        return _without_expired(stored, policy.expiring, now)
 
     def served_one(
         self, entity_type: str, stored: StoredAggregate, now: Instant
     ) -> StoredAggregate:
         expiring = self._by_type.get(entity_type)
-        if not expiring:
-            return stored
-        return stored._replace(state=without_expired(stored.state, expiring, now))
+        return _without_expired(stored, expiring, now) if expiring else stored
+
+
+def _without_expired(
+    stored: StoredAggregate, expiring: Mapping[str, FeatureSpec], now: Instant
+) -> StoredAggregate:
+    return stored._replace(state=without_expired(stored.state, expiring, now))

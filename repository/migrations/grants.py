@@ -17,19 +17,23 @@ TABLES: Final[Mapping[str, str]] = MappingProxyType(
         "durable_since": "SELECT, INSERT, DELETE",
         "entity_type_revisions": "SELECT, INSERT",
         "entity_types": "SELECT, INSERT, UPDATE",
-        "requests": "SELECT, INSERT",
+        # As of changes: an erasure leaves no request of what it erases.
+        "requests": "SELECT, INSERT, DELETE",
+        # What is kept for how long is the owner's to set; servers say what they promise.
+        "retention": "SELECT",
         "schema_window": "SELECT",
         # The epoch is the operator's to raise, and follow_timeline's.
         "store_epoch": "SELECT, UPDATE (types_generation, commits_in_doubt)",
     }
 )
-OF_THE_OWNER: Final = frozenset({"backfills"})
+OF_THE_OWNER: Final = frozenset({"backfills", "past_partitions"})
 """Tables that servers have nothing to do with."""
 
 FUNCTIONS: Final = (
     "advance_partitions(interval)",
     "current_timeline()",
     "follow_timeline()",
+    "observe_retention(interval, interval, interval)",
 )
 
 

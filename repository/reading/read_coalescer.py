@@ -1,7 +1,8 @@
 """Coalesced reads: what arrives while a query is under way forms the next one.
 
 Each query is one statement, so one snapshot, and it begins after every read in it was asked for: a
-read sees all that was acknowledged before it.
+read sees all that was acknowledged before it. How many bytes it gives is bounded: each key has an
+equal share, and who asked for an aggregate that is larger reads it elsewhere.
 """
 
 import asyncio
@@ -12,33 +13,58 @@ from itertools import repeat
 from typing import Final, NamedTuple, TypeAlias
 
 from domain.entity_key import EntityKey
-from domain.errors import LimitExceeded, Overloaded
+from domain.errors import Overloaded
 from domain.figures import Distribution
 from domain.ports import StoredAggregate
 from domain.tracing import Tracer
 from repository.arrivals import Arrivals
+from repository.codec.instants import from_datetime
 from repository.connections.commits_in_doubt import CommitsInDoubt
-from repository.connections.pool import AnswerTooLarge, Pool
+from repository.connections.pool import Pool
 from repository.entity_types.expiry import Expiry
 from repository.statements import READ
 from repository.supervision import supervised
 from repository.texts import lines
 
-# What PostgreSQL can put into one value.
-_MAX_ANSWER_BYTES: Final = 2**30
+QUERY_BYTES: Final = 8 * 2**20
+"""Of all states in a query: to take them in stops the event loop for some milliseconds."""
 
 Found: TypeAlias = list[StoredAggregate | None]
 
 BATCH_BOUNDS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000)
 
 
+class TooLarge(NamedTuple):
+    """Some of the aggregates are larger than their share of a query."""
+
+    bytes: int
+    """What all of them have; those that are asked for again count again."""
+
+
+class _Query(NamedTuple):
+    """What a query gave."""
+
+    found: Found
+    """As it is served."""
+    sizes: Sequence[int]
+    """If some are larger than their share, and so missing in `found`: how long all states are, as
+    they are stored."""
+
+    def part(self, start: int, end: int) -> "Found | TooLarge":
+        """What it gave to one of its requests."""
+        found, sizes = self.found[start:end], self.sizes[start:end]
+        if any(size and each is None for each, size in zip(found, sizes, strict=True)):
+            return TooLarge(sum(sizes))
+        return found
+
+
 class _Request(NamedTuple):
     keys: Sequence[EntityKey]
-    answer: "asyncio.Future[Found]"
+    answer: "asyncio.Future[Found | TooLarge]"
 
 
 class ReadCoalescer:
-    """Reads aggregates by key, many requests to a query.
+    """Reads aggregates by key, many requests to a query, as they are served at its read time.
 
     Queries run only in tasks of its own, which nobody cancels.
     """
@@ -73,13 +99,13 @@ class ReadCoalescer:
         self._idle: deque[asyncio.Future[None]] = deque()
         self._tasks = [supervised("reader", self._run) for _ in range(readers)]
 
-    async def read(self, keys: Sequence[EntityKey]) -> Found:
-        """Read every key in one snapshot. See domain.ports.AggregateReader."""
+    async def read(self, keys: Sequence[EntityKey]) -> Found | TooLarge:
+        """Read every key in one snapshot."""
         if not keys:
             return []
         if len(self._waiting) >= self._max_waiting:
             raise Overloaded
-        answer: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Found | TooLarge] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Request(keys, answer))
         if self._tracer is not None:
             self._tracer.follow("read", answer)
@@ -155,23 +181,21 @@ class ReadCoalescer:
         try:
             self.batch_sizes.observe(len(keys))
             with self._traced(requests):
-                found = await self._read(keys)
-            self._give(found, requests)
-        except AnswerTooLarge as error:
-            await self._answer_apart(requests, error)
-            return
+                query = await self._read(keys)
+            self._give(query, requests)
         except Exception as error:
             for request in requests:
                 if not request.answer.done():
                     request.answer.set_exception(error)
 
     @staticmethod
-    def _give(found: Found, requests: Sequence[_Request]) -> None:
+    def _give(query: _Query, requests: Sequence[_Request]) -> None:
         start = 0
         for keys_of_request, answer in requests:
             end = start + len(keys_of_request)
             if not answer.done():
-                answer.set_result(found[start:end])
+                part = query.part(start, end) if query.sizes else query.found[start:end]
+                answer.set_result(part)
             start = end
 
     def _traced(self, requests: Sequence[_Request]) -> AbstractContextManager[None]:
@@ -179,35 +203,51 @@ class ReadCoalescer:
             return nullcontext()
         return self._tracer.batch("query", [request.answer for request in requests])
 
-    async def _answer_apart(self, requests: Sequence[_Request], error: AnswerTooLarge) -> None:
-        if len(requests) > 1:
-            for request in requests:
-                await self._answer(request.keys, [request])
-        elif not requests[0].answer.done():
-            too_large = LimitExceeded("bytes in an answer", _MAX_ANSWER_BYTES)
-            too_large.__cause__ = error
-            requests[0].answer.set_exception(too_large)
-
-    async def _read(self, keys: Sequence[EntityKey]) -> Found:
+    async def _read(self, keys: Sequence[EntityKey]) -> _Query:
         """Read each key once, although many may ask for it, or one again and again."""
+        # Of an answer, each repetition takes as much as the first.
+        share = QUERY_BYTES // len(keys)
         ids = {key[1] for key in keys}
         if len(ids) == len(keys):
-            return await self._read_different(keys)
+            return await self._read_different(keys, share)
         asked = tuple(dict.fromkeys(keys))
-        found = dict(zip(asked, await self._read_different(asked), strict=True))
-        return [found[key] for key in keys]
+        different = await self._read_different(asked, share)
+        numbers = {key: number for number, key in enumerate(asked)}
+        places = [numbers[key] for key in keys]
+        found, sizes = different
+        return _Query(
+            [found[place] for place in places], [sizes[place] for place in places] if sizes else ()
+        )
 
-    async def _read_different(self, keys: Sequence[EntityKey]) -> Found:
+    async def _read_different(self, keys: Sequence[EntityKey], share: int) -> _Query:
         types, ids = zip(*keys, strict=True)
         found: Found = [None] * len(keys)
-        (record,) = await self._pool.read(READ["read_aggregates"], lines(types), lines(ids))
-        epoch, generation, in_doubt, ordinals, *columns = record
+        sizes: Sequence[int] = ()
+        arguments = (lines(types), lines(ids), share)
+        (record,) = await self._pool.read(READ["read_aggregates"], *arguments)
+        epoch, generation, in_doubt, read_time, larger, ordinals, *columns = record
         if ordinals is not None:
             uids, versions, states = columns
             aggregates = map(StoredAggregate, uids, repeat(epoch), versions, states)
             for ordinal, stored in zip(ordinals, aggregates, strict=True):
                 found[ordinal - 1] = stored
+            if larger is not None:
+                sizes = _take_out_larger(found, ordinals, states, larger)
         await self._expiry.catch_up(epoch, generation)
+        await self._expiry.serve(keys, found, from_datetime(read_time))
         if in_doubt:
             await self._in_doubt.settle()
-        return found
+        return _Query(found, sizes)
+
+
+def _take_out_larger(
+    found: Found, ordinals: Sequence[int], states: Sequence[bytes | None], larger: Sequence[int]
+) -> Sequence[int]:
+    """Take out of `found` what has no state, as it is larger; returns how long all states are."""
+    sizes = [0] * len(found)
+    lengths = iter(larger)
+    for ordinal, state in zip(ordinals, states, strict=True):
+        if state is None:
+            found[ordinal - 1] = None
+        sizes[ordinal - 1] = next(lengths) if state is None else len(state)
+    return sizes

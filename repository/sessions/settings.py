@@ -15,7 +15,9 @@ from repository.time_outs import milliseconds
 
 Settings: TypeAlias = Mapping[str, str]
 
-READ_COMMITTED: Final = {"default_transaction_isolation": "read committed"}
+# A page of a long history comes in the order of the index. PostgreSQL takes the columns of a key
+# for independent of each other, so it expects few changes of an entity, and would sort all of them.
+READ_COMMITTED: Final = {"default_transaction_isolation": "read committed", "enable_sort": "off"}
 
 # A nested loop over the sorted keys of a batch takes its row locks in their order, so batches never
 # deadlock; and no sequential scan may lock a whole relation against other serializable writers.

@@ -27,8 +27,9 @@ LEFT JOIN aggregates AS a
     ON a.entity_type = k.entity_type AND a.entity_id = k.entity_id;
 
 -- name: read_for_update_with_requests
--- The same, and in the same snapshot which request ids are known, no older than $7: rows with a
--- fingerprint, numbered as $4 to $6. The first outcome is the one that counts.
+-- The same, and in the same snapshot which request ids are known: rows with a fingerprint, numbered
+-- as $4 to $6. The first outcome is the one that counts. What is there is known, whatever a clock
+-- says of its age: it goes with its partition.
 SELECT
     k.ordinal, a.xmin, a.version, a.uid,
     CASE WHEN octet_length(a.state) <= $3::integer THEN a.state END AS state,
@@ -50,8 +51,7 @@ FROM unnest(string_to_array($4, chr(10)), string_to_array($5, chr(10)), $6::uuid
     WITH ORDINALITY AS k (entity_type, entity_id, request_id, ordinal)
 JOIN requests AS r
     ON r.entity_type = k.entity_type AND r.entity_id = k.entity_id
-    AND r.request_id = k.request_id
-    AND r.commit_time > statement_timestamp() - $7::interval;
+    AND r.request_id = k.request_id;
 
 -- name: sizes
 -- The bytes of some aggregates, numbered as their keys; what is not there does not come back.
@@ -238,8 +238,34 @@ DELETE FROM aggregates AS a
 USING unnest($1::text[], $2::text[]) AS k (entity_type, entity_id)
 WHERE a.entity_type = k.entity_type AND a.entity_id = k.entity_id AND a.version = 0;
 
+-- name: read_traces
+-- What is left of entities that have no aggregate: the last change of each, of whichever
+-- incarnation, or only request ids. One of which nothing is left does not come back.
+SELECT k.ordinal, c.uid, c.version, c.commit_time
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k (entity_type, entity_id, ordinal)
+LEFT JOIN LATERAL (
+    SELECT l.uid, l.version, l.commit_time
+    FROM changes AS l
+    WHERE l.entity_type = k.entity_type AND l.entity_id = k.entity_id
+    ORDER BY l.commit_time DESC, l.version DESC
+    LIMIT 1
+) AS c ON true
+WHERE
+    c.uid IS NOT NULL
+    OR EXISTS (
+        SELECT FROM requests AS r
+        WHERE r.entity_type = k.entity_type AND r.entity_id = k.entity_id
+    );
+
 -- name: erase_history
 -- Erases what is known of some entities, in the transaction that deletes them.
 DELETE FROM changes AS c
 USING unnest($1::text[], $2::text[]) AS k (entity_type, entity_id)
 WHERE c.entity_type = k.entity_type AND c.entity_id = k.entity_id;
+
+-- name: erase_requests
+-- Forgets every request about these entities, beside erase_history: the digest of a request can be
+-- guessed from, and an outcome names features. That of the erasure itself is written afterwards.
+DELETE FROM requests AS r
+USING unnest($1::text[], $2::text[]) AS k (entity_type, entity_id)
+WHERE r.entity_type = k.entity_type AND r.entity_id = k.entity_id;

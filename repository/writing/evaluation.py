@@ -4,7 +4,7 @@ Pure: the outcome of a command depends on the rows, the known request ids and th
 is written here. So a batch that loses its race is evaluated again from new rows.
 """
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -16,7 +16,12 @@ from domain.errors import FeatomError, LimitExceeded, RequestIdReused
 from domain.instant import Instant
 from domain.outcome import BatchOutcome, Outcome, UpdateOutcome
 from domain.update import Command, Deletion, Update, UpdateBatch, keys_of
-from repository.codec.outcome import dump_outcome, load_outcome
+from repository.codec.outcome import (
+    dump_batch_outcome,
+    dump_outcome,
+    load_batch_outcome,
+    load_outcome,
+)
 from repository.writing.row import RecordedRequest, Row, update_outcome, with_state
 
 RequestKey: TypeAlias = tuple[EntityKey, UUID]
@@ -27,7 +32,7 @@ class KnownRequest(NamedTuple):
 
     fingerprint: bytes
     outcome: bytes | None
-    """None where it is known under an entity that was not its first."""
+    """None where it is known under an entity that was not its first, if nothing is to be said."""
 
 
 class Evaluation:
@@ -120,17 +125,17 @@ class Evaluation:
     def _first_outcome(self, command: Command) -> Outcome | None:
         if command.request_id is None:
             return None
-        found = [
-            known
+        found = {
+            key: known
             for key in keys_of(command)
             if (known := self._known.get((key, command.request_id))) is not None
-        ]
+        }
         if not found:
             return None
-        first = found[0]
-        if first.outcome is None or any(k.fingerprint != command.fingerprint for k in found):
+        if any(known.fingerprint != command.fingerprint for known in found.values()):
             raise RequestIdReused
-        return replace(load_outcome(command, first.outcome), replayed=True)
+        stored = {key: known.outcome for key, known in found.items()}
+        return replace(_loaded(command, stored), replayed=True)
 
     def _with_states(self, command: Command, outcome: Outcome) -> Outcome:
         """A replay is answered with the aggregates as they are now."""
@@ -217,12 +222,30 @@ class Evaluation:
     def _remember(self, command: Command, rows: Iterable[Row], outcome: Outcome) -> None:
         if command.request_id is None:
             return
-        encoded: bytes | None = dump_outcome(outcome)
+        stored = _stored(command, outcome)
         for row in rows:
+            encoded = stored[row.key]
             request = RecordedRequest(command.request_id, self._now, command.fingerprint, encoded)
             row.requests.append(request)
             self._known[row.key, command.request_id] = KnownRequest(command.fingerprint, encoded)
-            encoded = None
+
+
+def _stored(command: Command, outcome: Outcome) -> Mapping[EntityKey, bytes | None]:
+    """What is remembered of an outcome under each key of its command."""
+    if isinstance(command, UpdateBatch):
+        assert isinstance(outcome, BatchOutcome)
+        return dump_batch_outcome(command, outcome)
+    return {command.key: dump_outcome(outcome)}
+
+
+def _loaded(command: Command, stored: Mapping[EntityKey, bytes | None]) -> Outcome:
+    """The outcome that is remembered. Raises RequestIdReused if that is of another command."""
+    if isinstance(command, UpdateBatch):
+        return load_batch_outcome(command, stored)
+    encoded = stored[command.key]
+    if encoded is None:
+        raise RequestIdReused
+    return load_outcome(command, encoded)
 
 
 def _state_size(outcome: UpdateOutcome) -> int:

@@ -10,18 +10,15 @@ from msgspec.structs import replace
 from domain.aggregate import FeatureAggregate
 from domain.change import Change
 from domain.entity_key import EntityKey
-from domain.instant import Instant
+from domain.instant import MICROSECOND, Instant
 from domain.limits import Limits
 from domain.outcome import DeletionOutcome, UpdateOutcome
 from domain.policy import Policy
 from domain.update import Deletion, Update
 from repository.codec.change import dump_change
 from repository.codec.expiry import without_expired
+from repository.codec.past import KEYFRAME_INTERVAL
 from repository.codec.state import dump_aggregate, new_aggregate
-
-KEYFRAME_INTERVAL: Final = 64
-"""Every so many versions the history holds the whole state, so that the past is never far."""
-
 
 _UNKNOWN: Final = 0
 """No transaction has this number."""
@@ -50,6 +47,16 @@ class RecordedRequest(Struct, frozen=True, gc=False):
     fingerprint: bytes
     outcome: bytes | None
     """None for all but the first entity of a request."""
+
+
+class Trace(NamedTuple):
+    """What is left of an entity that has no aggregate."""
+
+    uid: UUID
+    """The incarnation of its last change."""
+    version: int
+    """The version of that change; 0 if only request ids are left."""
+    commit_time: Instant
 
 
 class Savepoint(NamedTuple):
@@ -89,6 +96,8 @@ class Row(Struct, eq=False):
     """Whether nothing that was read says that the row is there."""
     recorded: int = 0
     """The bytes of all changes that were recorded, with their keyframes."""
+    trace: Trace | None = None
+    """Read only for an erasure that finds no aggregate; None if nothing is left of the entity."""
 
     @property
     def writes(self) -> bool:
@@ -165,6 +174,8 @@ class Row(Struct, eq=False):
         None if the batch has made the aggregate: it must be there first. With no row in the end,
         nothing would stop another server that has read before from taking the same requests.
         """
+        if self.trace is not None and deletion.erase_history and deletion.etag is None:
+            return self._erase(deletion, self.trace, now)
         change = self.aggregate.delete(deletion, now)
         if self.read is None:
             return None
@@ -180,6 +191,29 @@ class Row(Struct, eq=False):
             last_commit=change.commit_time,
             policy=self.policy,
         )
+        return DeletionOutcome(change.version, change.commit_time)
+
+    def _erase(self, deletion: Deletion, trace: Trace, now: Instant) -> DeletionOutcome:
+        """Erase what is left of an entity that was deleted before.
+
+        A change says so: who erased it, and that this batch was committed. There still is no
+        aggregate, so the row is kept absent, and who makes one meanwhile is noticed.
+        """
+        change = Change(
+            key=self.key,
+            uid=trace.uid,
+            version=trace.version,
+            commit_time=max(now, trace.commit_time + MICROSECOND),
+            features={},
+            late_features={},
+            deleted=True,
+            request_id=deletion.request_id,
+            actor=deletion.actor,
+        )
+        self.erase_history = True
+        self.changes[:] = [
+            RecordedChange(change, dump_change(change, self.aggregate.features), None)
+        ]
         return DeletionOutcome(change.version, change.commit_time)
 
     def savepoint(self) -> Savepoint:

@@ -1,15 +1,17 @@
 """Step 1 of the write protocol: what a batch of commands finds in the database."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from domain.entity_key import EntityKey
+from domain.instant import EARLIEST
 from domain.limits import Limits
 from domain.policy import Policy
-from domain.update import Command, keys_of
+from domain.update import Command, Deletion, keys_of
+from repository.codec.instants import from_datetime
 from repository.codec.state import load_aggregate, new_aggregate
 from repository.connections.pool import Pool, Record
 from repository.entity_types.catalogue import Catalogue
@@ -17,7 +19,7 @@ from repository.statements import WRITE
 from repository.texts import lines
 from repository.writing.evaluation import KnownRequest, RequestKey
 from repository.writing.pace import LARGE, Pace
-from repository.writing.row import Row, StoredRow
+from repository.writing.row import Row, StoredRow, Trace
 from repository.writing.weighing import most_bytes
 
 
@@ -39,7 +41,6 @@ async def read_snapshot(
     catalogue: Catalogue,
     commands: Sequence[Command],
     limits: Limits,
-    remember: timedelta,
     most: int,
 ) -> Snapshot:
     """Read what `commands` are about, but no aggregate that is larger than `most` and than what a
@@ -59,13 +60,40 @@ async def read_snapshot(
     arguments: list[Any] = [*_names(keys), max(most, most_bytes(len(keys)))]
     if not requests:
         records = await pool.read(WRITE["read_for_update"], *arguments)
-        return await _snapshot(keys, records, {}, limits, catalogue)
+        snapshot = await _snapshot(keys, records, {}, limits, catalogue)
+        return await _with_traces(pool, snapshot, commands)
     arguments += _names([key for key, _ in requests])
-    arguments += [request_id for _, request_id in requests], remember
+    arguments.append([request_id for _, request_id in requests])
     records = await pool.read(WRITE["read_for_update_with_requests"], *arguments)
     rows = [record for record in records if record["fingerprint"] is None]
     answered = [record for record in records if record["fingerprint"] is not None]
-    return await _snapshot(keys, rows, _known(requests, answered), limits, catalogue)
+    snapshot = await _snapshot(keys, rows, _known(requests, answered), limits, catalogue)
+    return await _with_traces(pool, snapshot, commands)
+
+
+async def _with_traces(pool: Pool, snapshot: Snapshot, commands: Sequence[Command]) -> Snapshot:
+    """The same, with what is left of entities that are to be erased and have no aggregate.
+
+    Whoever makes an aggregate since the snapshot is noticed by the write.
+    """
+    keys = [
+        command.key
+        for command in commands
+        if isinstance(command, Deletion)
+        and command.erase_history
+        and command.key not in snapshot.unread
+        and snapshot.rows[command.key].read is None
+    ]
+    if keys:
+        for ordinal, *last in await pool.read(WRITE["read_traces"], *zip(*keys, strict=True)):
+            snapshot.rows[keys[ordinal - 1]].trace = _trace(*last)
+    return snapshot
+
+
+def _trace(uid: UUID | None, version: int | None, commit_time: datetime | None) -> Trace:
+    if uid is None or version is None or commit_time is None:
+        return Trace(uuid4(), 0, EARLIEST)
+    return Trace(uid, version, from_datetime(commit_time))
 
 
 def _names(keys: Sequence[EntityKey]) -> list[str]:

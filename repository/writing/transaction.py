@@ -75,6 +75,7 @@ async def _transaction(
     async with link.transaction(isolation="serializable"):
         if erased:
             await link.execute(WRITE["erase_history"], *_columns(erased))
+            await link.execute(WRITE["erase_requests"], *_columns(erased))
         written = await _write_batch(link, arguments)
         if erased and written.lost:
             raise _Undone(written)  # or a history would be erased whose entity still lives

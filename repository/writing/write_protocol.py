@@ -24,7 +24,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, NamedTuple, TypeAlias
 from uuid import uuid4
 
@@ -88,18 +88,13 @@ class WriteProtocol:
         in_doubt: CommitsInDoubt,
         catalogue: Catalogue,
         limits: Limits,
-        remember: timedelta,
     ) -> None:
-        """`readers` are READ COMMITTED, `writers` SERIALIZABLE.
-
-        Request ids are known for `remember`.
-        """
+        """`readers` are READ COMMITTED, `writers` SERIALIZABLE."""
         self._readers = readers
         self._writers = writers
         self._in_doubt = in_doubt
         self._catalogue = catalogue
         self._limits = limits
-        self._remember = remember
         self._turns = Turns(readers, time.monotonic)
         self._doubts = Doubts(readers, in_doubt)
         self.weights = Weights(readers)
@@ -152,7 +147,9 @@ class WriteProtocol:
         behind: Handover | None,
     ) -> Left:
         """Commit what can be committed at once."""
-        if ahead is not None and await self._others_want(submissions, ahead.place):
+        # What is left of an entity is not handed over, and nothing of what is erased is.
+        erases = any(submission.alone for submission in submissions)
+        if ahead is not None and (erases or await self._others_want(submissions, ahead.place)):
             raise Withdrawn
         await self._doubts.decide(keys_in(submissions))
         most, put_off = 0, list[Submission]()
@@ -175,8 +172,8 @@ class WriteProtocol:
         if ahead is not None:
             await ahead.follow()
         # What must wait comes before all that may follow.
-        behind = None if later or put_off else behind
-        loss = await self._write(evaluation, answers, snapshot.now, behind)
+        followed = None if later or put_off or erases else behind
+        loss = await self._write(evaluation, answers, snapshot.now, followed)
         if snapshot.in_doubt and not loss.committed:
             await self._in_doubt.settle()
         lost = []
@@ -229,12 +226,13 @@ class WriteProtocol:
         """What was applied once is answered so, also if its aggregates are too large since."""
         found = await self._snapshot([command], 0)
         now = from_datetime(found.now)
-        return Evaluation(found.rows, found.known, now).known_outcome(command)
+        outcome = Evaluation(found.rows, found.known, now).known_outcome(command)
+        if found.in_doubt and outcome is not None:
+            await self._in_doubt.settle()
+        return outcome
 
     async def _snapshot(self, commands: Sequence[Command], most: int) -> Snapshot:
-        return await read_snapshot(
-            self._readers, self._catalogue, commands, self._limits, self._remember, most
-        )
+        return await read_snapshot(self._readers, self._catalogue, commands, self._limits, most)
 
     async def _others_want(self, submissions: Sequence[Submission], place: int) -> bool:
         """Whether another server wants to write the same, and finds no moment to be faster."""

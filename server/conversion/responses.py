@@ -5,8 +5,10 @@ appended, inside the frame of the response. A field appended to a serialized mes
 message with the field set (protobuf encoding: "last one wins").
 """
 
+import asyncio
 from collections.abc import Collection, Sequence
 from functools import lru_cache
+from io import BytesIO
 from typing import Final
 
 from google.rpc.status_pb2 import Status
@@ -20,6 +22,8 @@ from featom.v1 import feature_store_pb2 as pb
 from repository.codec.instants import encode_instant
 from repository.codec.outcome import dump_update_outcome
 from repository.codec.wire import nested, number_tag, tag, varint
+
+_KEYS_AT_A_TIME: Final = 4
 
 _ETAG: Final = tag(aggregate_pb2.FeatureAggregate, "etag") + bytes([ETAG_LENGTH])
 _ETAG_SIZE: Final = len(_ETAG) + ETAG_LENGTH
@@ -57,6 +61,21 @@ def batch_get_response(
             state = _chosen(stored.state, names)
             parts += (_result_head(len(state) + _ETAG_SIZE), state, _ETAG, next(etags))
     return b"".join(parts)
+
+
+async def large_batch_get_response(
+    keys: Sequence[EntityKey], found: Sequence[StoredAggregate | None], names: Collection[str]
+) -> bytes:
+    """The same, with rests in which other calls have their turn: it may take long.
+
+    Responses one after the other are one response with the results of all of them.
+    """
+    response = BytesIO()
+    for start in range(0, len(keys), _KEYS_AT_A_TIME):
+        part = slice(start, start + _KEYS_AT_A_TIME)
+        response.write(batch_get_response(keys[part], found[part], names))
+        await asyncio.sleep(0)
+    return response.getvalue()
 
 
 # Most aggregates of a type are of a few sizes.

@@ -8,7 +8,7 @@ from domain.ports import AtCommitTime, AtEventTime, AtVersion
 from domain.update import Deletion
 from featom.v1.aggregate_pb2 import FeatureAggregate
 from repository.codec.instants import decode_instant
-from repository.writing.row import KEYFRAME_INTERVAL
+from repository.codec.past import KEYFRAME_INTERVAL
 from tests.conformance.conftest import Repository
 from tests.conformance.reading import current, features, message_of, past_features
 from tests.samples import add, put, remove, update

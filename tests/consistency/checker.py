@@ -57,6 +57,7 @@ CHECKS: Final[Sequence[Check]] = (
     snapshots.what_is_seen_together_stood_together,
     snapshots.no_half_of_a_batch_is_seen,
     erasures.what_was_erased_is_gone,
+    erasures.what_was_erased_is_not_replayed,
 )
 
 _SHOWN: Final = 5

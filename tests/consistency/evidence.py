@@ -67,6 +67,15 @@ class Evidence:
         """Whether what an operation changed of a key may have been erased since."""
         return operation.invoked < self.lines[key].erased_until
 
+    def may_be_forgotten(self, operation: Operation) -> bool:
+        """Whether the request id of an operation may have been erased between its attempts, with
+        the history of an entity: then a later one is applied anew, or has not all of the answer.
+        """
+        keys = (part.key for part in operation.request.parts)
+        return len(operation.attempts) > 1 and any(
+            self.may_be_erased(operation, key) for key in keys
+        )
+
     @cached_property
     def named(self) -> Mapping[str, set[tuple[str, int]]]:
         """By etag, every key and state that some answer said it was of."""

@@ -129,6 +129,12 @@ def keep_what_was_to_be_erased(story: Story) -> None:
     story.history.entries["e"][:0] = left
 
 
+def replay_what_was_erased(story: Story) -> None:
+    story.update("38", "e")
+    story.delete("39", "e", erase=True)
+    story.ask_again("38")
+
+
 def show_half_of_a_batch(story: Story) -> None:
     old = story.read("40", "a", "b")
     assert old.version
@@ -288,6 +294,7 @@ CASES: dict[str, list[Callable[[Story], None]]] = {
         show_what_went_on_before_a_batch_that_left_it,
     ],
     "what_was_erased_is_gone": [keep_what_was_to_be_erased],
+    "what_was_erased_is_not_replayed": [replay_what_was_erased],
 }
 
 

@@ -29,6 +29,7 @@ _TOGETHER: Final = {"batch": 20, "batched_read": 40, "update": 10}
 _LEFT_BEHIND: Final = {"conditional_batch": 50, "update_without_id": 20, "batched_read": 60}
 _REHEARSED: Final = {"update": 30, "rehearsal": 30}
 _ERASED: Final = {"update": 30, "batch": 30, "erase": 10}
+_RETRIED_AND_ERASED: Final = {"update": 60, "erase": 20}
 
 
 class Case(NamedTuple):
@@ -63,6 +64,9 @@ CASES: Final[Mapping[str, Case]] = {
     ),
     "write_to_the_next_entity": Case({"every_change_was_asked_for"}),
     "leave_the_history": Case({"what_was_erased_is_gone"}, mix=_ERASED),
+    "leave_the_requests": Case(
+        {"what_was_erased_is_not_replayed"}, mood=in_a_hurry, mix=_RETRIED_AND_ERASED
+    ),
     "etag_of_xmin_only": Case({"an_etag_names_one_version", "conditions_held"}),
     "heed_no_etag": Case({"conditions_held", "what_was_left_as_it_was_had_the_etag"}),
     "refuse_current_etags": Case({"refusals_had_a_reason"}),
@@ -104,9 +108,16 @@ async def test_the_checker_catches_a_server_with(sabotage: str, killable: OwnPos
     pytest.fail(f"{missed} did not find {sabotage}\n{report}")
 
 
-async def test_the_checker_finds_nothing_in_servers_as_they_are(own_database: str) -> None:
+@pytest.mark.parametrize(
+    ("mood", "mix"),
+    [(patient, USUAL), (in_a_hurry, _RETRIED_AND_ERASED)],
+    ids=["usual", "erased in a hurry"],
+)
+async def test_the_checker_finds_nothing_in_servers_as_they_are(
+    own_database: str, mood: Mood, mix: Mapping[str, int]
+) -> None:
     async with rig(own_database) as stand:
-        report = await stormed(stand, patient, USUAL, seed=1)
+        report = await stormed(stand, mood, mix, seed=1)
         assert stand.fleet.complaints == []
     assert report.violations == {}, report
     assert report.changes > 0

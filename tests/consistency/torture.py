@@ -10,8 +10,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
+from typing import Final
 
-from tests.consistency.rig import OwnPostgres, own_postgres
+from tests.consistency import large_requests
+from tests.consistency.rig import OwnPostgres, new_database, own_postgres
 from tests.consistency.storms import STORMS, Aftermath, rage
 
 AMOUNTS: Mapping[str, int] = {
@@ -27,16 +29,21 @@ AMOUNTS: Mapping[str, int] = {
     "chained-two-servers": 20,
     "chained-two-servers-network": 40,
 }
+LARGE_REQUESTS: Final = "large-requests"
+"""The storm that is about time and memory, and not about what was promised of the data."""
 
 
 def main() -> int:
     options = _options()
-    storms = options.only or list(AMOUNTS)
+    storms = options.only or [*AMOUNTS, LARGE_REQUESTS]
     begun = time.monotonic()
     done: Counter[str] = Counter()
     objections = 0
     with own_postgres() as postgres:
         for name in storms:
+            if name == LARGE_REQUESTS:
+                objections += asyncio.run(_ask_for_much(options.large_requests, postgres))
+                continue
             amount = getattr(options, name.replace("-", "_"))
             counts, bad = asyncio.run(_torture(name, amount, postgres, options.seed))
             done += counts
@@ -70,6 +77,17 @@ async def _torture(
     return done, objections
 
 
+async def _ask_for_much(seconds: float, postgres: OwnPostgres) -> bool:
+    """Whether there is anything to object to."""
+    print(f"\n== {LARGE_REQUESTS}", flush=True)
+    async with new_database(postgres) as dsn:
+        aftermath = await large_requests.rage(dsn, seconds)
+    print(aftermath)
+    for objection in aftermath.objections:
+        print(f"OBJECTION: {objection}")
+    return bool(aftermath.objections)
+
+
 def _print(aftermath: Aftermath) -> None:
     print(f"done: {_listed(aftermath.counts)}")
     print(aftermath.report)
@@ -83,10 +101,13 @@ def _listed(counts: Counter[str]) -> str:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.consistency.torture")
-    parser.add_argument("--only", nargs="+", choices=[*STORMS], help="run these storms alone")
+    parser.add_argument(
+        "--only", nargs="+", choices=[*STORMS, LARGE_REQUESTS], help="run these storms alone"
+    )
     parser.add_argument("--seed", type=int, default=1)
     for name, amount in AMOUNTS.items():
         parser.add_argument(f"--{name}", type=int, default=amount, help=STORMS[name].unit)
+    parser.add_argument(f"--{LARGE_REQUESTS}", type=float, default=60.0, help="seconds")
     return parser.parse_args()
 
 

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -94,6 +95,11 @@ async def somebody_waits_for_a_lock(session: Session, count: int = 1) -> None:
         " WHERE datname = current_database() AND wait_event_type = 'Lock'"
         f" HAVING count(*) >= {count}",
     )
+
+
+async def let_pass(session: Session, time: timedelta) -> None:
+    """Let servers have seen so much time pass."""
+    await session.execute("UPDATE retention SET elapsed = elapsed + $1::interval", time)
 
 
 async def touch(session: Session, key: EntityKey) -> None:

@@ -15,6 +15,7 @@ from domain.limits import Limits
 from domain.outcome import DeletionOutcome, UpdateOutcome
 from domain.update import Command, Deletion, UpdateBatch
 from domain.values import FeatureValue, ValueKind
+from repository.codec.instants import from_datetime
 from repository.pipeline import commit_pipeline
 from repository.postgres import PostgresRepository
 from repository.writing.handover import Handover
@@ -291,3 +292,29 @@ async def test_a_chain_ends_where_another_server_has_its_turn(
     assert chain.pool.writes > writes
     assert chain.repository.statistics.chained == 0
     assert await current_features(chain.repository, key) == {"f": 116}
+
+
+async def test_an_erasure_right_behind_a_deletion_finds_what_that_leaves(
+    chain: Chain, session: Session, key: EntityKey
+) -> None:
+    await chain.repository.update(update(put("f", 1), key=key))
+    deleted, erased = await chain.run(Deletion(key=key), Deletion(key=key, erase_history=True))
+    assert (deleted.version, erased.version) == (2, 2)
+    rows = "SELECT commit_time FROM changes WHERE entity_type = $1"
+    (left,) = await session.fetch(rows, key.entity_type)
+    assert from_datetime(left[0]) == erased.delete_time
+
+
+async def test_a_request_right_behind_an_erasure_is_not_known_by_what_that_erases(
+    chain: Chain, key: EntityKey
+) -> None:
+    asked = update(add("f", 1), key=key, request_id=uuid4(), fingerprint=b"1")
+    await chain.repository.update(asked)
+    chain.pool.before.append(lambda: asyncio.sleep(0.1))
+    erased, again = await asyncio.gather(
+        chain.repository.submit(Deletion(key=key, erase_history=True)),
+        chain.repository.submit(asked),
+    )
+    assert isinstance(erased, DeletionOutcome)
+    assert isinstance(again, UpdateOutcome)
+    assert (erased.version, again.version, again.replayed) == (2, 1, False)

@@ -209,3 +209,22 @@ async def test_a_page_ends_before_it_is_too_large_for_a_client(
     listed = [*first.aggregates, *second.aggregates]
     assert [each.key.entity_id for each in listed] == list("01234")
     assert second.next_page_token == ""
+
+
+async def test_more_aggregates_than_an_answer_may_have_are_refused_by_name(
+    store: "Store", key: EntityKey
+) -> None:
+    update = pb.UpdateFeaturesRequest(key=message(key))
+    for name in NAMES:
+        update.updates.add(name=name).set.bytes_value = bytes(340_000)
+    await store.UpdateFeatures(update)
+    # A name that is asked for makes the answer small, and not what is read for it.
+    request = pb.BatchGetAggregatesRequest(keys=[message(key)] * 70, feature_names=["none"])
+    refused = await refusal(store.BatchGetAggregates(request))
+    assert refused.told == (grpc.StatusCode.INVALID_ARGUMENT, "LIMIT_EXCEEDED")
+    assert refused.metadata == {
+        "subject": "bytes of aggregates in an answer",
+        "limit": str(64 * 1_024 * 1_024),
+    }
+    del request.keys[60:]
+    assert len((await store.BatchGetAggregates(request)).results) == 60

@@ -263,6 +263,20 @@ async def test_a_retried_deletion_deletes_once(store: "Store", entity: KeyMessag
     assert await numbers(store, entity) == {"f": 2}
 
 
+async def test_what_was_deleted_plainly_can_be_erased(store: "Store", entity: KeyMessage) -> None:
+    erasure = pb.DeleteAggregateRequest(key=entity, erase_history=True)
+    assert (await refusal(store.DeleteAggregate(erasure))).told == NOT_FOUND
+    first = await store.UpdateFeatures(request(entity, put("f", 1)))
+    deleted = await store.DeleteAggregate(pb.DeleteAggregateRequest(key=entity))
+    asked = pb.DeleteAggregateRequest(key=entity, etag=first.etag, erase_history=True)
+    assert (await refusal(store.DeleteAggregate(asked))).told == STALE
+    erased = await store.DeleteAggregate(erasure)
+    assert erased.version == deleted.version == 2
+    assert erased.delete_time.ToNanoseconds() > deleted.delete_time.ToNanoseconds()
+    assert (await refusal(store.DeleteAggregate(asked))).told == STALE
+    assert (await refusal(store.GetAggregate(pb.GetAggregateRequest(key=entity)))).told == NOT_FOUND
+
+
 async def test_a_row_that_somebody_holds_makes_the_caller_wait_no_longer_than_it_will(
     store: "Store", session: Session, entity: KeyMessage
 ) -> None:

@@ -4,13 +4,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 import pytest
 
 from domain.update import Deletion, Update
+from repository.codec.instants import to_datetime
 from repository.codec.state import dump_aggregate, new_aggregate
 from repository.connections.pool import READ_COMMITTED, SERIALIZABLE, Connection, Pool
 from repository.postgres import PostgresOptions
@@ -22,6 +23,14 @@ from tests.integration.meddling import pool_on, repository_on, session_on
 from tests.postgres import Postgres
 from tests.samples import KEY, NOW, UID, add, entity, put, update
 
+LONG_HISTORY = """
+INSERT INTO changes (entity_type, entity_id, uid, version, commit_time, batch_id, change)
+SELECT
+    'customer', 'c-' || $2::int, $1, CASE n % 200 WHEN 0 THEN n / 200 ELSE 50 END,
+    now() + n * interval '1 microsecond',
+    gen_random_uuid(), '\\x00'
+FROM generate_series(1, 20000) AS n
+"""
 FILL = """
 INSERT INTO aggregates
 SELECT 'customer', 'c-' || n, gen_random_uuid(), 1, $1, now(), now()
@@ -170,7 +179,7 @@ async def test_what_a_batch_is_about_is_read_by_index(
     if name != "sizes":
         arguments.append(8_192)
     if name == "read_for_update_with_requests":
-        arguments += [types, ids, [uuid4()] * 256, timedelta(hours=24)]
+        arguments += [types, ids, [uuid4()] * 256]
     async with pool_on(filled_database, READ_COMMITTED) as pool:
         plan = await plan_of(pool, WRITE[name], arguments, generic=generic)
     assert scans_of_aggregates(plan) == {("Index Scan", "aggregates_pkey")}
@@ -178,10 +187,15 @@ async def test_what_a_batch_is_about_is_read_by_index(
 
 @generic_or_not
 @pytest.mark.parametrize("keys", [1, 100])
-async def test_aggregates_are_read_by_index(filled_database: str, keys: int, generic: bool) -> None:
-    arguments = [lines(["customer"] * keys), lines([f"c-{number}" for number in range(keys)])]
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("read_aggregates", [8_000]), ("measure_aggregates", [])]
+)
+async def test_aggregates_are_read_by_index(
+    filled_database: str, name: str, arguments: list[object], keys: int, generic: bool
+) -> None:
+    names = [lines(["customer"] * keys), lines([f"c-{number}" for number in range(keys)])]
     async with pool_on(filled_database, READ_COMMITTED) as pool:
-        plan = await plan_of(pool, READ["read_aggregates"], arguments, generic=generic)
+        plan = await plan_of(pool, READ[name], [*names, *arguments], generic=generic)
     assert scans_of_aggregates(plan) == {("Index Scan", "aggregates_pkey")}
 
 
@@ -235,3 +249,33 @@ async def test_aggregates_are_checked_by_index(
     async with pool_on(filled_database, READ_COMMITTED) as pool:
         plan = await plan_of(pool, TYPES[name], arguments, generic=generic)
     assert {index for _, index in scans_of_aggregates(plan)} == {"aggregates_pkey"}
+
+
+@generic_or_not
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("read_changes", [50, to_datetime(NOW), 500, 262_144]),
+        ("read_versions", [51, 100, 262_144]),
+        ("read_keyframe", [100, 37]),
+        ("has_more_changes", [1_000_000]),
+    ],
+)
+async def test_a_long_history_is_read_in_the_order_of_the_index(
+    postgres: Postgres, migrated_template: str, name: str, arguments: list[object], generic: bool
+) -> None:
+    async with postgres.database(migrated_template) as dsn:
+        async with session_on(dsn) as session:
+            await session.execute(LONG_HISTORY, UID, 1)
+            await session.execute("VACUUM ANALYZE changes")
+        async with pool_on(dsn, READ_COMMITTED) as pool:
+            history = ["customer", "c-1", UID]
+            plan = await plan_of(pool, READ[name], [*history, *arguments], generic=generic)
+    found = list(nodes(plan))
+    of_changes = [node for node in found if node.get("Relation Name", "").startswith("changes")]
+    assert of_changes
+    assert {node["Node Type"] for node in of_changes} <= {"Index Scan", "Index Only Scan"}
+    sorted_first = [node for node in found if node["Node Type"] == "Sort"]
+    # Of the versions that were asked for by number, not of all changes.
+    assert all("version" in "".join(node["Sort Key"]) for node in sorted_first)
+    assert not (sorted_first and name in ("read_changes", "has_more_changes"))

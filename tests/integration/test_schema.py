@@ -18,10 +18,15 @@ from repository.migrations.revisions import revisions
 from repository.migrations.running import run
 from repository.migrations.session import session_on as migration_session_on
 from repository.partitions import advance_partitions
-from repository.postgres import PostgresOptions
-from tests.conformance.reading import current_features, message_of
-from tests.integration.meddling import Session, repository_on, session_on, somebody_waits_for_a_lock
-from tests.samples import REQUEST_ID, add, put, update
+from tests.conformance.reading import message_of
+from tests.integration.meddling import (
+    Session,
+    let_pass,
+    repository_on,
+    session_on,
+    somebody_waits_for_a_lock,
+)
+from tests.samples import add, put, update
 
 A_DAY = timedelta(days=1)
 
@@ -56,8 +61,17 @@ async def remember_request(session: Session, when: timedelta) -> None:
     )
 
 
-async def maintain(session: Session, keep_requests: timedelta = A_DAY) -> None:
-    await session.execute("SELECT maintain_partitions(keep_requests => $1)", keep_requests)
+async def maintain(
+    session: Session,
+    keep_requests: timedelta = A_DAY,
+    *,
+    keep_changes: timedelta | None = None,
+    until: timedelta = A_DAY,
+) -> None:
+    """Maintain partitions, and once more when servers have seen `until` pass."""
+    for passes in (until, timedelta()):
+        await session.execute("SELECT maintain_partitions($1, $2)", keep_requests, keep_changes)
+        await let_pass(session, passes)
 
 
 async def partitions_with_rows(session: Session) -> list[str]:
@@ -143,7 +157,7 @@ async def test_expired_partitions_of_requests_are_dropped_and_no_others(own: Ses
         )
         await remember_request(own, number * A_DAY)
     assert await partitions_with_rows(own) == days("requests", -5, -1)
-    await maintain(own, keep_requests=2 * A_DAY)
+    await maintain(own, keep_requests=2 * A_DAY, until=2 * A_DAY)
     # A day is kept until the last request of it has expired.
     assert await partitions_with_rows(own) == days("requests", -2, -1)
     expected = [*days("requests", -2, 7), "requests_default"]
@@ -154,7 +168,7 @@ async def test_changes_are_kept_unless_retention_is_asked_for(own: Session) -> N
     await own.execute("SELECT make_partition('changes', 'month', '2001-02-03')")
     await maintain(own)
     assert "changes_20010201" in await partitions(own, "changes")
-    await own.execute("SELECT maintain_partitions(keep_requests => '1 day', keep_changes => '1 y')")
+    await maintain(own, keep_changes=365 * A_DAY)
     assert "changes_20010201" not in await partitions(own, "changes")
 
 
@@ -190,7 +204,7 @@ async def test_changes_that_no_partition_was_ever_made_for_stay_unless_retention
     )
     await maintain(own)
     assert await own.fetchval("SELECT count(*) FROM changes") == 1
-    await own.execute("SELECT maintain_partitions(keep_requests => '1 day', keep_changes => '1 y')")
+    await maintain(own, keep_changes=365 * A_DAY)
     assert await own.fetchval("SELECT count(*) FROM changes") == 0
 
 
@@ -199,6 +213,8 @@ async def test_a_step_gives_way_to_who_reads_and_is_taken_again(
 ) -> None:
     """To drop a partition everybody is locked out, and would wait behind us for a long read."""
     await own.execute("SELECT make_partition('requests', 'day', now() - interval '5 days')")
+    assert await own.fetchval("SELECT advance_partitions('1 day')") is None
+    await let_pass(own, A_DAY)
     pool = Pool(database, READ_COMMITTED, size=1, statement_timeout=10.0)
     await pool.open()
     async with session_on(database) as reader:
@@ -219,6 +235,7 @@ async def test_retention_of_changes_gives_way_to_a_dump_and_holds_no_writer_up(
     database: str, own: Session
 ) -> None:
     await own.execute("SELECT make_partition('changes', 'month', '2001-02-03')")
+    await maintain(own)
     retention = "SELECT maintain_partitions(keep_requests => '1 day', keep_changes => '1 y')"
     async with session_on(database) as dump, session_on(database) as writer:
         async with dump.transaction():
@@ -243,17 +260,6 @@ async def test_of_two_sessions_that_maintain_partitions_one_finds_nothing_to_do(
         step = "SELECT advance_partitions(interval '1 day')"
         assert await own.fetchval(step) == f"made {days('requests', 7, 7)[0]}"
         assert await other.fetchval(step) is None
-
-
-async def test_a_request_is_known_no_longer_than_it_must(
-    shared_database: str, key: EntityKey
-) -> None:
-    options = PostgresOptions(remember_requests=timedelta(microseconds=1))
-    asked = update(add("f", 1), key=key, request_id=REQUEST_ID, fingerprint=b"1")
-    async with repository_on(shared_database, options) as repository:
-        assert not (await repository.update(asked)).replayed
-        assert not (await repository.update(asked)).replayed
-        assert await current_features(repository, key) == {"f": 2}
 
 
 async def test_the_history_holds_the_whole_state_every_so_many_versions(

@@ -15,6 +15,7 @@ from server.feature_store import SERVICE, FeatureStore
 from server.registration import register
 from server.stages import access_logged, with_errors
 from server.stream_life import StreamLife
+from server.unsent_bytes import UnsentBytes
 from server.waiting_bytes import WaitingBytes
 from tests.consistency.waiting import eventually
 from tests.integration.held import a_batch_is_held, nothing_is_written
@@ -35,12 +36,14 @@ class Stand:
 async def stand(database: str) -> AsyncIterator[Stand]:
     async with repository_on(database) as repository:
         life, bounded = StreamLife(60), WaitingBytes(10_000_000)
+        unsent = UnsentBytes(10_000_000)
         servicer = FeatureStore(
             repository,
             repository,
             DEFAULT_LIMITS,
             Decoder(1_000_000),
             life,
+            unsent,
             [bounded.message_stage],
         )
         server = grpc.aio.server()

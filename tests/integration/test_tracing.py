@@ -33,6 +33,7 @@ from server.registration import register
 from server.stream_life import StreamLife
 from server.tracing import OpenTelemetryTracer, traced
 from server.tracing.provider import provider_without_exporter
+from server.unsent_bytes import UnsentBytes
 from tests.consistency.waiting import eventually
 from tests.integration.meddling import Session, repository_on
 from tests.integration.test_failing_commits import error, failing_commits
@@ -112,7 +113,12 @@ async def traced_server(dsn: str, spans: Spans) -> AsyncIterator["FeatureStoreSe
     options = PostgresOptions(tracer=OpenTelemetryTracer(spans.provider))
     async with repository_on(dsn, options) as repository:
         servicer = FeatureStore(
-            repository, repository, DEFAULT_LIMITS, Decoder(4_000_000), StreamLife(60)
+            repository,
+            repository,
+            DEFAULT_LIMITS,
+            Decoder(4_000_000),
+            StreamLife(60),
+            UnsentBytes(2**20),
         )
         server = grpc.aio.server()
         register(server, SERVICE, servicer, (traced(spans.provider), *stages_around(None, None)))

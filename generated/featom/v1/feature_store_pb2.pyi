@@ -139,7 +139,8 @@ class UpdateFeaturesRequest(_message.Message):
     request_id: _builtins.str
     """A UUID that names this request. A request with an id that is already known for this entity is
     not applied again: it is answered with the first outcome, so that a retry after a lost answer
-    is safe. Empty: a retry may apply twice.
+    is safe. Ids are known for as long as the store keeps them, 24 hours unless it says otherwise,
+    and not beyond an erasure of the entity's history. Empty: a retry may apply twice.
     """
     validate_only: _builtins.bool
     """Check everything and answer as if written, but write nothing. The version that a write would
@@ -202,7 +203,10 @@ class UpdateFeaturesResponse(_message.Message):
     of validate_only.
     """
     replayed: _builtins.bool
-    """The request_id was known: this is the first outcome, and nothing was applied now."""
+    """The request_id was known: this is the first outcome, and nothing was applied now. Of a batch, if
+    the history of one of its entities was erased since, stale_features of that one are not known
+    any more; if it was the first one that the batch names, nothing else is either: version is 0.
+    """
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When that version was committed."""
@@ -428,7 +432,8 @@ class GetAggregateRequest(_message.Message):
     def as_of_event_time(self) -> _timestamp_pb2.Timestamp:
         """The aggregate as all events up to this event time make it, those that arrived late
         included: each feature with the newest value whose event time is not after this. What came
-        too late to be appended to a list is in no list.
+        too late to be appended to a list is in no list. All changes are read for it; more than
+        1,000,000, or than 1 GiB of them, are refused with INVALID_ARGUMENT / LIMIT_EXCEEDED.
         """
 
     def __init__(
@@ -486,7 +491,10 @@ class BatchGetAggregatesRequest(_message.Message):
     CONSISTENCY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def keys(self) -> _containers.RepeatedCompositeFieldContainer[_aggregate_pb2.EntityKey]:
-        """The entities, 1 to 1,000. A key may be named more than once."""
+        """The entities, 1 to 1,000. A key may be named more than once. Their aggregates may take 64 MiB
+        together as they are stored, whatever features are asked for, or the call fails with
+        INVALID_ARGUMENT / LIMIT_EXCEEDED.
+        """
 
     @_builtins.property
     def feature_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -642,8 +650,12 @@ class DeleteAggregateRequest(_message.Message):
     request_id: _builtins.str
     """A UUID that names this request; see UpdateFeaturesRequest.request_id."""
     erase_history: _builtins.bool
-    """Erase the history of this entity too, of all its incarnations: what is left is the fact of the
-    deletion, without any feature value. This cannot be undone.
+    """Erase the history of this entity too, of all its incarnations, and forget its requests: what is
+    left is the fact of the deletion, without any feature, and this request. This cannot be undone.
+    If there is no aggregate (it was deleted before), what is left of it is erased; with an etag the
+    call then fails as always. If the entity has come back meanwhile, that is deleted too, as without
+    an etag whatever is current is. A retry, with its request_id, of what was applied before the
+    erasure is a new request: it brings the entity back.
     """
     @_builtins.property
     def key(self) -> _aggregate_pb2.EntityKey:
@@ -675,12 +687,14 @@ class DeleteAggregateResponse(_message.Message):
     DELETE_TIME_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     version: _builtins.int
-    """The version that the deletion made: the last one of this incarnation."""
+    """The version that the deletion made: the last one of this incarnation. If only history was erased,
+    that of the last change that was left; 0 if there was none and only requests were forgotten.
+    """
     replayed: _builtins.bool
     """The request_id was known: this is the first outcome, and nothing was deleted now."""
     @_builtins.property
     def delete_time(self) -> _timestamp_pb2.Timestamp:
-        """When the deletion was committed."""
+        """When the deletion, or the erasure, was committed."""
 
     def __init__(
         self,

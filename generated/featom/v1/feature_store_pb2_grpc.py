@@ -137,8 +137,10 @@ class FeatureStoreServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteAggregate(self, request, context):
-        """Deletes one aggregate. Its history stays readable unless it is erased too.
-        Fails with NOT_FOUND / AGGREGATE_NOT_FOUND if there is none.
+        """Deletes one aggregate. Its history stays in the store, where no call reads it any more, unless
+        it is erased too, now or by a later call.
+        Fails with NOT_FOUND / AGGREGATE_NOT_FOUND if there is none; with erase_history only if nothing
+        is left of the entity either.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

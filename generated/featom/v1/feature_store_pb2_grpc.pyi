@@ -67,8 +67,10 @@ class FeatureStoreServiceStub:
     is a snapshot of its own.
     """
     DeleteAggregate: _grpc.UnaryUnaryMultiCallable[_feature_store_pb2.DeleteAggregateRequest, _feature_store_pb2.DeleteAggregateResponse]
-    """Deletes one aggregate. Its history stays readable unless it is erased too.
-    Fails with NOT_FOUND / AGGREGATE_NOT_FOUND if there is none.
+    """Deletes one aggregate. Its history stays in the store, where no call reads it any more, unless
+    it is erased too, now or by a later call.
+    Fails with NOT_FOUND / AGGREGATE_NOT_FOUND if there is none; with erase_history only if nothing
+    is left of the entity either.
     """
 
 @_typing.type_check_only
@@ -110,8 +112,10 @@ class FeatureStoreServiceAsyncStub(FeatureStoreServiceStub):
     is a snapshot of its own.
     """
     DeleteAggregate: _aio.UnaryUnaryMultiCallable[_feature_store_pb2.DeleteAggregateRequest, _feature_store_pb2.DeleteAggregateResponse]  # type: ignore[assignment]
-    """Deletes one aggregate. Its history stays readable unless it is erased too.
-    Fails with NOT_FOUND / AGGREGATE_NOT_FOUND if there is none.
+    """Deletes one aggregate. Its history stays in the store, where no call reads it any more, unless
+    it is erased too, now or by a later call.
+    Fails with NOT_FOUND / AGGREGATE_NOT_FOUND if there is none; with erase_history only if nothing
+    is left of the entity either.
     """
 
 class FeatureStoreServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -192,8 +196,10 @@ class FeatureStoreServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feature_store_pb2.DeleteAggregateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_feature_store_pb2.DeleteAggregateResponse, _abc.Awaitable[_feature_store_pb2.DeleteAggregateResponse]]:
-        """Deletes one aggregate. Its history stays readable unless it is erased too.
-        Fails with NOT_FOUND / AGGREGATE_NOT_FOUND if there is none.
+        """Deletes one aggregate. Its history stays in the store, where no call reads it any more, unless
+        it is erased too, now or by a later call.
+        Fails with NOT_FOUND / AGGREGATE_NOT_FOUND if there is none; with erase_history only if nothing
+        is left of the entity either.
         """
 
 def add_FeatureStoreServiceServicer_to_server(servicer: FeatureStoreServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

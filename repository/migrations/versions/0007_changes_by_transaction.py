@@ -1,7 +1,7 @@
 """What was written since a moment is found by index."""
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 
 OPTIONAL = True
 

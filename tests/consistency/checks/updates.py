@@ -65,6 +65,8 @@ def updates_of_many_aggregates_are_whole(evidence: Evidence) -> Iterator[str]:
 
 def answers_tell_the_version_that_was_made(evidence: Evidence) -> Iterator[str]:
     for name, places in evidence.places.items():
+        if evidence.may_be_forgotten(evidence.operations[name]):
+            continue
         made = {place.line.key: place.entry.change for place in places}
         for attempt in evidence.operations[name].attempts:
             for seen in attempt.answer.seen:
@@ -76,6 +78,8 @@ def answers_tell_the_version_that_was_made(evidence: Evidence) -> Iterator[str]:
 def answers_tell_when_and_what_was_late(evidence: Evidence) -> Iterator[str]:
     """The commit time of the version that was made, and the features that came too late for it."""
     for name, places in evidence.places.items():
+        if evidence.may_be_forgotten(evidence.operations[name]):
+            continue
         made = {place.line.key: place.entry for place in places}
         for attempt in evidence.operations[name].attempts:
             for seen in attempt.answer.seen:

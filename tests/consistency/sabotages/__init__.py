@@ -24,6 +24,7 @@ SABOTAGES: Final[Mapping[str, Callable[[], None]]] = MappingProxyType(
             writes.write_batches_in_parts,
             writes.write_to_the_next_entity,
             writes.leave_the_history,
+            writes.leave_the_requests,
             etags.etag_of_xmin_only,
             etags.heed_no_etag,
             etags.refuse_current_etags,

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from domain.entity_key import EntityKey
-from domain.ports import StoredAggregate
+from domain.ports import AnswerRoom, StoredAggregate
 from repository.postgres import PostgresRepository
 from tests.consistency.sabotages.breaking import LATER, replace_in
 
@@ -14,11 +14,11 @@ def read_key_by_key() -> None:
     read = PostgresRepository.read
 
     async def read_apart(
-        self: PostgresRepository, keys: Sequence[EntityKey]
+        self: PostgresRepository, keys: Sequence[EntityKey], room: AnswerRoom | None = None
     ) -> Sequence[StoredAggregate | None]:
         found: list[StoredAggregate | None] = []
         for key in keys:
-            found += await read(self, [key])
+            found += await read(self, [key], room)
             await asyncio.sleep(LATER / 5)
         return found
 

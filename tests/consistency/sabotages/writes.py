@@ -166,6 +166,11 @@ def leave_the_history() -> None:
     break_statement(WRITE, "erase_history", "WHERE", "WHERE false AND")
 
 
+def leave_the_requests() -> None:
+    """Delete with all history, and go on knowing the requests of what is erased."""
+    break_statement(WRITE, "erase_requests", "WHERE", "WHERE false AND")
+
+
 def _forget(answer: "asyncio.Future[Outcome]") -> None:
     if not answer.cancelled():
         answer.exception()

@@ -30,6 +30,8 @@ def test_the_limits_are_those_of_the_contract() -> None:
         batch_keys=1_000,
         batch_bytes=33_554_432,
         answer_bytes=67_108_864,
+        past_changes=1_000_000,
+        past_bytes=1_073_741_824,
     )
 
 

@@ -1,23 +1,33 @@
 """Coalesced reads: each gets its own, in its order, from a query that began after it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from domain.entity_key import EntityKey
-from domain.errors import DatabaseUnavailable, LimitExceeded, Overloaded
+from domain.errors import DatabaseUnavailable, Overloaded
 from domain.ports import StoredAggregate
-from repository.connections.pool import AnswerTooLarge
-from repository.reading.read_coalescer import ReadCoalescer
+from repository.codec.instants import from_datetime
+from repository.reading.read_coalescer import QUERY_BYTES, ReadCoalescer, TooLarge
 from tests.samples import UID, entities, entity
 from tests.unit.repository.moments import a_moment, at_hand
 
+READ_TIME = datetime(2026, 11, 29, tzinfo=UTC)
 Columns = tuple[
-    int, int, bool, list[int] | None, list[UUID] | None, list[int] | None, list[bytes] | None
+    int,
+    int,
+    bool,
+    datetime,
+    list[int] | None,
+    list[int] | None,
+    list[UUID] | None,
+    list[int] | None,
+    list[bytes | None] | None,
 ]
 
 
@@ -27,7 +37,9 @@ class FakePool:
     def __init__(self) -> None:
         self.queries: list[list[EntityKey]] = []
         self.error: Exception | None = None
-        self.most_keys = 1_000
+        self.sizes: dict[EntityKey, int] = {}
+        """Of those that are longer than their id."""
+        self.shares: list[int] = []
         self._open = asyncio.Event()
         self._open.set()
 
@@ -37,36 +49,52 @@ class FakePool:
     def go_on(self) -> None:
         self._open.set()
 
-    async def read(self, sql: str, types: str, ids: str) -> list[Columns]:
+    async def read(self, sql: str, types: str, ids: str, share: int) -> list[Columns]:
         keys = [EntityKey(*key) for key in zip(types.split("\n"), ids.split("\n"), strict=True)]
         self.queries.append(keys)
+        self.shares.append(share)
         await self._open.wait()
         if self.error is not None:
             raise self.error
-        if len(keys) > self.most_keys:
-            raise AnswerTooLarge
         there = [(n, key) for n, key in enumerate(keys, 1) if key.entity_type != "missing"][::-1]
         if not there:
-            return [(1, 7, False, None, None, None, None)]
-        states = [key.entity_id.encode() for _, key in there]
+            return [(1, 7, False, READ_TIME, None, None, None, None, None)]
         count = len(there)
-        return [(1, 7, False, [n for n, _ in there], [UID] * count, [1] * count, states)]
+        larger = [size for _, key in there if (size := self.sizes.get(key, 0)) > share]
+        states = [
+            None if self.sizes.get(key, 0) > share else key.entity_id.encode() for _, key in there
+        ]
+        numbers = [n for n, _ in there]
+        return [
+            (1, 7, False, READ_TIME, larger or None, numbers, [UID] * count, [1] * count, states)
+        ]
 
 
 class FakeExpiry:
     """Notes which generations of the entity types it is told of."""
 
-    def __init__(self) -> None:
+    def __init__(self, expired: Sequence[EntityKey]) -> None:
         self.generations: set[int] = set()
+        self.expired = expired
 
     async def catch_up(self, epoch: int, generation: int) -> None:
         self.generations.add(generation)
 
+    async def serve(self, keys: Sequence[EntityKey], found: list[Any], now: int) -> None:
+        """Serve nothing of what has expired."""
+        assert now == from_datetime(READ_TIME)
+        assert all(stored is None or stored.state for stored in found)
+        for place, key in enumerate(keys):
+            if key in self.expired and found[place] is not None:
+                found[place] = found[place]._replace(state=b"")
+
 
 @asynccontextmanager
-async def coalescer_on(pool: FakePool, **options: Any) -> AsyncIterator[ReadCoalescer]:
+async def coalescer_on(
+    pool: FakePool, expired: Sequence[EntityKey] = (), **options: Any
+) -> AsyncIterator[ReadCoalescer]:
     fake: Any = pool
-    expiry: Any = FakeExpiry()
+    expiry: Any = FakeExpiry(expired)
     in_doubt: Any = None
     settings = {"readers": 1, "max_waiting": 8_192} | options
     coalescer = ReadCoalescer(fake, in_doubt, expiry, **settings)
@@ -223,21 +251,50 @@ async def test_a_name_of_two_lines_is_refused_and_never_taken_for_two_names() ->
     assert pool.queries == []
 
 
-async def test_reads_that_are_too_much_together_are_answered_apart() -> None:
+async def test_each_key_has_an_equal_share_of_the_bytes_of_a_query() -> None:
     pool = FakePool()
-    pool.hold()
-    pool.most_keys = 2
     async with coalescer_on(pool) as coalescer:
-        reads = [
-            asyncio.create_task(coalescer.read(entities(range(start, end))))
-            for start, end in ((0, 2), (2, 3), (3, 6))
+        await coalescer.read([entity(1)])
+        await coalescer.read(entities(range(1_000)))
+        # Each repetition is as much of an answer as the first.
+        await coalescer.read([entity(1)] * 500)
+    assert pool.shares == [QUERY_BYTES, QUERY_BYTES // 1_000, QUERY_BYTES // 500]
+
+
+async def test_who_asks_for_more_than_a_share_is_told_how_much_and_the_others_are_answered() -> (
+    None
+):
+    pool = FakePool()
+    pool.sizes = {entity(3): 5_000_000, entity(5): 6_000_000, entity(6): 1_000}
+    pool.hold()
+    async with coalescer_on(pool) as coalescer:
+        first = asyncio.create_task(coalescer.read([entity(0)]))
+        await a_moment()
+        asked = [
+            [entity(1)],
+            [entity(2), entity(3)],
+            [entity(4, "missing"), entity(6)],
+            [entity(3), entity(5), entity(3)],
         ]
+        reads = [asyncio.create_task(coalescer.read(keys)) for keys in asked]
         await a_moment()
         pool.go_on()
-        fits, fits_too, does_not_fit = await asyncio.gather(*reads, return_exceptions=True)
-    assert fits == [found(entity(0)), found(entity(1))]
-    assert fits_too == [found(entity(2))]
-    assert isinstance(does_not_fit, LimitExceeded)
+        await first
+        answers = await asyncio.gather(*reads)
+    assert len(pool.queries) == 2
+    assert answers[0] == [found(entity(1))]
+    assert answers[1] == TooLarge(5_000_000 + len("c-2"))
+    assert answers[2] == [None, found(entity(6))]
+    assert answers[3] == TooLarge(16_000_000)
+
+
+async def test_what_has_expired_counts_as_it_is_stored_and_is_served_without() -> None:
+    pool = FakePool()
+    pool.sizes = {entity(3): 5_000_000}
+    async with coalescer_on(pool, expired=[entity(2), entity(3)]) as coalescer:
+        assert await coalescer.read([entity(2)] * 2) == [StoredAggregate(UID, 1, 1, b"")] * 2
+        measured = await coalescer.read([entity(2), entity(3)])
+    assert measured == TooLarge(len("c-2") + 5_000_000)
 
 
 async def test_beyond_the_bound_nobody_may_wait() -> None:

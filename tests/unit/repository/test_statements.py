@@ -28,7 +28,14 @@ def test_every_statement_that_is_used_exists() -> None:
 
 def test_every_file_is_loaded_and_no_name_stands_twice() -> None:
     files = sorted(file.name for file in (FOLDER / "sql").iterdir())
-    assert files == ["durability.sql", "entity_types.sql", "read.sql", "session.sql", "write.sql"]
+    assert files == [
+        "durability.sql",
+        "entity_types.sql",
+        "read.sql",
+        "retention.sql",
+        "session.sql",
+        "write.sql",
+    ]
     for file in files:
         text = (FOLDER / "sql" / file).read_text()
         assert len(load_statements(file)) == text.count("-- name: ")

@@ -33,6 +33,7 @@ from server.registration import register
 from server.stages import MessageStage, Stage, access_logged, with_errors
 from server.stream_life import StreamLife
 from server.tracing import traced
+from server.unsent_bytes import UnsentBytes
 from server.update_stream import UpdateStream
 from server.waiting_bytes import WaitingBytes
 
@@ -85,7 +86,13 @@ async def channel(request: Any, tmp_path: Path) -> AsyncIterator[grpc.aio.Channe
     stages: Stages = request.param(tmp_path)
     stored = MemoryRepository()
     servicer = FeatureStore(
-        stored, stored, DEFAULT_LIMITS, stages.decode, StreamLife(60), stages.messages
+        stored,
+        stored,
+        DEFAULT_LIMITS,
+        stages.decode,
+        StreamLife(60),
+        UnsentBytes(1_000_000),
+        stages.messages,
     )
     server = grpc.aio.server()
     register(server, SERVICE, servicer, stages.calls)

@@ -78,6 +78,14 @@ def test_each_of_a_batch_is_served_in_its_place_and_what_is_missing_is_named() -
     assert pb.BatchGetAggregatesResponse.FromString(encoded) == expected
 
 
+async def test_a_large_batch_is_served_as_a_small_one() -> None:
+    keys = [entity(number) for number in range(11)]
+    found = [None if number == 5 else STORED[number % len(STORED)] for number in range(11)]
+    for names in ((), ("a",)):
+        served_at_once = responses.batch_get_response(keys, found, names)
+        assert await responses.large_batch_get_response(keys, found, names) == served_at_once
+
+
 @pytest.mark.parametrize("token", ["", "t", "t" * 127, "t" * 128, "t" * 400])
 def test_a_page_is_served_in_order_and_with_its_token(token: str) -> None:
     listed = [ListedAggregate(f"c-{number}", found) for number, found in enumerate(STORED)]

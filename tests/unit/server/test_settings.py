@@ -24,6 +24,7 @@ NUMBERS = (
     "drain_grace",
     "max_connection_age",
     "max_waiting_bytes",
+    "max_unsent_bytes",
     "max_streams",
     "handshake_timeout",
 )

@@ -13,10 +13,10 @@ from typing import Any, Final
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
-from server.call import Call
-from server.feature_store import SERVICE
 from server.metrics import Metrics
-from server.stages import Handler, Stage, access_logged, surround, with_errors
+from server.rpc.call import Call
+from server.rpc.middleware import Handler, Stage, access_logged, surround, with_errors
+from server.services.feature_store import SERVICE
 from server.tracing import traced
 
 CALLS: Final = 50_000

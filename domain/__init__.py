@@ -5,10 +5,10 @@ from domain.change import Change
 from domain.entity_key import EntityKey
 from domain.etag import Etag, parse_etag
 from domain.feature import Feature
-from domain.instant import Instant
 from domain.limits import Limits
 from domain.operations import Append, Increment, Maximum, Minimum, Operation, Remove, SetValue
 from domain.outcome import BatchOutcome, DeletionOutcome, Outcome, UpdateOutcome
+from domain.timestamp import Instant
 from domain.update import Command, Deletion, FeatureUpdate, Update, UpdateBatch
 from domain.values import FeatureValue, ValueKind
 

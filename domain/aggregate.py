@@ -21,10 +21,10 @@ from domain.errors import (
 from domain.etag import Etag
 from domain.feature import Feature
 from domain.feature_spec import FeatureSpec
-from domain.instant import MICROSECOND, Instant
 from domain.limits import Limits
 from domain.plan import Plan
 from domain.policy import Policy
+from domain.timestamp import MICROSECOND, Instant
 from domain.update import Deletion, Update, update_violations
 
 DEFAULT_LIMITS = Limits()

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from domain.entity_key import EntityKey
 from domain.feature import Feature
-from domain.instant import Instant
+from domain.timestamp import Instant
 
 
 class Change(Struct, frozen=True, gc=False):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from domain.feature_spec import FeatureSpec
-from domain.instant import Instant
+from domain.timestamp import Instant
 
 
 class AdditionalFeatures(Enum):

@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from domain.entity_type import EntityType
 from domain.feature import Feature
-from domain.instant import Instant
+from domain.timestamp import Instant
 
 
 class ScannedAggregate(NamedTuple):

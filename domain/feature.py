@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from domain.instant import Instant
+from domain.timestamp import Instant
 from domain.values import FeatureValue, value_size
 
 # Name and value stand in a map entry: tags, lengths, an event time and a version beside them.

@@ -4,7 +4,7 @@ from enum import Enum, auto
 
 from msgspec import Struct
 
-from domain.instant import Instant
+from domain.timestamp import Instant
 from domain.values import ELEMENT_KINDS, FeatureValue, ValueKind
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from domain.etag import Etag
-from domain.instant import Instant
+from domain.timestamp import Instant
 
 
 class UpdateOutcome(Struct, frozen=True, gc=False):

@@ -5,8 +5,8 @@ from collections.abc import Container, Mapping
 from domain.errors import FieldViolation
 from domain.feature import Feature, feature_size
 from domain.feature_spec import FeatureSpec, LatePolicy
-from domain.instant import EARLIEST, Instant
 from domain.operations import Append, Operation, OperationRefused, SetValue
+from domain.timestamp import EARLIEST, Instant
 from domain.update import Update
 from domain.values import FeatureValue, same_value, size_difference
 

@@ -9,10 +9,10 @@ from domain.constraints import ConstraintCheck
 from domain.entity_type import AdditionalFeatures, EntityType
 from domain.errors import RuleViolation
 from domain.feature import Feature
-from domain.instant import EARLIEST, Instant
 from domain.operations import as_list
 from domain.plan import Plan
 from domain.rules import CompiledRules, NoRules, RuleCompiler
+from domain.timestamp import EARLIEST, Instant
 from domain.transition import Transition
 
 MAX_PATTERNS_COST: Final = 110_000

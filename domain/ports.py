@@ -7,8 +7,8 @@ from uuid import UUID
 
 from domain.entity_key import EntityKey
 from domain.etag import Etag
-from domain.instant import Instant
 from domain.outcome import BatchOutcome, DeletionOutcome, Outcome, UpdateOutcome
+from domain.timestamp import Instant
 from domain.update import Command, Deletion, Update, UpdateBatch
 
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 
 from domain.feature import Feature
 from domain.feature_spec import FeatureSpec
-from domain.instant import Instant
+from domain.timestamp import Instant
 from domain.values import FeatureValue
 
 

@@ -11,8 +11,8 @@ from msgspec import Struct
 from domain.entity_key import EntityKey
 from domain.errors import FieldViolation
 from domain.etag import Etag
-from domain.instant import Instant, instant_problem
 from domain.operations import Append, Operation
+from domain.timestamp import Instant, instant_problem
 from domain.values import value_problem
 
 LONGEST_NAME: Final = 128

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from domain.instant import MICROSECOND, SECOND
+from domain.timestamp import MICROSECOND, SECOND
 from domain.values import FeatureValue, ValueKind
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
-from domain.instant import instant_problem
+from domain.timestamp import instant_problem
 
 INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID, uuid4
 
+from codec.expiry import how_written, without_expired
+from codec.historical_state import Past, fold, fold_by_event_time
+from codec.state import dump_aggregate, load_aggregate, new_aggregate
 from domain.aggregate import DEFAULT_LIMITS
 from domain.entity_key import EntityKey
 from domain.errors import FeatomError, LimitExceeded
-from domain.instant import EARLIEST, MICROSECOND, Instant
 from domain.outcome import Outcome
 from domain.ports import (
     AggregateReader,
@@ -25,10 +27,8 @@ from domain.ports import (
     PointInTime,
     StoredAggregate,
 )
+from domain.timestamp import EARLIEST, MICROSECOND, Instant
 from domain.update import Command, UpdateBatch, keys_of
-from repository.codec.expiry import how_written, without_expired
-from repository.codec.past import Past, fold, fold_by_event_time
-from repository.codec.state import dump_aggregate, load_aggregate, new_aggregate
 from repository.entity_types.memory import MemoryEntityTypes
 from repository.page_length import page_length
 from repository.rules import CelCompiler

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from codec.timestamps import from_datetime
 from domain.aggregate import DEFAULT_LIMITS
 from domain.entity_key import EntityKey
-from domain.figures import Figure
 from domain.outcome import Outcome
 from domain.ports import (
     AggregateReader,
@@ -20,20 +20,18 @@ from domain.ports import (
     PointInTime,
     StoredAggregate,
 )
-from domain.tracing import Tracer
 from domain.update import Command
-from repository.codec.instants import from_datetime
 from repository.connecting.connector import Connector
+from repository.connections.bulkhead import SideWork
 from repository.connections.commits_in_doubt import CommitsInDoubt
 from repository.connections.pool import CLOSING as POOL_CLOSING
 from repository.connections.pool import READ_COMMITTED, SERIALIZABLE, Pool
 from repository.connections.primary import Primary
-from repository.connections.side_work import SideWork
 from repository.credentials.password import Password
 from repository.entity_types.catalogue import Catalogue
 from repository.entity_types.expiry import Expiry
 from repository.entity_types.postgres import PostgresEntityTypes
-from repository.figures import pipeline_figures, pool_figures, read_figures, retention_figures
+from repository.metrics import pipeline_figures, pool_figures, read_figures, retention_figures
 from repository.partitions import maintain_partitions
 from repository.pipeline.commit_pipeline import CommitPipeline, Statistics
 from repository.pipeline.measured_committer import MeasuredCommitter
@@ -44,9 +42,11 @@ from repository.reading.read_coalescer import ReadCoalescer, TooLarge
 from repository.retention import ObservedRetention
 from repository.rules import CelCompiler
 from repository.statements import READ
-from repository.supervision import FAILURES, supervised
-from repository.writing.doubts import CLOSING as DOUBTS_CLOSING
+from repository.writing.in_doubt import CLOSING as DOUBTS_CLOSING
 from repository.writing.write_protocol import WriteProtocol
+from runtime.supervision import FAILURES, supervised
+from telemetry.metrics import Figure
+from telemetry.tracing import Tracer
 
 _DRAINING: Final = 5.0
 """Seconds for which `close` waits for batches under way."""

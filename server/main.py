@@ -10,42 +10,42 @@ from typing import TYPE_CHECKING, Final
 
 import grpc
 
+from application.entity_types import EntityTypes
 from domain.aggregate import DEFAULT_LIMITS
 from repository.connections.probe import PostgresProbe
 from repository.credentials.password import Password, password_from
 from repository.migrations import migrate
 from repository.postgres import PostgresOptions, PostgresRepository
-from repository.supervision import supervised, watch_the_rest
-from server import descriptors, garbage
+from runtime.supervision import supervised, watch_the_rest
 from server.access.access import access_of
-from server.applying import EntityTypes
-from server.decoding import Decoder, RememberingDecoder
 from server.embedded_postgres import EmbeddedPostgres
-from server.entity_types import SERVICE as TYPES_SERVICE
-from server.entity_types import EntityTypeServicer
-from server.feature_store import SERVICE, FeatureStore
-from server.freed_memory import give_back
-from server.grpc_options import health_options, store_options
-from server.health import Health
-from server.health_port import serving_health
-from server.health_service import SERVICE as HEALTH_SERVICE
-from server.health_service import HealthService
-from server.listening import listen
-from server.logs import LOST_LINES
-from server.observing import Tracing, metrics_of, stages_around, telling, tracing_of
-from server.reflection import SERVICE as REFLECTION_SERVICE
-from server.reflection import Reflection
-from server.registration import register
-from server.reloads import Reloads
+from server.embedded_postgres.supervision import keep_running
+from server.health.health import Health
+from server.health.port import serving_health
+from server.health.service import SERVICE as HEALTH_SERVICE
+from server.health.service import HealthService
+from server.health.watch_limits import Watches
+from server.instrumentation import Tracing, metrics_of, stages_around, telling, tracing_of
+from server.process import file_descriptors, garbage_collection
+from server.process.logs import LOST_LINES
+from server.process.memory import give_back
+from server.process.reloads import Reloads
+from server.rpc.decoding import Decoder, RememberingDecoder
+from server.rpc.listening import listen
+from server.rpc.middleware import with_errors
+from server.rpc.options import health_options, store_options
+from server.rpc.registration import register
+from server.rpc.stream_life import StreamLife
+from server.rpc.unsent_bytes import UnsentBytes
+from server.services.entity_types import SERVICE as TYPES_SERVICE
+from server.services.entity_types import EntityTypeServicer
+from server.services.feature_store import SERVICE, FeatureStore
+from server.services.reflection import SERVICE as REFLECTION_SERVICE
+from server.services.reflection import Reflection
 from server.settings import Settings
-from server.stages import with_errors
-from server.stream_life import StreamLife
-from server.supervision import keep_running
-from server.unsent_bytes import UnsentBytes
-from server.watches import Watches
 
 if TYPE_CHECKING:
-    from server.tls import Tls
+    from server.process.tls import Tls
 
 SERVICES: Final = (SERVICE, TYPES_SERVICE)
 
@@ -56,7 +56,7 @@ async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then drain."""
     # From the first moment on: as process 1 of a container we get no signal that we do not handle.
     stop = _stop_signal()
-    descriptors.allow_as_many_as_may_be()
+    file_descriptors.allow_as_many_as_may_be()
     watch_the_rest(asyncio.get_running_loop())
     with tracing_of(settings) as tracing:
         async with _database(settings) as dsn:
@@ -131,7 +131,7 @@ async def serve_on(
         closing.push_async_callback(repository.close)
         closing.enter_context(telling(metrics, settings.metrics_listen))
         await server.start()
-        garbage.settle()
+        garbage_collection.settle()
         watched = [
             ("health", health.watch),
             ("freed memory", give_back),
@@ -165,7 +165,7 @@ def _tls(settings: Settings) -> "Tls | None":
     if settings.tls_cert is None or settings.tls_key is None:
         return None
     # What is off is not imported: cryptography takes a quarter of a second.
-    from server.tls import Tls
+    from server.process.tls import Tls
 
     return Tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
 

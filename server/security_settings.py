@@ -1,10 +1,12 @@
-"""The settings that are about security, and what may be wrong with them."""
+"""The settings that are about security, and which of them do not fit together."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
+
+from server.setting import setting
 
 MODES: Final = ("mtls", "jwt")
 
@@ -13,26 +15,51 @@ MODES: Final = ("mtls", "jwt")
 class SecuritySettings:
     """Who may do what, and how much of it."""
 
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
-    tls_client_ca: Path | None = None
-    """Who vouches for clients; with it each of them needs a certificate."""
-    auth: str = "none"
-    """`none`, `mtls`, `jwt`, or both."""
-    jwt_issuer: str = ""
-    jwt_audience: str = ""
-    jwt_jwks: str = ""
-    """An https URL, or a file."""
-    jwt_ca: Path | None = None
-    authorization: Path | None = None
-    audit_log: str | None = None
-    """A file, or `-` for standard output."""
-    max_waiting_bytes: int = 64 * 1_024 * 1_024
-    max_unsent_bytes: int = 128 * 1_024 * 1_024
-    max_streams: int = 1_000
-    handshake_timeout: float = 10.0
-    rate_per_principal: int = 0
-    """Calls a second; 0: as many as there come."""
+    tls_cert: Path | None = setting(
+        None,
+        "The server's certificate, and those up to its CA, as PEM; read again when it changes.",
+    )
+    tls_key: Path | None = setting(None, "The key of the certificate, as PEM.")
+    tls_client_ca: Path | None = setting(
+        None, "CAs as PEM: clients must show a certificate of one of them (mTLS)."
+    )
+    auth: str = setting(
+        "none",
+        "How callers prove who they are: none, mtls (a certificate), jwt (a token), or mtls,jwt."
+        " With several, a token counts before the certificate.",
+    )
+    jwt_issuer: str = setting("", "The iss that tokens must have.")
+    jwt_audience: str = setting("", "The aud that tokens must have.")
+    jwt_jwks: str = setting("", "The issuer's keys, a JSON Web Key Set: an https URL, or a file.")
+    jwt_ca: Path | None = setting(None, "CAs as PEM, for that URL.", unset="those of the system")
+    authorization: Path | None = setting(
+        None, "Who may do what, in YAML; read again when it changes. Needed with --auth."
+    )
+    audit_log: str | None = setting(
+        None, "A file, or - for standard output: a line of JSON for each call that changes data."
+    )
+    max_waiting_bytes: int = setting(
+        64 * 1_024 * 1_024,
+        "Bytes of requests that may be unanswered before callers get UNAVAILABLE.",
+        above=0,
+    )
+    max_unsent_bytes: int = setting(
+        128 * 1_024 * 1_024,
+        "Bytes of answers that callers have not taken yet; half of them for answers above a"
+        " mebibyte. More wait, and get UNAVAILABLE in the end.",
+        above=0,
+    )
+    max_streams: int = setting(
+        1_000, "Calls at a time on one connection.", above=0, at_most=2**31 - 1
+    )
+    handshake_timeout: float = setting(
+        10.0, "Seconds that a new connection has to say what it is.", above=0
+    )
+    rate_per_principal: int = setting(
+        0,
+        "Calls a second, and messages of streams, of one caller; 0 for any number.",
+        at_least=0,
+    )
 
     @property
     def auth_modes(self) -> frozenset[str]:
@@ -59,8 +86,6 @@ def security_problems(settings: SecuritySettings) -> Iterator[str]:
         yield "authorization needs auth: without it nobody is known"
     if not modes and settings.rate_per_principal:
         yield "rate_per_principal needs auth: without it nobody is known"
-    if settings.rate_per_principal < 0:
-        yield f"rate_per_principal must be 0 or more, not {settings.rate_per_principal}"
 
 
 def exposure(host: str, settings: SecuritySettings) -> Iterator[str]:

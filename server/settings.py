@@ -1,46 +1,102 @@
 """Everything that can be set, in one frozen object."""
 
-import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from server.addresses import host_of, is_loopback
+from formats.addresses import host_of, is_loopback
 from server.security_settings import SecuritySettings, exposure, security_problems
+from server.setting import problems_of, setting
 
 
 class SettingsRefused(Exception):
     """These settings cannot be served; the message says which and why, for people."""
 
 
+_NOTICED_WITHIN: Final = 3.0
+"""Seconds in which load balancers and clients that watch the health of servers see it change."""
+
+# Beyond these, numbers do not fit into what gRPC, or PostgreSQL's clock, counts with.
+_MOST_WAITING: Final = 2**28 - 1
+_MOST_MESSAGE_BYTES: Final = 2**30 - 1
+_MOST_HOURS: Final = 87_600
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(SecuritySettings):
-    """How to serve. `featom serve --help` describes each setting."""
+    """How to serve. `featom serve --help` and docs/settings.md are made from this."""
 
-    listen: str = "127.0.0.1:50051"
-    health_listen: str | None = None
-    """A second port, for health alone; None: only the first one tells it."""
-    metrics_listen: str | None = None
-    """A port for Prometheus; None: nothing is counted for it."""
-    dsn: str | None = None
-    """None: run a PostgreSQL of our own in `data_dir`."""
-    password_from: str | None = None
-    """`file:PATH` or `entra`; None: the password is in the DSN, or in libpq's variables."""
-    data_dir: Path = Path("data")
-    allow_insecure: bool = False
-    log_level: str = "info"
-    log_format: str = "text"
-    tracing: bool = False
-    lanes: int = 2
-    readers: int = 2
-    max_waiting: int = 8_192
-    max_message_bytes: int = 4 * 1_024 * 1_024
-    statement_timeout: float = 10.0
-    request_id_hours: float = 24.0
-    probe_interval: float = 0.5
-    drain_delay: float | None = None
-    """None: long enough to be noticed, if others than this machine may be there to notice."""
-    drain_grace: float = 20.0
-    max_connection_age: float = 120.0
+    listen: str = setting("127.0.0.1:50051", "HOST:PORT to serve gRPC on.", is_address=True)
+    health_listen: str | None = setting(
+        None,
+        "HOST:PORT to serve health on as well, alone and in plaintext, for probes.",
+        is_address=True,
+    )
+    metrics_listen: str | None = setting(
+        None,
+        "HOST:PORT to serve metrics for Prometheus on, in plaintext.",
+        unset="no metrics",
+        is_address=True,
+    )
+    dsn: str | None = setting(
+        None,
+        "PostgreSQL 15 or later, as postgresql://ROLE@HOST/DATABASE or as libpq's keywords;"
+        " whoever migrates owns the schema, whoever serves need not.",
+        unset="a PostgreSQL of the server's own",
+    )
+    password_from: str | None = setting(
+        None,
+        "With a DSN: file:PATH, or entra for a token of Azure workload identity;"
+        " asked for at each connection, so that it may change.",
+    )
+    data_dir: Path = setting(Path("data"), "Without a DSN: where to keep a PostgreSQL of its own.")
+    allow_insecure: bool = setting(
+        False, "Listen beyond loopback without encryption, or without knowing the callers."
+    )
+    log_level: str = setting(
+        "info",
+        "debug (logs each call), info (logs each call that fails), warning or error.",
+        choices=("debug", "info", "warning", "error", "critical"),
+    )
+    log_format: str = setting("text", "text, or json: an object a line.", choices=("text", "json"))
+    tracing: bool = setting(
+        False,
+        "Send traces of OpenTelemetry, as its OTEL_* variables say;"
+        " needs the extra tracing of featom.",
+    )
+    lanes: int = setting(2, "Transactions that write at a time.", above=0)
+    readers: int = setting(2, "Queries that read at a time.", above=0)
+    max_waiting: int = setting(
+        8_192,
+        "Updates, and reads, that may wait before callers get UNAVAILABLE.",
+        above=0,
+        at_most=_MOST_WAITING,
+    )
+    max_message_bytes: int = setting(
+        4 * 1_024 * 1_024,
+        "The largest request; a larger one gets RESOURCE_EXHAUSTED.",
+        above=0,
+        at_most=_MOST_MESSAGE_BYTES,
+    )
+    statement_timeout: float = setting(10.0, "Seconds for one SQL statement.", above=0)
+    request_id_hours: float = setting(
+        24.0,
+        "How long request ids are known, at least: see featom retention.",
+        above=0,
+        at_most=_MOST_HOURS,
+    )
+    probe_interval: float = setting(0.5, "Seconds between looks at the database's health.", above=0)
+    drain_delay: float | None = setting(
+        None,
+        "Seconds between NOT_SERVING and the end, for load balancers and clients to see it.",
+        unset="3 beyond loopback, 0 on it",
+        at_least=0,
+    )
+    drain_grace: float = setting(20.0, "Seconds for calls to finish.", above=0)
+    max_connection_age: float = setting(
+        120.0, "Seconds after which clients must reconnect.", above=0
+    )
 
     @property
     def seconds_to_be_noticed(self) -> float:
@@ -51,68 +107,16 @@ class Settings(SecuritySettings):
 
     def __post_init__(self) -> None:
         """Raises SettingsRefused, naming everything that is wrong."""
-        problems = [
-            f"{name} must be more than 0, not {getattr(self, name)}"
-            for name in _POSITIVE
-            if not 0 < getattr(self, name) < math.inf
-        ]
-        problems += [
-            f"{name} must be at most {most:,}, not {getattr(self, name):,}"
-            for name, most in _AT_MOST.items()
-            if most < getattr(self, name) < math.inf
-        ]
-        if self.drain_delay is not None and not 0 <= self.drain_delay < math.inf:
-            problems.append(f"drain_delay must be 0 or more, not {self.drain_delay}")
-        if self.log_level.upper() not in _LOG_LEVELS:
-            problems.append(f"log_level must be one of {', '.join(_LOG_LEVELS)}")
-        if self.log_format not in _LOG_FORMATS:
-            problems.append(f"log_format must be one of {', '.join(_LOG_FORMATS)}")
-        # Both may be told beyond loopback: they give nothing away of what is stored, and change
-        # nothing.
-        for name in ("health_listen", "metrics_listen"):
-            address = getattr(self, name)
-            if address is not None and host_of(address) is None:
-                problems.append(f"{name} must be HOST:PORT, not {address!r}")
-        host = host_of(self.listen)
-        if host is None:
-            problems.append(f"listen must be HOST:PORT, not {self.listen!r}")
-        elif not self.allow_insecure and not is_loopback(host):
-            problems += exposure(host, self)
-        problems += security_problems(self)
-        if self.max_waiting_bytes < self.max_message_bytes:
-            problems.append("max_waiting_bytes must not be less than max_message_bytes")
-        if problems:
+        if problems := list(self._problems()):
             raise SettingsRefused("; ".join(problems))
 
-
-_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-
-_LOG_FORMATS = ("text", "json")
-
-_NOTICED_WITHIN = 3.0
-"""Seconds in which load balancers and clients that watch the health of servers see it change."""
-
-_POSITIVE = (
-    "lanes",
-    "readers",
-    "max_waiting",
-    "max_message_bytes",
-    "statement_timeout",
-    "request_id_hours",
-    "probe_interval",
-    "drain_grace",
-    "max_connection_age",
-    "max_waiting_bytes",
-    "max_unsent_bytes",
-    "max_streams",
-    "handshake_timeout",
-)
-
-
-# Beyond these, numbers do not fit into what gRPC, or PostgreSQL's clock, counts with.
-_AT_MOST = {
-    "max_waiting": 2**28 - 1,
-    "max_message_bytes": 2**30 - 1,
-    "max_streams": 2**31 - 1,
-    "request_id_hours": 87_600,
-}
+    def _problems(self) -> Iterator[str]:
+        yield from problems_of(self)
+        # The ports for health and metrics may be open beyond loopback: they give nothing away of
+        # what is stored, and change nothing.
+        host = host_of(self.listen)
+        if host is not None and not self.allow_insecure and not is_loopback(host):
+            yield from exposure(host, self)
+        yield from security_problems(self)
+        if self.max_waiting_bytes < self.max_message_bytes:
+            yield "max_waiting_bytes must not be less than max_message_bytes"

@@ -6,9 +6,9 @@ from functools import cache
 
 import pytest
 
-from tests.postgres import Postgres, Run, servers
-from tests.roles import migrate_for_servers
-from tests.whole_program import pytest_collection_modifyitems
+from tests.kit.postgres import Postgres, Run, servers
+from tests.kit.roles import migrate_for_servers
+from tests.kit.whole_program import pytest_collection_modifyitems
 
 __all__ = ["pytest_collection_modifyitems"]
 

@@ -13,7 +13,7 @@ OTHER: Final = "the event loop: sockets, callbacks"
 PARTS: Final = (
     ("asyncpg/", "asyncpg: arguments to bytes, rows from bytes"),
     (f"{ROOT}domain/", "the domain: checks, operations, the change"),
-    (f"{ROOT}repository/codec/", "the codec: stored messages parsed, changed, serialized"),
+    (f"{ROOT}codec/", "the codec: stored messages parsed, changed, serialized"),
     (f"{ROOT}repository/pipeline/", "the pipeline: queues, batches, answers"),
     (f"{ROOT}repository/", "the write protocol: rows, arguments, connections"),
     (f"{ROOT}benchmarks/", "the callers"),

@@ -13,7 +13,7 @@ from benchmarks.writes import changes
 from benchmarks.writes.driver import obey
 from benchmarks.writes.orders import Order
 from repository.postgres import PostgresRepository
-from server import garbage
+from server.process import garbage_collection as garbage
 
 DIFFERENT: Final = 1_000
 

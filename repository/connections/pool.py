@@ -11,8 +11,6 @@ from typing import Final, TypeAlias, TypeVar
 import asyncpg
 
 from domain.errors import DatabaseUnavailable
-from domain.figures import Distribution
-from domain.tracing import Tracer
 from repository.connecting.connector import Connector
 from repository.connections.confirmed import confirmed
 from repository.connections.known import Admission, KnownConnection, leave_as_it_is
@@ -26,6 +24,8 @@ from repository.sessions.facts import Backend
 from repository.sessions.refusals import SessionRefused, SharedConnection
 from repository.sessions.setting_up import terminate
 from repository.sessions.settings import READ_COMMITTED, SERIALIZABLE, Settings, server_settings
+from telemetry.metrics import Distribution
+from telemetry.tracing import Tracer
 
 __all__ = ["READ_COMMITTED", "SERIALIZABLE", "Pool"]
 

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import asyncpg
 
-from domain.figures import Figure, FigureKind, Reading
 from repository.connecting.connector import Connector
 from repository.connections.known import Admission, KnownConnection
 from repository.connections.primary import Primary
@@ -28,6 +27,7 @@ from repository.sessions.refusals import (
 from repository.sessions.setting_up import terminate
 from repository.sessions.settings import SERIALIZABLE, server_settings
 from repository.statements import SESSION
+from telemetry.metrics import Figure, FigureKind, Reading
 
 _TIMEOUT: Final = 2.0
 """Seconds that a check takes at most."""

@@ -14,8 +14,8 @@ from typing import Any, Final
 import asyncpg
 
 from repository.connections.confirmed import confirmed
-from repository.connections.detached import detached
 from repository.statements import DURABILITY
+from runtime.detached import detached
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import asyncpg
 
-from domain.tracing import Tracer
 from repository.statements import DURABILITY, READ, SESSION, TYPES, WRITE
+from telemetry.tracing import Tracer
 
 if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Mapping
 from typing import Final, TypeAlias
 
+from codec.entity_type import load_entity_type
 from domain.errors import DatabaseUnavailable
 from domain.policy import Policy
 from domain.rules import RuleCompiler
-from repository.codec.entity_type import load_entity_type
 from repository.connections.pool import Pool
 from repository.statements import TYPES
 

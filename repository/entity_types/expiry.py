@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from codec.entity_type import load_entity_type
+from codec.expiry import how_written, without_expired
 from domain.entity_key import EntityKey
 from domain.feature_spec import FeatureSpec
-from domain.instant import Instant
 from domain.ports import AtVersion, PointInTime, StoredAggregate
-from repository.codec.entity_type import load_entity_type
-from repository.codec.expiry import how_written, without_expired
+from domain.timestamp import Instant
 from repository.connections.pool import Pool
 from repository.entity_types.catalogue import Catalogue
 from repository.statements import TYPES

@@ -6,6 +6,8 @@ from contextlib import aclosing
 
 from msgspec.structs import replace
 
+from codec.entity_type import dump_entity_type
+from codec.state import load_features
 from domain.entity_key import EntityKey
 from domain.entity_type import EntityType
 from domain.entity_type_store import (
@@ -17,12 +19,10 @@ from domain.entity_type_store import (
     ScannedPage,
 )
 from domain.errors import EntityTypeInUse
-from domain.instant import MICROSECOND, Instant
 from domain.policy import Policy
 from domain.ports import StoredAggregate
 from domain.rules import RuleCompiler
-from repository.codec.entity_type import dump_entity_type
-from repository.codec.state import load_features
+from domain.timestamp import MICROSECOND, Instant
 from repository.page_length import page_length
 
 

@@ -8,6 +8,8 @@ from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
+from codec.entity_type import dump_entity_type, load_entity_type
+from codec.timestamps import from_datetime, to_datetime
 from domain.entity_type import EntityType
 from domain.entity_type_store import (
     CurrentType,
@@ -18,12 +20,10 @@ from domain.entity_type_store import (
     ScannedPage,
 )
 from domain.errors import Contended, DatabaseUnavailable, EntityTypeInUse
-from domain.instant import Instant
-from repository.codec.entity_type import dump_entity_type, load_entity_type
-from repository.codec.instants import from_datetime, to_datetime
+from domain.timestamp import Instant
+from repository.connections.bulkhead import SideWork
 from repository.connections.commits_in_doubt import CommitsInDoubt
 from repository.connections.pool import AnswerLost, Connection, Pool, Record, TransactionAborted
-from repository.connections.side_work import SideWork
 from repository.entity_types.written import PAGE_BYTES, SnapshotMark, mark, scanned, written_since
 from repository.statements import TYPES
 

@@ -11,8 +11,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Final, NamedTuple, TypeAlias
 
+from codec.state import load_features
 from domain.entity_type_store import MarkExpired, ScannedAggregate, ScannedPage
-from repository.codec.state import load_features
 from repository.connections.pool import Record
 from repository.statements import TYPES
 

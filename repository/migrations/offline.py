@@ -6,7 +6,7 @@ from repository.migrations.grants import grants_to
 from repository.migrations.revisions import Revision, backfills, revisions
 from repository.migrations.session import Patience
 from repository.sessions.settings import TEXT_SETTINGS
-from repository.time_outs import milliseconds
+from runtime.time_outs import milliseconds
 
 
 def sql_from(

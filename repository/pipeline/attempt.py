@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from repository.pipeline.committing import Committer, commit
-from repository.writing.handover import Handover, Withdrawn
+from repository.writing.chaining import Handover, Withdrawn
 from repository.writing.submission import Submission, keys_in
 
 

@@ -23,8 +23,8 @@ from repository.pipeline.backoff import backoff
 from repository.pipeline.batch_sizes import ENOUGH, LONG, gathers, limit_of, share_of
 from repository.pipeline.committing import Committer
 from repository.pipeline.schedule import Schedule
-from repository.supervision import supervised
 from repository.writing.submission import Submission, answer_if_late, is_live, keys_in
+from runtime.supervision import supervised
 
 PATIENCE: Final = 10.0
 """Seconds that a command without a deadline may take."""

@@ -13,8 +13,8 @@ from domain.errors import (
 )
 from repository.connections.pool import AnswerLost
 from repository.connections.sqlstates import is_heavy, sqlstate_of
-from repository.writing.doubts import StillInDoubt
-from repository.writing.handover import Handover, Withdrawn
+from repository.writing.chaining import Handover, Withdrawn
+from repository.writing.in_doubt import StillInDoubt
 from repository.writing.submission import Submission, is_live, keys_in, split
 
 log = logging.getLogger(__name__)

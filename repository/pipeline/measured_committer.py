@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from domain.figures import Distribution
 from repository.pipeline.committing import Committer
-from repository.writing.handover import Handover
+from repository.writing.chaining import Handover
 from repository.writing.submission import Submission
+from telemetry.metrics import Distribution
 
 BATCH_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 WAIT_BOUNDS: Final = (

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from domain.tracing import Tracer
 from repository.pipeline.committing import Committer
-from repository.writing.handover import Handover
+from repository.writing.chaining import Handover
 from repository.writing.submission import Submission
+from telemetry.tracing import Tracer
 
 
 class TracedCommitter:

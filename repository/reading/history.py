@@ -9,15 +9,15 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Final
 
+from codec.historical_state import KEYFRAME_INTERVAL, FoldByEventTime, FoldByVersion, Past
+from codec.timestamps import to_datetime
 from domain.entity_key import EntityKey
 from domain.errors import LimitExceeded
-from domain.instant import Instant
 from domain.limits import Limits
 from domain.ports import AtCommitTime, AtEventTime, AtVersion, PointInTime, StoredAggregate
-from repository.codec.instants import to_datetime
-from repository.codec.past import KEYFRAME_INTERVAL, FoldByEventTime, FoldByVersion, Past
+from domain.timestamp import Instant
+from repository.connections.bulkhead import SideWork
 from repository.connections.pool import Pool, Record
-from repository.connections.side_work import SideWork
 from repository.entity_types.expiry import Expiry
 from repository.statements import READ
 

@@ -8,19 +8,19 @@ more than a piece, and the event loop turns in between.
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
+from codec.timestamps import from_datetime
 from domain.entity_key import EntityKey
 from domain.errors import LimitExceeded
-from domain.instant import EARLIEST, Instant
 from domain.limits import Limits
 from domain.ports import AnswerRoom, StoredAggregate
-from repository.codec.instants import from_datetime
+from domain.timestamp import EARLIEST, Instant
+from repository.array_arguments import lines
+from repository.connections.bulkhead import SideWork
 from repository.connections.commits_in_doubt import CommitsInDoubt
 from repository.connections.pool import Connection, Pool
-from repository.connections.side_work import SideWork
 from repository.entity_types.expiry import Expiry
 from repository.reading.read_coalescer import Found, ReadCoalescer, TooLarge
 from repository.statements import READ
-from repository.texts import lines
 
 PIECE_BYTES: Final = 4 * 2**20
 """Of the states that one statement reads, unless it is one alone."""

@@ -12,19 +12,19 @@ from contextlib import AbstractContextManager, nullcontext
 from itertools import repeat
 from typing import Final, NamedTuple, TypeAlias
 
+from codec.timestamps import from_datetime
 from domain.entity_key import EntityKey
 from domain.errors import Overloaded
-from domain.figures import Distribution
 from domain.ports import StoredAggregate
-from domain.tracing import Tracer
+from repository.array_arguments import lines
 from repository.arrivals import Arrivals
-from repository.codec.instants import from_datetime
 from repository.connections.commits_in_doubt import CommitsInDoubt
 from repository.connections.pool import Pool
 from repository.entity_types.expiry import Expiry
 from repository.statements import READ
-from repository.supervision import supervised
-from repository.texts import lines
+from runtime.supervision import supervised
+from telemetry.metrics import Distribution
+from telemetry.tracing import Tracer
 
 QUERY_BYTES: Final = 8 * 2**20
 """Of all states in a query: to take them in stops the event loop for some milliseconds."""

@@ -5,11 +5,11 @@ from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from codec.timestamps import encode_instant
 from domain.feature_spec import FeatureSpec
-from domain.instant import Instant
+from domain.timestamp import Instant
 from domain.transition import Transition
 from domain.values import FeatureValue, ValueKind
-from repository.codec.instants import encode_instant
 from repository.rules.reading import Reading
 
 _AS_IT_IS: Final = frozenset(

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from repository.sessions.facts import Facts
-from repository.time_outs import milliseconds
+from runtime.time_outs import milliseconds
 
 Settings: TypeAlias = Mapping[str, str]
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
-from repository.codec.state import dump_aggregate
-from repository.texts import lines, numbers, times, uuids
-from repository.writing.pace import LARGE, Pace
+from codec.state import dump_aggregate
+from repository.array_arguments import lines, numbers, times, uuids
 from repository.writing.row import Row
+from runtime.time_slice import LARGE, Pace
 
 Columns: TypeAlias = tuple[Callable[[Sequence[Any]], object], ...]
 """How each column of a table becomes an argument."""

@@ -10,18 +10,18 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from domain.batch_errors import batch_error
-from domain.entity_key import EntityKey
-from domain.errors import FeatomError, LimitExceeded, RequestIdReused
-from domain.instant import Instant
-from domain.outcome import BatchOutcome, Outcome, UpdateOutcome
-from domain.update import Command, Deletion, Update, UpdateBatch, keys_of
-from repository.codec.outcome import (
+from codec.outcome import (
     dump_batch_outcome,
     dump_outcome,
     load_batch_outcome,
     load_outcome,
 )
+from domain.batch_errors import batch_error
+from domain.entity_key import EntityKey
+from domain.errors import FeatomError, LimitExceeded, RequestIdReused
+from domain.outcome import BatchOutcome, Outcome, UpdateOutcome
+from domain.timestamp import Instant
+from domain.update import Command, Deletion, Update, UpdateBatch, keys_of
 from repository.writing.row import RecordedRequest, Row, update_outcome, with_state
 
 RequestKey: TypeAlias = tuple[EntityKey, UUID]

@@ -7,18 +7,18 @@ from uuid import UUID, uuid4
 from msgspec import Struct
 from msgspec.structs import replace
 
+from codec.change import dump_change
+from codec.expiry import without_expired
+from codec.historical_state import KEYFRAME_INTERVAL
+from codec.state import dump_aggregate, new_aggregate
 from domain.aggregate import FeatureAggregate
 from domain.change import Change
 from domain.entity_key import EntityKey
-from domain.instant import MICROSECOND, Instant
 from domain.limits import Limits
 from domain.outcome import DeletionOutcome, UpdateOutcome
 from domain.policy import Policy
+from domain.timestamp import MICROSECOND, Instant
 from domain.update import Deletion, Update
-from repository.codec.change import dump_change
-from repository.codec.expiry import without_expired
-from repository.codec.past import KEYFRAME_INTERVAL
-from repository.codec.state import dump_aggregate, new_aggregate
 
 _UNKNOWN: Final = 0
 """No transaction has this number."""

@@ -6,21 +6,21 @@ from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
+from codec.state import load_aggregate, new_aggregate
+from codec.timestamps import from_datetime
 from domain.entity_key import EntityKey
-from domain.instant import EARLIEST
 from domain.limits import Limits
 from domain.policy import Policy
+from domain.timestamp import EARLIEST
 from domain.update import Command, Deletion, keys_of
-from repository.codec.instants import from_datetime
-from repository.codec.state import load_aggregate, new_aggregate
+from repository.array_arguments import lines
 from repository.connections.pool import Pool, Record
 from repository.entity_types.catalogue import Catalogue
 from repository.statements import WRITE
-from repository.texts import lines
 from repository.writing.evaluation import KnownRequest, RequestKey
-from repository.writing.pace import LARGE, Pace
 from repository.writing.row import Row, StoredRow, Trace
 from repository.writing.weighing import most_bytes
+from runtime.time_slice import LARGE, Pace
 
 
 class Snapshot(NamedTuple):

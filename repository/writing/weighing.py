@@ -12,9 +12,9 @@ from typing import Final, NamedTuple
 
 from domain.entity_key import EntityKey
 from domain.update import UpdateBatch
+from repository.array_arguments import lines
 from repository.connections.pool import Pool
 from repository.statements import WRITE
-from repository.texts import lines
 from repository.writing.submission import Submission
 
 LIGHT: Final = 4_194_304

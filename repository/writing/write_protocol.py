@@ -28,24 +28,24 @@ from datetime import datetime
 from typing import Final, NamedTuple, TypeAlias
 from uuid import uuid4
 
+from codec.timestamps import from_datetime
 from domain.entity_key import EntityKey
 from domain.errors import FeatomError, LimitExceeded
 from domain.limits import Limits
 from domain.outcome import Outcome
 from domain.update import Command, UpdateBatch
-from repository.codec.instants import from_datetime
 from repository.connections.commits_in_doubt import CommitsInDoubt
 from repository.connections.pool import AnswerLost, Pool, TransactionAborted
 from repository.entity_types.catalogue import Catalogue
-from repository.writing.doubts import Doubts
+from repository.writing.chaining import Handover, Withdrawn
+from repository.writing.contention import Turns
 from repository.writing.evaluation import Evaluation
-from repository.writing.handover import Handover, Withdrawn
-from repository.writing.pace import Pace
+from repository.writing.in_doubt import Doubts
 from repository.writing.snapshot import Snapshot, read_snapshot
 from repository.writing.submission import Doubt, Submission, is_live, keys_in, split
 from repository.writing.transaction import EpochPassed, write
-from repository.writing.turns import Turns
 from repository.writing.weighing import MADE, Weights, admit
+from runtime.time_slice import Pace
 
 log = logging.getLogger(__name__)
 

@@ -4,19 +4,19 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from domain.figures import FigureSource
 from server.access.audit_log import AuditLog
 from server.access.auditing import Auditing
 from server.access.authentication import Authenticator, authenticated
 from server.access.authorization import Authorization
 from server.access.authorization_file import watched_grants
 from server.access.certificates import from_certificate
-from server.access.rates import Rates
-from server.decoding import Decoder
+from server.access.rate_limits import Rates
+from server.process.watched_files import WatchedFiles
+from server.rpc.decoding import Decoder
+from server.rpc.middleware import MessageStage, Stage
+from server.rpc.request_bytes import WaitingBytes
 from server.settings import Settings, SettingsRefused
-from server.stages import MessageStage, Stage
-from server.waiting_bytes import WaitingBytes
-from server.watched_files import WatchedFiles
+from telemetry.metrics import FigureSource
 
 if TYPE_CHECKING:
     from server.access.key_sources import ObservedKeySource

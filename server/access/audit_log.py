@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from time import monotonic
 from typing import Any, Final
 
-from domain.figures import Figure, counter, gauge
 from server.access.line_file import LineFile
+from telemetry.metrics import Figure, counter, gauge
 
 MAX_QUEUED: Final = 100_000
 CLOSING: Final = 5.0

@@ -11,11 +11,11 @@ from domain.errors import FeatomError, Unauthenticated
 from featom.v1 import entity_type_service_pb2 as types_pb
 from featom.v1 import feature_store_pb2 as pb
 from server.access.audit_log import AuditLog
-from server.access.needs import RPCS
-from server.call import Call
-from server.decoding import Decoder
-from server.errors import Meaning, meaning_of
-from server.stages import Handler, MessageHandler
+from server.access.permissions import RPCS
+from server.rpc.call import Call
+from server.rpc.decoding import Decoder
+from server.rpc.errors import Meaning, meaning_of
+from server.rpc.middleware import Handler, MessageHandler
 
 _OK: Final = Meaning(StatusCode.OK, "")
 # The caller did not wait: it may have been applied or not.

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from domain.errors import Unauthenticated
-from server.call import Call, Context
-from server.stages import Handler, Stage
+from server.rpc.call import Call, Context
+from server.rpc.middleware import Handler, Stage
 
 _MAX_LENGTH: Final = 1_024
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from domain.errors import PermissionDenied
 from server.access.grants import Grants
-from server.access.needs import RPCS
-from server.call import Call
-from server.decoding import Decoder
-from server.stages import Handler, MessageHandler
+from server.access.permissions import RPCS
+from server.rpc.call import Call
+from server.rpc.decoding import Decoder
+from server.rpc.middleware import Handler, MessageHandler
 
 
 class Authorization:

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import yaml
 
+from formats.strict_yaml import StrictLoader
 from server.access.grants import Grant, Grants
-from server.access.needs import Permission
-from server.strict_yaml import StrictLoader
-from server.watched_files import ContentRefused, WatchedFiles
+from server.access.permissions import Permission
+from server.process.watched_files import ContentRefused, WatchedFiles
 
 # Each sort of principal, or every one of them; no run of more than two stars.
 _PRINCIPAL: Final = re.compile(r"(?!.*\*{3})(\*\*|(uri|dns|cn|jwt):.+)")

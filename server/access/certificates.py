@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from domain.errors import Unauthenticated
-from server.call import Context
+from server.rpc.call import Context
 
 
 async def from_certificate(context: Context) -> str | None:

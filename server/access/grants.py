@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from server.access.needs import LONGEST_TYPE, Need, Permission
+from server.access.permissions import LONGEST_TYPE, Need, Permission
 
 _MAX_REMEMBERED: Final = 10_000
 

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from server.watched_files import ContentRefused
+from server.process.watched_files import ContentRefused
 
 MIN_RSA_BITS: Final = 2_048
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from domain.errors import AuthenticationUnavailable
-from domain.figures import Figure, FigureSource, counter
 from server.access.jwks import SigningKey, matching, read_keys
-from server.watched_files import WatchedFiles
+from server.process.watched_files import WatchedFiles
+from telemetry.metrics import Figure, FigureSource, counter
 
 REFRESH: Final = 300.0
 """Seconds between fetches, so that a key which the issuer has dropped is not good for long."""

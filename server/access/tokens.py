@@ -10,7 +10,7 @@ import jwt
 from domain.errors import Unauthenticated
 from server.access.jwks import ALGORITHMS, SigningKey
 from server.access.key_sources import KeySource
-from server.call import Context
+from server.rpc.call import Context
 
 LEEWAY: Final = 10
 """Seconds that the clocks of issuer and server may differ."""

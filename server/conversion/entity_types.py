@@ -5,21 +5,21 @@ import binascii
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from domain.entity_type import AdditionalFeatures, EntityType, Rule
-from domain.errors import FieldViolation, InvalidValue
-from domain.feature_spec import FeatureSpec
-from domain.instant import SECOND
-from featom.v1 import entity_type_pb2 as pb
-from featom.v1 import entity_type_service_pb2 as service_pb
-from repository.codec.entity_type import (
+from application.aggregate_check import Checked
+from application.entity_types import Applied
+from codec.entity_type import (
     ADDITIONAL_FEATURES,
     KINDS,
     LATE_POLICIES,
     decode_spec,
     encode_entity_type,
 )
-from server.applying import Applied
-from server.checking import Checked
+from domain.entity_type import AdditionalFeatures, EntityType, Rule
+from domain.errors import FieldViolation, InvalidValue
+from domain.feature_spec import FeatureSpec
+from domain.timestamp import SECOND
+from featom.v1 import entity_type_pb2 as pb
+from featom.v1 import entity_type_service_pb2 as service_pb
 from server.conversion.violations import Violations
 
 MAX_DESCRIPTION = 500

@@ -8,13 +8,13 @@ from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from codec.timestamps import decode_instant
 from domain.entity_key import EntityKey
 from domain.etag import Etag, parse_etag
-from domain.instant import SECOND, Instant
+from domain.timestamp import SECOND, Instant
 from domain.update import feature_name_problem
 from featom.v1 import aggregate_pb2
 from featom.v1 import feature_store_pb2 as pb
-from repository.codec.instants import decode_instant
 from server.conversion.violations import Violations
 
 Identified: TypeAlias = (

@@ -15,9 +15,9 @@ from domain.entity_key import (
 )
 from domain.errors import LimitExceeded, StaleEtag
 from domain.etag import Etag
-from domain.instant import Instant, instant_problem
 from domain.limits import Limits
 from domain.ports import AtCommitTime, AtEventTime, AtVersion, PointInTime, StoredAggregate
+from domain.timestamp import Instant, instant_problem
 from featom.v1 import feature_store_pb2 as pb
 from server.conversion.fields import read_etag, read_feature_names, read_instant, read_key
 from server.conversion.violations import Violations

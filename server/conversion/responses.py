@@ -13,15 +13,15 @@ from typing import Final
 
 from google.rpc.status_pb2 import Status
 
+from codec.outcome import dump_update_outcome
+from codec.timestamps import encode_instant
+from codec.wire import nested, number_tag, tag, varint
 from domain.entity_key import EntityKey
 from domain.etag import ETAG_LENGTH, etag_token, etag_tokens
 from domain.outcome import BatchOutcome, DeletionOutcome, UpdateOutcome
 from domain.ports import ListedAggregate, StoredAggregate
 from featom.v1 import aggregate_pb2
 from featom.v1 import feature_store_pb2 as pb
-from repository.codec.instants import encode_instant
-from repository.codec.outcome import dump_update_outcome
-from repository.codec.wire import nested, number_tag, tag, varint
 
 _KEYS_AT_A_TIME: Final = 4
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from codec.values import decode_value
 from domain.entity_key import key_violations
 from domain.errors import Corrupted, FieldViolation, InvalidValue, LimitExceeded
 from domain.limits import Limits
@@ -19,7 +20,6 @@ from domain.update import Deletion, FeatureUpdate, Update, UpdateBatch, update_v
 from domain.values import FeatureValue, ValueKind
 from featom.v1 import feature_store_pb2 as pb
 from featom.v1 import value_pb2
-from repository.codec.values import decode_value
 from server.conversion.fields import (
     fingerprint,
     read_etag,

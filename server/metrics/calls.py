@@ -11,9 +11,9 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from grpc import StatusCode
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from server.call import Call
-from server.errors import INTERNAL, MEANINGS, meaning_of
-from server.stages import Handler
+from server.rpc.call import Call
+from server.rpc.errors import INTERNAL, MEANINGS, meaning_of
+from server.rpc.middleware import Handler
 
 BUCKETS: Final = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),

@@ -15,10 +15,10 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from domain.figures import FigureSource
 from server.metrics.calls import CallMetrics
 from server.metrics.event_loop import EventLoopLag
-from server.metrics.figures import FigureCollector
+from server.metrics.exposition import FigureCollector
+from telemetry.metrics import FigureSource
 
 
 class Metrics:

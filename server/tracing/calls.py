@@ -10,8 +10,8 @@ from opentelemetry.trace import Span, SpanKind, format_span_id, format_trace_id
 from opentelemetry.trace.status import Status
 from opentelemetry.trace.status import StatusCode as SpanStatus
 
-from server.call import Call
-from server.stages import Handler, Stage
+from server.rpc.call import Call
+from server.rpc.middleware import Handler, Stage
 
 # What the server is to blame for; the others are the caller's.
 FAILURES: Final = frozenset(

@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Link, Span, SpanKind
 from opentelemetry.trace.status import Status, StatusCode
 
-from domain.tracing import Answer
+from telemetry.tracing import Answer
 
 
 class OpenTelemetryTracer:

@@ -10,8 +10,8 @@ import grpc
 
 from featom.v1.feature_store_pb2 import GetAggregateRequest, ListAggregatesRequest
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
-from tests.attacks.fortress import OWNER, Fortress
 from tests.attacks.raw_http2 import RawConnection, connect, ping, reset, tls_context
+from tests.kit.secured_server import OWNER, Fortress
 
 STORE: Final = "/featom.v1.FeatureStoreService/"
 MIB: Final = 1_024 * 1_024

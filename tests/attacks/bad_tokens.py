@@ -5,8 +5,8 @@ import json
 import time
 from typing import Any
 
-from tests.attacks.fortress import OWNER
-from tests.issuer import ISSUER, Issuer
+from tests.kit.issuer import ISSUER, Issuer
+from tests.kit.secured_server import OWNER
 
 NOW = int(time.time())
 

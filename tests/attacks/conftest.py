@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.attacks.database import attacked
-from tests.attacks.fortress import Fortress
+from tests.kit.secured_server import Fortress
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.postgres import servers
-from tests.roles import migrate_for_servers
+from tests.kit.postgres import servers
+from tests.kit.roles import migrate_for_servers
 
 
 @asynccontextmanager

@@ -23,9 +23,9 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionResponse
 
 from featom.v1.feature_store_pb2 import StreamUpdateFeaturesResponse
 from tests.attacks.database import attacked
-from tests.attacks.fortress import OWNER, Fortress
 from tests.attacks.mutations import mutated
 from tests.attacks.requests import OPEN_REQUESTS, REFLECTION, REQUESTS, WATCH
+from tests.kit.secured_server import OWNER, Fortress
 
 CALLERS: Final = 32
 ON_A_STREAM: Final = 10

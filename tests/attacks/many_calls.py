@@ -14,10 +14,10 @@ from featom.v1.feature_store_pb2 import (
 from featom.v1.value_pb2 import FeatureValue
 from tests.attacks.attacks import MIB, STORE, listing
 from tests.attacks.bad_tokens import BAD_TOKENS
-from tests.attacks.fortress import OWNER, Fortress, bearer
 from tests.attacks.hostile import HOSTILE, code_of, places
 from tests.attacks.mutations import plain
 from tests.attacks.requests import KEY, REQUESTS
+from tests.kit.secured_server import OWNER, Fortress, bearer
 
 _AT_ONCE = 32
 _CLIENTS = 20

@@ -16,7 +16,7 @@ from hyperframe.frame import (
     SettingsFrame,
 )
 
-from tests.attacks.fortress import Fortress
+from tests.kit.secured_server import Fortress
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 CANCEL: Final = 8

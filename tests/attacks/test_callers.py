@@ -24,8 +24,8 @@ from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue
 from tests.attacks.attacks import listing
 from tests.attacks.bad_tokens import BAD_TOKENS
-from tests.attacks.fortress import NOBODY, OWNER, READER, Fortress, bearer
-from tests.refusal import refusal
+from tests.kit.refusal import refusal
+from tests.kit.secured_server import NOBODY, OWNER, READER, Fortress, bearer
 
 SECRET = "a value that nobody may see"
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from server.stream_life import grace
+from server.rpc.stream_life import grace
 from tests.attacks.attacks import (
     SLOW,
     idle_connections,
@@ -18,8 +18,8 @@ from tests.attacks.attacks import (
     slow_handshake,
     unread_answers,
 )
-from tests.attacks.fortress import CONNECTION_AGE, HANDSHAKE_TIMEOUT, Fortress
 from tests.attacks.raw_http2 import ENHANCE_YOUR_CALM, connect
+from tests.kit.secured_server import CONNECTION_AGE, HANDSHAKE_TIMEOUT, Fortress
 
 LEEWAY = 8
 """Seconds for a busy machine. Whom nobody ends stays for half a minute and more."""

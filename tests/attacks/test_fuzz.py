@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from grpc import StatusCode
 
-from tests.attacks.fortress import Fortress
 from tests.attacks.fuzz import LASTING, fuzz
+from tests.kit.secured_server import Fortress
 
 
 @pytest.fixture

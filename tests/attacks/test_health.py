@@ -13,11 +13,11 @@ from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from server.watches import MAX_PER_PEER
+from server.health.watch_limits import MAX_PER_PEER
 from tests.attacks.attacks import MIB, data_frame
-from tests.attacks.fortress import Fortress
 from tests.attacks.raw_http2 import RawConnection
-from tests.refusal import refusal
+from tests.kit.refusal import refusal
+from tests.kit.secured_server import Fortress
 
 SERVING: Final = HealthCheckResponse.SERVING
 NOT_SERVING: Final = HealthCheckResponse.NOT_SERVING

@@ -13,11 +13,11 @@ from featom.v1 import feature_store_pb2 as pb
 from featom.v1.aggregate_pb2 import EntityKey
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue
-from server.access.needs import RPCS
-from tests.attacks.fortress import OWNER, Fortress
+from server.access.permissions import RPCS
 from tests.attacks.hostile import HOSTILE, code_of, places
 from tests.attacks.requests import OPEN_REQUESTS, REQUESTS
 from tests.attacks.texts import paths_of
+from tests.kit.secured_server import OWNER, Fortress
 
 ENTITY_IDS = tuple(text for text in HOSTILE if text.isprintable() and len(text) < 100)
 

@@ -16,8 +16,8 @@ from featom.v1 import feature_store_pb2 as pb
 from featom.v1.aggregate_pb2 import EntityKey
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue
-from tests.attacks.fortress import OWNER, READER, Fortress
-from tests.refusal import refusal
+from tests.kit.refusal import refusal
+from tests.kit.secured_server import OWNER, READER, Fortress
 
 STREAMS: Final = 3
 RATE: Final = 10

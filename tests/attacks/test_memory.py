@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import grpc
 import pytest
 
-from server.freed_memory import INTERVAL
+from server.process.memory import INTERVAL
 from tests.attacks.attacks import (
     MIB,
     SLOW,
@@ -24,9 +24,9 @@ from tests.attacks.attacks import (
     slow_body,
     slow_handshake,
 )
-from tests.attacks.fortress import Fortress
 from tests.attacks.fuzz import fuzz
 from tests.attacks.many_calls import bad_tokens, honest_calls, hostile_texts, long_names
+from tests.kit.secured_server import Fortress
 
 MOST_GROWTH = 0.1
 LEEWAY = 5.0

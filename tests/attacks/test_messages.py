@@ -8,8 +8,8 @@ import pytest
 from grpc import StatusCode
 
 from tests.attacks.attacks import MIB, STORE, answer_to, large_message, large_metadata, no_text
-from tests.attacks.fortress import NOBODY, OWNER, Fortress
 from tests.attacks.requests import REFLECTION
+from tests.kit.secured_server import NOBODY, OWNER, Fortress
 
 GZIP = grpc.Compression.Gzip
 PLAIN = grpc.Compression.NoCompression

@@ -7,10 +7,10 @@ from cryptography.x509.oid import NameOID
 from grpc import StatusCode
 
 from tests.attacks.attacks import listing
-from tests.attacks.fortress import GRANTS, NOBODY, OWNER, Fortress, bearer
 from tests.attacks.raw_http2 import connect, tls_context
-from tests.authority import Authority, Issued
-from tests.issuer import Issuer
+from tests.kit.authority import Authority, Issued
+from tests.kit.issuer import Issuer
+from tests.kit.secured_server import GRANTS, NOBODY, OWNER, Fortress, bearer
 
 
 def until_said(fortress: Fortress, *texts: str) -> None:

@@ -8,8 +8,8 @@ import pytest
 from grpc import StatusCode
 
 from tests.attacks.attacks import listing
-from tests.attacks.fortress import Fortress
-from tests.authority import Authority, Issued
+from tests.kit.authority import Authority, Issued
+from tests.kit.secured_server import Fortress
 
 STRANGERS: dict[str, Callable[[Authority], Issued | None]] = {
     "without a certificate": lambda authority: None,

@@ -11,7 +11,7 @@ from domain.entity_key import EntityKey
 from domain.ports import AggregateReader, AggregateWriter
 from repository.memory import MemoryRepository
 from repository.postgres import PostgresRepository
-from tests.postgres import Postgres, servers
+from tests.kit.postgres import Postgres, servers
 
 NOWHERE: Final = Postgres(dsn="")
 

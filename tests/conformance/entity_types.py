@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import pytest
 from msgspec.structs import replace
 
+from application.entity_types import Applied, EntityTypes
 from domain.entity_key import EntityKey
 from domain.entity_type import AdditionalFeatures, EntityType, Rule
 from domain.errors import (
@@ -21,18 +22,17 @@ from domain.errors import (
     StaleEtag,
 )
 from domain.feature_spec import FeatureSpec, LatePolicy
-from domain.instant import SECOND
 from domain.limits import Limits
 from domain.operations import Append, Increment, Operation, Remove, SetValue
 from domain.outcome import UpdateOutcome
 from domain.ports import AtVersion
+from domain.timestamp import SECOND
 from domain.update import Deletion, FeatureUpdate, Update, UpdateBatch
 from domain.values import FeatureValue, ValueKind
 from featom.v1.aggregate_pb2 import FeatureAggregate
 from repository.memory import MemoryRepository
 from repository.postgres import PostgresRepository
-from server.applying import Applied, EntityTypes
-from tests.conformance.reading import list_all
+from tests.kit.reading import list_all
 
 Repository: TypeAlias = MemoryRepository | PostgresRepository
 

@@ -10,8 +10,8 @@ from domain.entity_key import EntityKey
 from domain.errors import AggregateNotFound, Overloaded, StaleEtag
 from domain.update import Deletion, UpdateBatch
 from tests.conformance.conftest import Repository
-from tests.conformance.reading import current, current_features, list_all, message_of
-from tests.samples import add, put, remove, update
+from tests.kit.reading import current, current_features, list_all, message_of
+from tests.kit.samples import add, put, remove, update
 
 
 async def test_what_is_deleted_is_neither_read_nor_listed(

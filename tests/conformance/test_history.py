@@ -2,16 +2,16 @@
 
 import pytest
 
+from codec.historical_state import KEYFRAME_INTERVAL
+from codec.timestamps import decode_instant
 from domain.entity_key import EntityKey
-from domain.instant import LATEST, MICROSECOND
 from domain.ports import AtCommitTime, AtEventTime, AtVersion
+from domain.timestamp import LATEST, MICROSECOND
 from domain.update import Deletion
 from featom.v1.aggregate_pb2 import FeatureAggregate
-from repository.codec.instants import decode_instant
-from repository.codec.past import KEYFRAME_INTERVAL
 from tests.conformance.conftest import Repository
-from tests.conformance.reading import current, features, message_of, past_features
-from tests.samples import add, put, remove, update
+from tests.kit.reading import current, features, message_of, past_features
+from tests.kit.samples import add, put, remove, update
 
 
 async def test_every_version_is_read_as_it_was(repository: Repository, key: EntityKey) -> None:

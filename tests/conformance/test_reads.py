@@ -5,8 +5,8 @@ import asyncio
 from domain.entity_key import EntityKey
 from domain.update import UpdateBatch
 from tests.conformance.conftest import Repository
-from tests.conformance.reading import features, list_all
-from tests.samples import add, put, update
+from tests.kit.reading import features, list_all
+from tests.kit.samples import add, put, update
 
 
 async def fill(repository: Repository, entity_type: str, ids: list[str]) -> None:

@@ -11,8 +11,8 @@ from domain.entity_key import EntityKey
 from domain.errors import AggregateNotFound, InvalidValue, RequestIdReused, StaleEtag
 from domain.update import Deletion, FeatureUpdate, Update
 from tests.conformance.conftest import Repository
-from tests.conformance.reading import current, current_features
-from tests.samples import add, put, remove, update
+from tests.kit.reading import current, current_features
+from tests.kit.samples import add, put, remove, update
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from domain.entity_key import EntityKey
 from domain.errors import InvalidValue, LimitExceeded, RequestIdReused, StaleEtag
 from domain.update import Update, UpdateBatch
 from tests.conformance.conftest import Repository
-from tests.conformance.reading import features
-from tests.samples import add, put, update
+from tests.kit.reading import features
+from tests.kit.samples import add, put, update
 
 
 @pytest.fixture

@@ -9,14 +9,14 @@ from msgspec.structs import replace
 
 from domain.entity_key import EntityKey
 from domain.errors import FeatomError, InvalidValue, LimitExceeded, Overloaded, StaleEtag
-from domain.instant import SECOND
 from domain.outcome import UpdateOutcome
+from domain.timestamp import SECOND
 from domain.update import FeatureUpdate
 from domain.values import ValueKind
 from featom.v1.aggregate_pb2 import FeatureAggregate
 from tests.conformance.conftest import Repository
-from tests.conformance.reading import current, current_features, message_of
-from tests.samples import TWO_OF_EACH, add, append, put, remove, sample, update
+from tests.kit.reading import current, current_features, message_of
+from tests.kit.samples import TWO_OF_EACH, add, append, put, remove, sample, update
 
 
 async def test_an_update_makes_an_aggregate(repository: Repository, key: EntityKey) -> None:

@@ -3,8 +3,8 @@
 It is composed as the product is, by the product's own composition root.
 """
 
+from cli.main import app
 from server import main
-from server.cli import app
 from tests.consistency.broken.statement_per_feature import StatementPerFeature
 
 if __name__ == "__main__":

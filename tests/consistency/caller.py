@@ -8,7 +8,7 @@ import grpc
 from tests.consistency.messages import Response, failed, message_of, success
 from tests.consistency.operations import Answer, Kind, Request, Verdict
 from tests.consistency.recorder import Recorder
-from tests.consistency.stubs import failure_of
+from tests.kit.stubs import failure_of
 
 if TYPE_CHECKING:
     from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub

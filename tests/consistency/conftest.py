@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.consistency.rig import OwnPostgres, new_database, own_postgres
+from tests.consistency.environment import OwnPostgres, new_database, own_postgres
 
 
 @pytest.fixture(scope="session")

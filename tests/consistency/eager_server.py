@@ -7,9 +7,9 @@ a while after another server was faster with it; here whatever waits does, and a
 import sys
 from typing import Final
 
+from cli.main import app
 from repository.pipeline import commit_pipeline
-from repository.writing import turns
-from server.cli import app
+from repository.writing import contention as turns
 
 EAGER: Final = (sys.executable, "-m", "tests.consistency.eager_server")
 

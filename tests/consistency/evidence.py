@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from tests.consistency.history import Entry, History
-from tests.consistency.line import Line
+from tests.consistency.key_history import Line
 from tests.consistency.operations import Attempt, Kind, Part
 from tests.consistency.outcomes import Operation, operations_of
 from tests.consistency.recorder import NEVER

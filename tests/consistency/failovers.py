@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from tests.consistency.checker import Report
-from tests.consistency.rig import rig
+from tests.consistency.environment import rig
 from tests.consistency.storms import traffic_flows
 from tests.consistency.traffic import traffic
-from tests.program import FEATOM
-from tests.roles import migrate_for_servers
-from tests.standby import replicated
+from tests.kit.program import FEATOM
+from tests.kit.roles import migrate_for_servers
+from tests.kit.standby import replicated
 
 _SETTINGS: Final = {"statement_timeout": 1.0}
 """So that servers give up on commits while the standby is away."""

@@ -15,10 +15,10 @@ import grpc
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
-from domain.instant import LATEST
+from codec.timestamps import encode_instant
+from domain.timestamp import LATEST
 from featom.v1 import aggregate_pb2
 from featom.v1 import feature_store_pb2 as pb
-from repository.codec.instants import encode_instant
 
 LARGE_TYPE: Final = "large"
 LONG_KEY: Final = ("long", "c-1")

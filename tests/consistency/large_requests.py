@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import asyncpg
 import grpc
 
+from codec.state import dump_aggregate, new_aggregate
 from domain.entity_key import EntityKey
 from featom.v1 import feature_store_pb2 as pb
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
-from repository.codec.state import dump_aggregate, new_aggregate
 from repository.postgres import PostgresRepository
 from tests.consistency.faults.fleet import Fleet, fleet
 from tests.consistency.heavy_callers import AGGREGATES, LARGE_TYPE, LONG_KEY
-from tests.samples import NOW, UID, add, put, update
+from tests.kit.samples import NOW, UID, add, put, update
 
 if TYPE_CHECKING:
     from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub

@@ -19,8 +19,8 @@ import grpc
 from featom.v1 import aggregate_pb2, value_pb2
 from featom.v1 import feature_store_pb2 as pb
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
-from tests.consistency.rig import new_database, own_postgres
-from tests.serving import serving
+from tests.consistency.environment import new_database, own_postgres
+from tests.kit.serving import serving
 
 if TYPE_CHECKING:
     from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub

@@ -32,7 +32,7 @@ from tests.consistency.operations import (
     Step,
     Verdict,
 )
-from tests.consistency.stubs import Failure
+from tests.kit.stubs import Failure
 
 Message = (
     UpdateFeaturesRequest

@@ -2,7 +2,7 @@
 
 import sys
 
-from server.cli import app
+from cli.main import app
 from tests.consistency.sabotages import SABOTAGES
 
 if __name__ == "__main__":

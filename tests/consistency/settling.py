@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from tests.consistency.caller import Patience, call
-from tests.consistency.composer import KEYS, THE_SAME
 from tests.consistency.operations import MARK, TOTAL, Kind, Part, Request, Step, Verdict
 from tests.consistency.recorder import Recorder
-from tests.consistency.server_process import ServerProcess
-from tests.consistency.sessions import sessions_of
-from tests.consistency.stubs import connected
-from tests.consistency.waiting import eventually
+from tests.consistency.request_mix import KEYS, THE_SAME
+from tests.kit.server_process import ServerProcess
+from tests.kit.sessions import sessions_of
+from tests.kit.stubs import connected
+from tests.kit.waiting import eventually
 
 MOST_SESSIONS: Final = 14
 """What the pools of a server may hold by default, and its probe, which has two while it makes its

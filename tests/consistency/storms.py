@@ -9,14 +9,14 @@ from typing import Final, NamedTuple
 
 from tests.consistency.checker import Report
 from tests.consistency.eager_server import EAGER
+from tests.consistency.environment import OwnPostgres, Rig, new_database, rig
 from tests.consistency.faults import database
-from tests.consistency.faults.proxy import Way
-from tests.consistency.moods import Mood, in_a_hurry, patient
-from tests.consistency.rig import OwnPostgres, Rig, new_database, rig
-from tests.consistency.server_process import NO_SETTINGS
+from tests.consistency.patience import Mood, in_a_hurry, patient
 from tests.consistency.traffic import Client, traffic
-from tests.consistency.waiting import eventually
-from tests.program import FEATOM
+from tests.kit.program import FEATOM
+from tests.kit.proxy import Way
+from tests.kit.server_process import NO_SETTINGS
+from tests.kit.waiting import eventually
 
 Chance = random.Random
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.consistency.checker import CHECKS, check
 from tests.consistency.operations import Seen, Verdict
-from tests.consistency.story import Story
+from tests.consistency.scenario import Story
 
 
 def told() -> Story:

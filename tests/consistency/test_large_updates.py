@@ -4,7 +4,7 @@ import grpc
 
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from tests.consistency.large_updates import MOST_MEMORY, store_aggregates, storm
-from tests.serving import serving
+from tests.kit.serving import serving
 
 
 async def test_small_updates_do_not_wait_for_large_ones(database: str) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from tests.consistency.rig import OwnPostgres, new_database
+from tests.consistency.environment import OwnPostgres, new_database
 from tests.consistency.rules.run import run
 
 CASES: Final = {

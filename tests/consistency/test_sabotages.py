@@ -12,13 +12,13 @@ from typing import Final, NamedTuple
 import pytest
 
 from tests.consistency.checker import CHECKS, Report
-from tests.consistency.moods import Mood, in_a_hurry, patient
-from tests.consistency.rig import OwnPostgres, Rig, new_database, rig
+from tests.consistency.environment import OwnPostgres, Rig, new_database, rig
+from tests.consistency.patience import Mood, in_a_hurry, patient
 from tests.consistency.sabotages import SABOTAGES
 from tests.consistency.test_failovers import CASES as FAILOVER_CASES
 from tests.consistency.test_rules import CASES as RULE_CASES
 from tests.consistency.traffic import USUAL, traffic
-from tests.consistency.waiting import eventually
+from tests.kit.waiting import eventually
 
 ATTEMPTS: Final = 700
 ROUNDS: Final = 15

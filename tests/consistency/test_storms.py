@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from tests.consistency.eager_server import EAGER
-from tests.consistency.rig import OwnPostgres, rig
+from tests.consistency.environment import OwnPostgres, rig
 from tests.consistency.storms import STORMS, rage
 from tests.consistency.traffic import traffic
-from tests.e2e.observability.scraping import metrics_address_in, scrape_at
+from tests.kit.scraping import metrics_address_in, scrape_at
 
 AMOUNTS = {
     "server-kills": 2,

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from tests.consistency.caller import Patience, call
-from tests.consistency.faults.proxy import Proxy, Way
+from tests.consistency.environment import Rig, rig
 from tests.consistency.history import read_history
 from tests.consistency.operations import MARK, TOTAL, Kind, Part, Request, Step, Verdict
-from tests.consistency.rig import Rig, rig
-from tests.consistency.stubs import connected
-from tests.consistency.waiting import eventually
+from tests.kit.proxy import Proxy, Way
+from tests.kit.stubs import connected
+from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
     from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from featom.v1.aggregate_pb2 import FeatureAggregate
 from featom.v1.feature_store_pb2 import BatchGetAggregatesRequest, GetAggregateRequest
-from tests.consistency.stubs import connected
-from tests.consistency.vectors import key_of, keys_of, numbers_in, set_all
+from tests.kit.stubs import connected
+from tests.kit.vectors import key_of, keys_of, numbers_in, set_all
 
 if TYPE_CHECKING:
     from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub

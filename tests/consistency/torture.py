@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from tests.consistency import large_requests
-from tests.consistency.rig import OwnPostgres, new_database, own_postgres
+from tests.consistency.environment import OwnPostgres, new_database, own_postgres
 from tests.consistency.storms import STORMS, Aftermath, rage
 
 AMOUNTS: Mapping[str, int] = {

@@ -9,13 +9,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from tests.consistency.caller import CANCELLED, Patience, call
-from tests.consistency.composer import Composer
 from tests.consistency.messages import TRY_AGAIN
-from tests.consistency.moods import PATIENT, Mood, patient
 from tests.consistency.operations import Answer, Request, Verdict
+from tests.consistency.patience import PATIENT, Mood, patient
 from tests.consistency.recorder import Recorder
-from tests.consistency.stubs import connected
+from tests.consistency.request_mix import Composer
 from tests.consistency.updates_on_stream import update_on_stream
+from tests.kit.stubs import connected
 
 if TYPE_CHECKING:
     from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub

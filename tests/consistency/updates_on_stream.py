@@ -11,7 +11,7 @@ from tests.consistency.caller import CANCELLED, Patience
 from tests.consistency.messages import failed, reason_of, success, update_of
 from tests.consistency.operations import Answer, Request, Verdict
 from tests.consistency.recorder import Recorder
-from tests.consistency.stubs import failure_in, failure_of
+from tests.kit.stubs import failure_in, failure_of
 
 if TYPE_CHECKING:
     from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub

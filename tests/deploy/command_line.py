@@ -5,7 +5,7 @@ from unittest.mock import patch
 
 import typer
 
-from server.cli import app
+from cli.main import app
 from server.settings import Settings
 
 

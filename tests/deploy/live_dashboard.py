@@ -24,12 +24,12 @@ import grpc
 import yaml
 
 from featom.v1.feature_store_pb2 import StreamUpdateFeaturesRequest
-from tests.attacks.fortress import Fortress
-from tests.consistency.rig import new_database, own_postgres
-from tests.consistency.server_process import running_servers
+from tests.consistency.environment import new_database, own_postgres
 from tests.deploy.observability import FOLDER, ROOT, alerts, panels
-from tests.e2e.observability.scraping import metrics_address_of
 from tests.e2e.rolling.load import Load, loaded, one_more
+from tests.kit.scraping import metrics_address_of
+from tests.kit.secured_server import Fortress
+from tests.kit.server_process import running_servers
 
 PROMETHEUS: Final = ROOT / "build/prometheus/usr/bin/prometheus"
 SECONDS_OF_LOAD: Final = 20

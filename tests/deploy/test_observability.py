@@ -11,7 +11,7 @@ import yaml
 
 from deploy.observability import dashboard, prometheus_rule
 from tests.deploy.observability import FOLDER, ROOT, RUNBOOKS, alerts, expressions, panels
-from tests.deploy.promql import matchers_in, metrics_in
+from tests.kit.promql import matchers_in, metrics_in
 
 NAMES = sorted({rule["alert"] for rule in alerts()})
 PROMTOOL = ROOT / "build/prometheus/usr/bin/promtool"

@@ -16,13 +16,13 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
-from server.cli import app
-from tests.attacks.fortress import NOBODY, OWNER, READER, Fortress
-from tests.authority import Authority, Issued
-from tests.issuer import AUDIENCE, ISSUER
-from tests.postgres import Postgres
-from tests.program import FEATOM
-from tests.serving import ROOT, Server, serving
+from cli.main import app
+from tests.kit.authority import Authority, Issued
+from tests.kit.issuer import AUDIENCE, ISSUER
+from tests.kit.postgres import Postgres
+from tests.kit.program import FEATOM
+from tests.kit.secured_server import NOBODY, OWNER, READER, Fortress
+from tests.kit.serving import ROOT, Server, serving
 
 DEFINITION = "name: card\nfeatures: {payments: {type: int64}}\n"
 
@@ -276,7 +276,7 @@ def test_a_loopback_that_a_name_only_pretends_to_be_gets_no_token(
         owner.refused(**in_plaintext_to(stranger), token_file=None)
         assert overheard.metadata != []
         overheard.metadata.clear()
-        monkeypatch.setattr("server.asking.endpoint.is_loopback", lambda host: True)
+        monkeypatch.setattr("cli.connection.endpoint.is_loopback", lambda host: True)
         assert owner.refused(**in_plaintext_to(stranger)).startswith("UNAVAILABLE: ")
     assert overheard.metadata == []
 

@@ -8,9 +8,9 @@ from featom.v1.feature_store_pb2 import (
     UpdateFeaturesRequest,
 )
 from featom.v1.value_pb2 import FeatureValue
-from tests.consistency.server_process import running_servers
-from tests.consistency.stubs import connected
-from tests.consistency.vectors import key_of
+from tests.kit.server_process import running_servers
+from tests.kit.stubs import connected
+from tests.kit.vectors import key_of
 
 CLIENTS = 16
 INCREMENTS = 200

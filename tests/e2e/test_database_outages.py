@@ -11,15 +11,15 @@ import pytest
 
 from featom.v1.feature_store_pb2 import GetAggregateRequest
 from server.embedded_postgres import EmbeddedPostgres
-from tests.consistency.rig import own_postgres
-from tests.consistency.server_process import ServerProcess, health_of, running_server
-from tests.consistency.sessions import sessions_of
+from tests.consistency.environment import own_postgres
 from tests.consistency.settling import MOST_SESSIONS
-from tests.consistency.stubs import Failure, connected, failure_of, open_channel
-from tests.consistency.vectors import key_of, set_all
-from tests.consistency.waiting import eventually
-from tests.postgres import folder_for_postgres
-from tests.roles import migrate_for_servers
+from tests.kit.postgres import folder_for_postgres
+from tests.kit.roles import migrate_for_servers
+from tests.kit.server_process import ServerProcess, health_of, running_server
+from tests.kit.sessions import sessions_of
+from tests.kit.stubs import Failure, connected, failure_of, open_channel
+from tests.kit.vectors import key_of, set_all
+from tests.kit.waiting import eventually
 
 CLIENTS = 16
 OUTAGES = 2

@@ -14,15 +14,15 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFail
 from grpc_status import rpc_status
 from typer.testing import CliRunner
 
+from cli.entity_type_files import read_definitions
+from cli.main import app
 from featom.v1 import entity_type_pb2 as types_pb
 from featom.v1 import entity_type_service_pb2 as service_pb
 from featom.v1 import feature_store_pb2 as pb
 from featom.v1.entity_type_service_pb2_grpc import EntityTypeServiceStub
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
-from server.cli import app
-from server.definitions import read_definitions
-from tests.postgres import Postgres
-from tests.serving import serving
+from tests.kit.postgres import Postgres
+from tests.kit.serving import serving
 
 ROOT: Final = Path(__file__).parents[2]
 FRAUD: Final = ROOT / "examples" / "entity_types" / "fraud"

@@ -21,7 +21,7 @@ from examples.flights.comparison import compare
 from examples.flights.flights import Flight, parse, read_flights
 from examples.flights.retry import answered, pause, reason
 from examples.flights.truth import Fact, Truth, Vector, fold
-from tests.serving import serving
+from tests.kit.serving import serving
 
 ROOT = Path(__file__).parents[2]
 DEMO = (sys.executable, "-m", "examples.flights", "--clients", "2")

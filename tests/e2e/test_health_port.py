@@ -13,7 +13,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from featom.v1.feature_store_pb2 import ListAggregatesRequest
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
-from tests.serving import Server, serving
+from tests.kit.serving import Server, serving
 
 SERVING = HealthCheckResponse.SERVING
 NOT_SERVING = HealthCheckResponse.NOT_SERVING

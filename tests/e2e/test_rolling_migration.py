@@ -15,14 +15,14 @@ import pytest
 
 from featom.v1.aggregate_pb2 import FeatureAggregate
 from repository.migrations import Pace, backfill, up
-from tests.consistency.rig import new_database, own_postgres
-from tests.consistency.server_process import ServerProcess, running_server
+from tests.consistency.environment import new_database, own_postgres
 from tests.e2e.rolling.knowing import knowing
 from tests.e2e.rolling.load import COUNT, Load, balanced, loaded, one_more
 from tests.e2e.rolling.product import FIRST, FOURTH, SECOND, THIRD
-from tests.postgres import binaries_by_version
-from tests.program import FEATOM
-from tests.roles import APP_ROLE
+from tests.kit.postgres import binaries_by_version
+from tests.kit.program import FEATOM
+from tests.kit.roles import APP_ROLE
+from tests.kit.server_process import ServerProcess, running_server
 
 BUILDS: Final = (FIRST, SECOND, THIRD, FOURTH)
 CLIENTS: Final = 8

@@ -12,9 +12,9 @@ from typing import Any, Final
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.consistency.rig import new_database, own_postgres
-from tests.consistency.server_process import ServerProcess, running_servers
+from tests.consistency.environment import new_database, own_postgres
 from tests.e2e.rolling.load import Load, loaded
+from tests.kit.server_process import ServerProcess, running_servers
 
 CLIENTS: Final = 32
 SETTINGS: Final = {"drain_delay": 0.5, "drain_grace": 10, "probe_interval": 0.1}

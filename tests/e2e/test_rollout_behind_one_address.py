@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import grpc
 
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
-from tests.consistency.rig import new_database, own_postgres
-from tests.consistency.server_process import running_servers
+from tests.consistency.environment import new_database, own_postgres
 from tests.e2e.rolling.load import SERVICE_CONFIG, Load
 from tests.e2e.rolling.one_address import one_address
+from tests.kit.server_process import running_servers
 
 FOR_ONE_ADDRESS = SERVICE_CONFIG.with_name("service_config_one_address.json")
 CLIENTS = 8

@@ -16,12 +16,12 @@ import grpc
 import yaml
 
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
-from tests.consistency.rig import new_database, own_postgres
-from tests.consistency.server_process import ServerProcess, running_server
-from tests.consistency.waiting import eventually
+from tests.consistency.environment import new_database, own_postgres
 from tests.e2e.rolling.load import SERVICE_CONFIG, Load
 from tests.e2e.rolling.names import CachingNames, caching_names
-from tests.serving import ROOT
+from tests.kit.server_process import ServerProcess, running_server
+from tests.kit.serving import ROOT
+from tests.kit.waiting import eventually
 
 SCALE: Final = 10
 CACHED: Final = 30 / SCALE

@@ -10,11 +10,11 @@ import grpc
 
 from featom.v1.feature_store_pb2 import BatchGetAggregatesRequest
 from server.embedded_postgres import EmbeddedPostgres
-from tests.consistency.server_process import running_server
-from tests.consistency.stubs import connected
-from tests.consistency.vectors import keys_of, numbers_in, set_all
-from tests.consistency.waiting import eventually
-from tests.postgres import folder_for_postgres
+from tests.kit.postgres import folder_for_postgres
+from tests.kit.server_process import running_server
+from tests.kit.stubs import connected
+from tests.kit.vectors import keys_of, numbers_in, set_all
+from tests.kit.waiting import eventually
 
 KILLS = 20
 CHAINS = 2

@@ -10,9 +10,9 @@ from domain.errors import StaleEtag
 from domain.ports import StoredAggregate
 from featom.v1.feature_store_pb2 import GetAggregateRequest
 from repository.postgres import PostgresRepository
-from tests.consistency.server_process import running_servers
-from tests.consistency.stubs import connected, failure_of
-from tests.consistency.vectors import key_of, numbers_in, set_all
+from tests.kit.server_process import running_servers
+from tests.kit.stubs import connected, failure_of
+from tests.kit.vectors import key_of, numbers_in, set_all
 
 
 async def test_through_the_repository_the_stale_writer_is_told_and_changes_nothing(

@@ -2,9 +2,9 @@
 
 import sys
 
-from tests.consistency.server_process import running_servers
 from tests.consistency.torn_vectors import Count, count_torn_vectors
-from tests.program import FEATOM
+from tests.kit.program import FEATOM
+from tests.kit.server_process import running_servers
 
 BROKEN = (sys.executable, "-m", "tests.consistency.broken_server")
 

@@ -9,9 +9,9 @@ from google.rpc.status_pb2 import Status
 
 from featom.v1.feature_store_pb2 import FeatureUpdate, GetAggregateRequest
 from featom.v1.value_pb2 import FeatureValue
-from tests.consistency.server_process import running_server
-from tests.consistency.stubs import connected, failure_of
-from tests.consistency.vectors import NAMES, key_of, numbers_in, set_all
+from tests.kit.server_process import running_server
+from tests.kit.stubs import connected, failure_of
+from tests.kit.vectors import NAMES, key_of, numbers_in, set_all
 
 
 async def test_one_bad_value_among_50_good_ones_changes_nothing_and_all_that_is_wrong_is_named(

@@ -9,9 +9,9 @@ import pytest
 
 from domain.entity_key import EntityKey
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
-from tests.integration.meddling import Session, session_on
-from tests.postgres import Postgres
-from tests.serving import Server, serving
+from tests.kit.fault_injection import Session, session_on
+from tests.kit.postgres import Postgres
+from tests.kit.serving import Server, serving
 
 if TYPE_CHECKING:
     from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub

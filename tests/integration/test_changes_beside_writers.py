@@ -10,6 +10,10 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from application import entity_types as applying
+from application.aggregate_check import AggregateCheck
+from application.entity_types import EntityTypes
+from codec.state import dump_aggregate, new_aggregate
 from domain.entity_key import EntityKey
 from domain.entity_type_store import ScannedAggregate, ScannedPage
 from domain.errors import Contended, EntityTypeInUse, IncompatibleChange
@@ -17,20 +21,16 @@ from domain.limits import Limits
 from domain.operations import SetValue
 from domain.update import Deletion, FeatureUpdate, Update
 from domain.values import FeatureValue, ValueKind
-from repository.codec.state import dump_aggregate, new_aggregate
 from repository.entity_types import postgres as postgres_types
 from repository.entity_types import written as written_types
 from repository.entity_types.written import SnapshotMark
 from repository.postgres import PostgresRepository
 from repository.statements import TYPES, WRITE
 from repository.writing.transaction import Written, write
-from server import applying
-from server.applying import EntityTypes
-from server.checking import AggregateCheck
-from tests.consistency.waiting import eventually_true
-from tests.integration.meddling import Session, session_on, somebody_waits_for_a_lock
 from tests.integration.test_rule_changes import KEY, NARROW, WIDE, apply, servers, update
-from tests.samples import NOW, UID
+from tests.kit.fault_injection import Session, session_on, somebody_waits_for_a_lock
+from tests.kit.samples import NOW, UID
+from tests.kit.waiting import eventually_true
 
 __all__ = ["servers"]
 

@@ -20,10 +20,10 @@ from featom.v1 import feature_store_pb2 as pb
 from featom.v1.aggregate_pb2 import EntityKey as KeyMessage
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue
-from server.feature_store import SERVICE
+from server.services.feature_store import SERVICE
 from tests.e2e.rolling.load import SERVICE_CONFIG
-from tests.refusal import refusal
-from tests.serving import Server
+from tests.kit.refusal import refusal
+from tests.kit.serving import Server
 
 
 @dataclass

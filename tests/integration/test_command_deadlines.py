@@ -12,11 +12,11 @@ import grpc
 import pytest
 from typer.testing import CliRunner
 
+from cli.main import app
 from featom.v1.entity_type_service_pb2_grpc import (
     EntityTypeServiceServicer,
     add_EntityTypeServiceServicer_to_server,
 )
-from server.cli import app
 
 
 @contextmanager

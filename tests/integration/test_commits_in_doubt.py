@@ -13,11 +13,11 @@ from domain.update import UpdateBatch
 from repository.postgres import PostgresOptions
 from repository.sessions.facts import Backend
 from repository.statements import DURABILITY
-from tests.conformance.reading import current_features
-from tests.consistency.faults.proxy import Way, proxied
-from tests.consistency.waiting import eventually
-from tests.integration.meddling import Session, repository_on
-from tests.samples import put, update
+from tests.kit.fault_injection import Session, repository_on
+from tests.kit.proxy import Way, proxied
+from tests.kit.reading import current_features
+from tests.kit.samples import put, update
+from tests.kit.waiting import eventually
 
 OPTIONS = PostgresOptions(lanes=1, statement_timeout=0.3)
 

@@ -25,9 +25,9 @@ from repository.connections.probe import PostgresProbe, ProbeFailed
 from repository.migrations import MigrationFailed, status
 from repository.postgres import PostgresRepository
 from server.embedded_postgres import EmbeddedPostgres
-from tests.consistency.faults.proxy import proxied
-from tests.integration.meddling import pool_on
-from tests.postgres import Postgres, binaries_by_version, folder_for_postgres
+from tests.kit.fault_injection import pool_on
+from tests.kit.postgres import Postgres, binaries_by_version, folder_for_postgres
+from tests.kit.proxy import proxied
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -277,7 +277,7 @@ def test_commands_refuse_a_dsn_in_one_line_that_names_the_parameters(command: li
     others = {name: value for name, value in os.environ.items() if "FEATOM_" not in name}
     dsn = "postgresql://u:s3cret@h/d?channel_binding=require&pgbouncer=true"
     done = subprocess.run(
-        [sys.executable, "-m", "server", *command],
+        [sys.executable, "-m", "cli", *command],
         cwd=ROOT,
         env=others | {"FEATOM_DSN": dsn, "FEATOM_LISTEN": "127.0.0.1:0"},
         capture_output=True,

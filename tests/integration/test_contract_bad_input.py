@@ -12,8 +12,8 @@ from domain.entity_key import EntityKey
 from featom.v1 import feature_store_pb2 as pb
 from featom.v1.aggregate_pb2 import EntityKey as KeyMessage
 from featom.v1.value_pb2 import DoubleList, FeatureValue, FloatVector, Int64List
-from tests.integration.meddling import Session
-from tests.refusal import Refusal, refusal
+from tests.kit.fault_injection import Session
+from tests.kit.refusal import Refusal, refusal
 
 if TYPE_CHECKING:
     from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub as Store

@@ -12,7 +12,7 @@ from featom.v1 import feature_store_pb2 as pb
 from featom.v1.aggregate_pb2 import EntityKey as KeyMessage
 from featom.v1.aggregate_pb2 import FeatureAggregate
 from featom.v1.value_pb2 import FeatureValue
-from tests.refusal import refusal
+from tests.kit.refusal import refusal
 
 if TYPE_CHECKING:
     from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub as Store

@@ -23,11 +23,11 @@ from featom.v1 import feature_store_pb2 as pb
 from featom.v1.aggregate_pb2 import EntityKey as KeyMessage
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue
-from server.feature_store import SERVICE
-from tests.consistency.waiting import eventually
-from tests.refusal import refusal
-from tests.roles import migrate_for_servers
-from tests.serving import ROOT, Server, serving
+from server.services.feature_store import SERVICE
+from tests.kit.refusal import refusal
+from tests.kit.roles import migrate_for_servers
+from tests.kit.serving import ROOT, Server, serving
+from tests.kit.waiting import eventually
 
 SERVING = HealthCheckResponse.SERVING
 NOT_SERVING = HealthCheckResponse.NOT_SERVING
@@ -167,7 +167,7 @@ async def test_a_server_that_is_asked_to_stop_says_so_and_finishes_what_it_began
 
 def test_what_cannot_be_served_is_refused_in_one_line() -> None:
     refused = subprocess.run(
-        [sys.executable, "-m", "server", "serve", "--listen", "192.0.2.1:1", "--allow-insecure"],
+        [sys.executable, "-m", "cli", "serve", "--listen", "192.0.2.1:1", "--allow-insecure"],
         cwd=ROOT,
         env=os.environ | {"FEATOM_DSN": "postgresql://nowhere/"},
         capture_output=True,
@@ -183,7 +183,7 @@ def test_what_cannot_be_served_is_refused_in_one_line() -> None:
 async def test_a_database_is_migrated_by_command_once(bare_database: str) -> None:
     def migrated() -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "server", "migrate", "--dsn", bare_database],
+            [sys.executable, "-m", "cli", "migrate", "--dsn", bare_database],
             cwd=ROOT,
             capture_output=True,
             text=True,

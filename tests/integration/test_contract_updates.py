@@ -8,6 +8,7 @@ import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from codec.values import encode_value
 from domain.entity_key import EntityKey
 from domain.values import ValueKind
 from featom.v1 import feature_store_pb2 as pb
@@ -15,11 +16,10 @@ from featom.v1.aggregate_pb2 import EntityKey as KeyMessage
 from featom.v1.aggregate_pb2 import FeatureAggregate
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue, Int64List
-from repository.codec.values import encode_value
-from tests.integration.meddling import Session
-from tests.refusal import refusal
-from tests.samples import sample
-from tests.serving import serving
+from tests.kit.fault_injection import Session
+from tests.kit.refusal import refusal
+from tests.kit.samples import sample
+from tests.kit.serving import serving
 
 if TYPE_CHECKING:
     from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub as Store

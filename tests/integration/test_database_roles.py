@@ -9,10 +9,10 @@ import asyncpg
 import pytest
 
 from repository.migrations import RoleRefused, migrate, up
-from tests.integration.meddling import Session, let_pass, repository_on, session_on
-from tests.postgres import Postgres
-from tests.roles import APP_ROLE, as_app_role, as_role, make_role
-from tests.samples import REQUEST_ID, add, update
+from tests.kit.fault_injection import Session, let_pass, repository_on, session_on
+from tests.kit.postgres import Postgres
+from tests.kit.roles import APP_ROLE, as_app_role, as_role, make_role
+from tests.kit.samples import REQUEST_ID, add, update
 
 OWNER = "featom_owner"
 DAY = timedelta(days=1)

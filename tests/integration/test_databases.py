@@ -2,7 +2,7 @@
 
 import asyncpg
 
-from tests.postgres import Postgres
+from tests.kit.postgres import Postgres
 
 
 async def tables(dsn: str) -> set[str]:

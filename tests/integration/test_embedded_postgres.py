@@ -17,8 +17,8 @@ import asyncpg
 import pytest
 
 from server.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresFailed
-from tests.consistency.waiting import eventually, eventually_found
-from tests.postgres import binaries_by_version, folder_for_postgres
+from tests.kit.postgres import binaries_by_version, folder_for_postgres
+from tests.kit.waiting import eventually, eventually_found
 
 SERVER = """
 import sys, time

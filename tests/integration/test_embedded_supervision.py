@@ -13,8 +13,8 @@ import asyncpg
 import pytest
 
 from server.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresFailed
-from server.supervision import keep_running
-from tests.consistency.waiting import eventually
+from server.embedded_postgres.supervision import keep_running
+from tests.kit.waiting import eventually
 
 CANNOT_BE_SEEN = "it cannot be seen whether PostgreSQL runs"
 

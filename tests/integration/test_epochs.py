@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from msgspec.structs import replace
 
+from codec.state import load_aggregate
 from domain.aggregate import DEFAULT_LIMITS
 from domain.entity_key import EntityKey
 from domain.entity_type import EntityType
@@ -16,20 +17,19 @@ from domain.entity_type_store import CurrentType
 from domain.errors import RuleViolated, StaleEtag, Unavailable
 from domain.feature_spec import FeatureSpec
 from domain.values import ValueKind
-from repository.codec.state import load_aggregate
 from repository.connections.pool import SERIALIZABLE
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.writing.row import Row, StoredRow
 from repository.writing.transaction import EpochPassed, write
-from tests.conformance.reading import current, current_features
-from tests.consistency.faults.proxy import Proxy, proxied
-from tests.consistency.waiting import eventually_true
-from tests.integration.meddling import pool_on, repository_on, session_on
 from tests.integration.test_synchronous_standbys import asked, within
-from tests.postgres import Postgres, binaries_by_version
-from tests.roles import as_app_role, migrate_for_servers
-from tests.samples import put, update, value
-from tests.standby import Replicated, replicated
+from tests.kit.fault_injection import pool_on, repository_on, session_on
+from tests.kit.postgres import Postgres, binaries_by_version
+from tests.kit.proxy import Proxy, proxied
+from tests.kit.reading import current, current_features
+from tests.kit.roles import as_app_role, migrate_for_servers
+from tests.kit.samples import put, update, value
+from tests.kit.standby import Replicated, replicated
+from tests.kit.waiting import eventually_true
 
 OPTIONS = PostgresOptions(statement_timeout=1.0)
 VERSIONS = binaries_by_version()

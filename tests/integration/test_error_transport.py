@@ -17,12 +17,12 @@ from domain.errors import (
     RuleViolation,
     Unavailable,
 )
-from server.call import Call
-from server.feature_store import SERVICE
-from server.observing import stages_around
-from server.registration import register
-from tests.refusal import Refusal, refusal
-from tests.unit.server.test_error_table import EXAMPLES
+from server.instrumentation import stages_around
+from server.rpc.call import Call
+from server.rpc.registration import register
+from server.services.feature_store import SERVICE
+from tests.kit.refusal import Refusal, refusal
+from tests.unit.server.rpc.test_error_table import EXAMPLES
 
 METHOD = f"/{SERVICE.full_name}/GetAggregate"
 

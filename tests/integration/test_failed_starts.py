@@ -13,8 +13,8 @@ import pytest
 
 from server.main import serve_on
 from server.settings import Settings, SettingsRefused
-from tests.postgres import folder_for_postgres
-from tests.roles import as_app_role
+from tests.kit.postgres import folder_for_postgres
+from tests.kit.roles import as_app_role
 
 ROOT: Final = Path(__file__).parents[2]
 PORTS: Final = ("listen", "health_listen", "metrics_listen")
@@ -33,7 +33,7 @@ def test_a_port_that_is_taken_ends_the_servers_own_postgresql_too(port: str, tak
     with folder_for_postgres() as folder:
         settings = {"FEATOM_LISTEN": "127.0.0.1:0", "FEATOM_DATA_DIR": str(folder)}
         done = subprocess.run(
-            [sys.executable, "-m", "server", "serve"],
+            [sys.executable, "-m", "cli", "serve"],
             cwd=ROOT,
             env=others | settings | {f"FEATOM_{port.upper()}": taken},
             capture_output=True,

@@ -13,16 +13,16 @@ from domain.entity_key import EntityKey
 from domain.errors import CommitUnknown, Corrupted, DatabaseUnavailable
 from domain.update import Deletion, UpdateBatch
 from repository.postgres import PostgresOptions, PostgresRepository
-from repository.writing.turns import Turns
-from tests.conformance.reading import current_features, list_all
-from tests.integration.meddling import (
+from repository.writing.contention import Turns
+from tests.kit.fault_injection import (
     Session,
     meddled_repository_on,
     repository_on,
     session_on,
     somebody_waits_for_a_lock,
 )
-from tests.samples import add, put, remove, update
+from tests.kit.reading import current_features, list_all
+from tests.kit.samples import add, put, remove, update
 
 # A sequence keeps its count through rollbacks.
 FAIL_AT_COMMIT = """

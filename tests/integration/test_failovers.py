@@ -10,22 +10,22 @@ import pytest
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 from typer.testing import CliRunner
 
+from cli.main import app
+from cli.migrate import UNFIT
 from domain.entity_key import EntityKey
 from featom.v1.feature_store_pb2 import GetAggregateRequest
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from repository.connections.probe import PostgresProbe, ProbeFailed
 from repository.postgres import PostgresRepository
-from server.cli import app
-from server.migration_commands import UNFIT
-from tests.cluster import Cluster, Clusters, address_of, clusters
-from tests.consistency.vectors import key_of, set_all
-from tests.consistency.waiting import eventually, eventually_found, eventually_true
-from tests.integration.meddling import repository_on, session_on
-from tests.postgres import binaries_by_version
-from tests.refusal import refusal
-from tests.roles import as_app_role, migrate_for_servers
-from tests.samples import put, update
-from tests.serving import serving
+from tests.kit.cluster import Cluster, Clusters, address_of, clusters
+from tests.kit.fault_injection import repository_on, session_on
+from tests.kit.postgres import binaries_by_version
+from tests.kit.refusal import refusal
+from tests.kit.roles import as_app_role, migrate_for_servers
+from tests.kit.samples import put, update
+from tests.kit.serving import serving
+from tests.kit.vectors import key_of, set_all
+from tests.kit.waiting import eventually, eventually_found, eventually_true
 
 NOT_SERVING = HealthCheckResponse.NOT_SERVING
 KEY = EntityKey("t", "1")

@@ -12,12 +12,12 @@ import pytest
 from domain.entity_key import EntityKey
 from domain.errors import Unavailable
 from repository.connections.probe import PostgresProbe, ProbeFailed
-from tests.cluster import clusters
-from tests.consistency.waiting import eventually
-from tests.integration.meddling import repository_on
-from tests.postgres import binaries_by_version
-from tests.roles import as_app_role, migrate_for_servers
-from tests.samples import put, update
+from tests.kit.cluster import clusters
+from tests.kit.fault_injection import repository_on
+from tests.kit.postgres import binaries_by_version
+from tests.kit.roles import as_app_role, migrate_for_servers
+from tests.kit.samples import put, update
+from tests.kit.waiting import eventually
 
 KEY = EntityKey("t", "1")
 

@@ -7,20 +7,21 @@ from typing import Any
 
 import pytest
 
+from codec.state import dump_aggregate, load_aggregate
 from domain.entity_key import EntityKey
 from domain.errors import LimitExceeded
 from domain.outcome import Outcome, UpdateOutcome
 from domain.update import Update, UpdateBatch
-from repository.codec.state import dump_aggregate, load_aggregate
 from repository.connections.pool import Pool
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.statements import WRITE
-from repository.writing import columns, pace, snapshot, transaction
+from repository.writing import columns, snapshot, transaction
 from repository.writing.weighing import HEAVY, LIGHT
-from tests.conformance.reading import current_features
-from tests.integration.meddling import repository_on
+from runtime import time_slice
 from tests.integration.test_long_evaluations import Turns
-from tests.samples import add, append, put, update
+from tests.kit.fault_injection import repository_on
+from tests.kit.reading import current_features
+from tests.kit.samples import add, append, put, update
 
 CONTENT = bytes(1_000_000)
 LARGE = [EntityKey("large", f"{number:02}") for number in range(20)]
@@ -162,7 +163,7 @@ async def test_what_is_too_large_together_is_refused_before_it_is_read(
 async def test_the_event_loop_turns_while_large_aggregates_are_decoded_and_encoded(
     stored: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pace, "LONG", 0.0)
+    monkeypatch.setattr(time_slice, "LONG", 0.0)
     turns = Turns()
     decoded: list[int] = []
     encoded: list[int] = []

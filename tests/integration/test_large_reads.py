@@ -15,9 +15,9 @@ from repository.connections.pool import Connection, Pool
 from repository.postgres import PostgresRepository
 from repository.reading import large_reads, read_coalescer
 from repository.statements import READ
-from tests.conformance.reading import features
-from tests.integration.meddling import repository_on
-from tests.samples import add, entity, put, update
+from tests.kit.fault_injection import repository_on
+from tests.kit.reading import features
+from tests.kit.samples import add, entity, put, update
 
 CONTENT: Final = "x" * 20_000
 SIZE: Final = len(CONTENT)

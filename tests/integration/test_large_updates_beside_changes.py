@@ -12,8 +12,6 @@ from repository.pipeline import committing
 from repository.postgres import PostgresRepository
 from repository.writing import write_protocol
 from repository.writing.submission import Submission
-from tests.consistency.waiting import eventually_true
-from tests.integration.meddling import somebody_waits_for_a_lock
 from tests.integration.test_changes_beside_writers import (
     CARD,
     NEW_WRITER,
@@ -21,8 +19,10 @@ from tests.integration.test_changes_beside_writers import (
     writer_in_flight,
 )
 from tests.integration.test_rule_changes import NARROW, WIDE, apply, servers, update
-from tests.samples import put
-from tests.samples import update as update_of
+from tests.kit.fault_injection import somebody_waits_for_a_lock
+from tests.kit.samples import put
+from tests.kit.samples import update as update_of
+from tests.kit.waiting import eventually_true
 
 __all__ = ["patient", "servers"]
 

@@ -9,10 +9,10 @@ from domain.entity_key import EntityKey
 from domain.outcome import UpdateOutcome
 from domain.update import Command, Update, UpdateBatch
 from repository.postgres import PostgresOptions
-from repository.writing import pace
 from repository.writing.row import Row
-from tests.integration.meddling import repository_on
-from tests.samples import put, update
+from runtime import time_slice
+from tests.kit.fault_injection import repository_on
+from tests.kit.samples import put, update
 
 SIZE = 50
 
@@ -42,7 +42,7 @@ def _commands(together: bool) -> list[Command]:
 async def test_the_event_loop_turns_between_updates_that_take_long(
     database: str, monkeypatch: pytest.MonkeyPatch, together: bool
 ) -> None:
-    monkeypatch.setattr(pace, "LONG", 0.0)
+    monkeypatch.setattr(time_slice, "LONG", 0.0)
     turns, seen = Turns(), []
     apply = Row.update
 

@@ -11,17 +11,17 @@ from msgspec.structs import replace
 
 from domain.entity_key import EntityKey
 from domain.errors import LimitExceeded
-from domain.instant import LATEST
 from domain.limits import Limits
 from domain.ports import AtCommitTime, AtEventTime, AtVersion, PointInTime
+from domain.timestamp import LATEST
 from domain.update import Deletion
 from repository.connections.pool import Pool, Record
 from repository.postgres import PostgresRepository
 from repository.statements import READ
-from tests.conformance.reading import past_features
-from tests.consistency.waiting import eventually
-from tests.integration.meddling import Session, repository_on, session_on
-from tests.samples import add, put, update
+from tests.kit.fault_injection import Session, repository_on, session_on
+from tests.kit.reading import past_features
+from tests.kit.samples import add, put, update
+from tests.kit.waiting import eventually
 
 KEY: Final = EntityKey("card", "4711")
 VERSIONS: Final = 130

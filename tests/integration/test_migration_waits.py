@@ -10,11 +10,11 @@ import pytest
 
 from repository.migrations import BackfillHeldUp, MigrationFailed, Patience, backfill, up
 from repository.migrations.session import BACKFILLING, MIGRATING
-from tests.consistency.waiting import eventually
 from tests.e2e.rolling.knowing import knowing
 from tests.e2e.rolling.product import SECOND
-from tests.integration.meddling import Session, session_on
-from tests.roles import APP_ROLE, make_role
+from tests.kit.fault_injection import Session, session_on
+from tests.kit.roles import APP_ROLE, make_role
+from tests.kit.waiting import eventually
 
 HELD = "the lock of migrations"
 

@@ -16,6 +16,8 @@ import asyncpg
 import pytest
 from typer.testing import CliRunner
 
+from cli import migrate as migration_commands
+from cli.main import app
 from domain.entity_key import EntityKey
 from domain.errors import DatabaseUnavailable
 from repository.connections.pool import READ_COMMITTED, Pool
@@ -35,21 +37,19 @@ from repository.migrations.running import run
 from repository.migrations.session import keep_out_before
 from repository.migrations.session import session_on as migration_session_on
 from repository.migrations.window import SchemaMismatch, health_session_name
-from server import migration_commands
-from server.cli import app
 from tests.e2e.rolling.knowing import knowing
 from tests.e2e.rolling.product import FIRST, FOURTH, SECOND, THIRD, newest
-from tests.integration.meddling import (
+from tests.integration.schema_snapshot import SNAPSHOT, snapshot_of
+from tests.kit.fault_injection import (
     Session,
     pool_on,
     repository_on,
     session_on,
     somebody_waits_for_a_lock,
 )
-from tests.integration.schema_snapshot import SNAPSHOT, snapshot_of
-from tests.roles import APP_ROLE, make_role
-from tests.samples import put, update
-from tests.serving import ROOT
+from tests.kit.roles import APP_ROLE, make_role
+from tests.kit.samples import put, update
+from tests.kit.serving import ROOT
 
 IMPATIENT = Patience(lock_timeout=0.2, in_all=10.0)
 SQUAWK = Path(sys.executable).with_name("squawk")

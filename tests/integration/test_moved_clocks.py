@@ -15,7 +15,7 @@ from domain.entity_key import EntityKey
 from domain.entity_type import EntityType
 from domain.entity_type_store import CurrentType
 from domain.feature_spec import FeatureSpec
-from domain.instant import EARLIEST, SECOND, Instant
+from domain.timestamp import EARLIEST, SECOND, Instant
 from domain.update import Update
 from domain.values import ValueKind
 from featom.v1.aggregate_pb2 import FeatureAggregate
@@ -24,12 +24,12 @@ from repository.partitions import advance_partitions
 from repository.postgres import PostgresRepository
 from repository.reading import large_reads, read_coalescer
 from repository.retention import ObservedRetention
-from tests.conformance.reading import current, current_features, list_all
-from tests.integration.meddling import pool_on, repository_on
-from tests.moved_clock import MovedClock, postgres_with_moved_clock
-from tests.postgres import binaries_by_version
-from tests.roles import as_app_role, migrate_for_servers
-from tests.samples import add, put, update
+from tests.kit.fault_injection import pool_on, repository_on
+from tests.kit.moved_clock import MovedClock, postgres_with_moved_clock
+from tests.kit.postgres import binaries_by_version
+from tests.kit.reading import current, current_features, list_all
+from tests.kit.roles import as_app_role, migrate_for_servers
+from tests.kit.samples import add, put, update
 
 HOUR: Final = timedelta(hours=1)
 DAY: Final = 24 * HOUR

@@ -10,18 +10,18 @@ from uuid import uuid4
 
 import pytest
 
+from codec.state import dump_aggregate, new_aggregate
+from codec.timestamps import to_datetime
 from domain.update import Deletion, Update
-from repository.codec.instants import to_datetime
-from repository.codec.state import dump_aggregate, new_aggregate
+from repository.array_arguments import lines
 from repository.connections.pool import READ_COMMITTED, SERIALIZABLE, Connection, Pool
 from repository.postgres import PostgresOptions
 from repository.statements import READ, TYPES, WRITE
-from repository.texts import lines
 from repository.writing.columns import write_arguments
 from repository.writing.row import Row
-from tests.integration.meddling import pool_on, repository_on, session_on
-from tests.postgres import Postgres
-from tests.samples import KEY, NOW, UID, add, entity, put, update
+from tests.kit.fault_injection import pool_on, repository_on, session_on
+from tests.kit.postgres import Postgres
+from tests.kit.samples import KEY, NOW, UID, add, entity, put, update
 
 LONG_HISTORY = """
 INSERT INTO changes (entity_type, entity_id, uid, version, commit_time, batch_id, change)

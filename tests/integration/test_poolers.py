@@ -16,12 +16,12 @@ from repository.connections.pool import (
 from repository.connections.probe import PostgresProbe, ProbeFailed
 from repository.migrations import MigrationFailed, status
 from repository.statements import DURABILITY
-from tests.consistency.waiting import eventually_true
-from tests.integration.meddling import Session, pool_on, repository_on
-from tests.integration.settings import IN_FORCE, settings_of
-from tests.pgbouncer import pgbouncer
-from tests.roles import as_app_role
-from tests.samples import add, put, update
+from tests.kit.fault_injection import Session, pool_on, repository_on
+from tests.kit.pgbouncer import pgbouncer
+from tests.kit.roles import as_app_role
+from tests.kit.samples import add, put, update
+from tests.kit.session_settings import IN_FORCE, settings_of
+from tests.kit.waiting import eventually_true
 
 SHARING = ("transaction", "statement")
 REFUSED = "must be in session mode"

@@ -6,9 +6,9 @@ import socket
 
 from hyperframe.frame import SettingsFrame
 
-from server.grpc_options import HEALTH_STREAMS
+from server.rpc.options import HEALTH_STREAMS
 from tests.attacks.raw_http2 import Http2Connection
-from tests.serving import serving
+from tests.kit.serving import serving
 
 
 def calls_at_a_time(address: str) -> int:

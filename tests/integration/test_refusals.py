@@ -26,13 +26,13 @@ from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue
 from repository.connecting.connector import Connector
 from repository.postgres import PostgresOptions
-from tests.consistency.waiting import eventually
-from tests.integration.held import nothing_is_written
-from tests.integration.meddling import Session, repository_on, session_on
-from tests.refusal import Refusal, refusal
-from tests.roles import APP_ROLE, as_app_role
-from tests.samples import put, update
-from tests.serving import serving
+from tests.kit.fault_injection import Session, repository_on, session_on
+from tests.kit.held_writes import nothing_is_written
+from tests.kit.refusal import Refusal, refusal
+from tests.kit.roles import APP_ROLE, as_app_role
+from tests.kit.samples import put, update
+from tests.kit.serving import serving
+from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
     from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub

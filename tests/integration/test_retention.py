@@ -16,12 +16,12 @@ from repository.migrations import MigrationFailed
 from repository.partitions import advance_partitions
 from repository.postgres import PostgresOptions
 from repository.retention import ObservedRetention, Retention, read_retention, set_retention
-from tests.consistency.waiting import eventually
-from tests.integration.meddling import Session, let_pass, pool_on, repository_on, session_on
-from tests.integration.test_figures import number
-from tests.program import FEATOM
-from tests.roles import as_app_role
-from tests.samples import add, update
+from tests.integration.test_metrics import number
+from tests.kit.fault_injection import Session, let_pass, pool_on, repository_on, session_on
+from tests.kit.program import FEATOM
+from tests.kit.roles import as_app_role
+from tests.kit.samples import add, update
+from tests.kit.waiting import eventually
 
 HOUR: Final = timedelta(hours=1)
 DAY: Final = 24 * HOUR

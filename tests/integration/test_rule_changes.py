@@ -10,6 +10,8 @@ import asyncpg
 import pytest
 from msgspec.structs import replace
 
+from application.entity_types import EntityTypes
+from codec.historical_state import fold
 from domain.entity_key import EntityKey
 from domain.entity_type import EntityType, Rule
 from domain.errors import IncompatibleChange, InvalidValue, RuleViolated
@@ -20,13 +22,11 @@ from domain.ports import AtVersion
 from domain.update import FeatureUpdate, Update
 from domain.values import FeatureValue, ValueKind
 from featom.v1.aggregate_pb2 import AggregateChange, FeatureAggregate
-from repository.codec.past import fold
 from repository.entity_types import postgres as postgres_types
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.statements import WRITE
 from repository.writing.write_protocol import Loss, WriteProtocol
-from server.applying import EntityTypes
-from tests.integration.meddling import session_on, somebody_waits_for_a_lock
+from tests.kit.fault_injection import session_on, somebody_waits_for_a_lock
 
 KEY: Final = EntityKey("customer", "c-1")
 

@@ -18,15 +18,15 @@ from repository.migrations.revisions import revisions
 from repository.migrations.running import run
 from repository.migrations.session import session_on as migration_session_on
 from repository.partitions import advance_partitions
-from tests.conformance.reading import message_of
-from tests.integration.meddling import (
+from tests.kit.fault_injection import (
     Session,
     let_pass,
     repository_on,
     session_on,
     somebody_waits_for_a_lock,
 )
-from tests.samples import add, put, update
+from tests.kit.reading import message_of
+from tests.kit.samples import add, put, update
 
 A_DAY = timedelta(days=1)
 

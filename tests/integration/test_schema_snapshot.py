@@ -11,8 +11,8 @@ import pytest
 from repository.migrations.grants import OF_THE_OWNER, TABLES
 from repository.statements import WRITE, load_statements
 from repository.writing.columns import write_arguments
-from tests.integration.meddling import Session
 from tests.integration.schema_snapshot import SNAPSHOT, snapshot_of
+from tests.kit.fault_injection import Session
 
 
 def statements() -> Iterator[tuple[str, str]]:

@@ -20,12 +20,12 @@ from repository.migrations import MigrationFailed, migrate, up
 from repository.migrations import status as migration_status
 from repository.postgres import PostgresRepository
 from repository.sessions.settings import server_settings
-from tests.consistency.waiting import eventually_true
-from tests.integration.meddling import Session, pool_on, repository_on, session_on
-from tests.integration.settings import IN_FORCE, settings_of
-from tests.postgres import Postgres
-from tests.roles import APP_ROLE, as_app_role
-from tests.samples import add, put, update
+from tests.kit.fault_injection import Session, pool_on, repository_on, session_on
+from tests.kit.postgres import Postgres
+from tests.kit.roles import APP_ROLE, as_app_role
+from tests.kit.samples import add, put, update
+from tests.kit.session_settings import IN_FORCE, settings_of
+from tests.kit.waiting import eventually_true
 
 HOSTILE = {
     "default_transaction_isolation": "'repeatable read'",

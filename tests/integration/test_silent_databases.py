@@ -15,10 +15,10 @@ from repository.connections.pool import READ_COMMITTED, SERIALIZABLE, AnswerLost
 from repository.postgres import PostgresOptions
 from repository.statements import WRITE
 from repository.writing import transaction
-from repository.writing.turns import Turns
-from tests.consistency.faults.proxy import Proxy, Way, proxied
-from tests.integration.meddling import pool_on, repository_on
-from tests.samples import put, update
+from repository.writing.contention import Turns
+from tests.kit.fault_injection import pool_on, repository_on
+from tests.kit.proxy import Proxy, Way, proxied
+from tests.kit.samples import put, update
 
 STATEMENT_TIMEOUT = 0.3
 POOL_TIMEOUT = STATEMENT_TIMEOUT + 1

@@ -10,17 +10,17 @@ import pytest
 
 from domain.aggregate import DEFAULT_LIMITS
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
-from server.decoding import Decoder
-from server.feature_store import SERVICE, FeatureStore
-from server.registration import register
-from server.stages import access_logged, with_errors
-from server.stream_life import StreamLife
-from server.unsent_bytes import UnsentBytes
-from server.waiting_bytes import WaitingBytes
-from tests.consistency.waiting import eventually
-from tests.integration.held import a_batch_is_held, nothing_is_written
-from tests.integration.meddling import repository_on
+from server.rpc.decoding import Decoder
+from server.rpc.middleware import access_logged, with_errors
+from server.rpc.registration import register
+from server.rpc.request_bytes import WaitingBytes
+from server.rpc.stream_life import StreamLife
+from server.rpc.unsent_bytes import UnsentBytes
+from server.services.feature_store import SERVICE, FeatureStore
 from tests.integration.test_update_streams import update
+from tests.kit.fault_injection import repository_on
+from tests.kit.held_writes import a_batch_is_held, nothing_is_written
+from tests.kit.waiting import eventually
 
 
 class Stand:

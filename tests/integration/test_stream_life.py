@@ -25,9 +25,9 @@ from featom.v1.aggregate_pb2 import EntityKey
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue
 from tests.attacks.raw_http2 import Http2Connection
-from tests.integration.held import a_batch_is_held, has_ended, has_received, nothing_is_written
-from tests.refusal import refusal
-from tests.serving import Server, serving
+from tests.kit.held_writes import a_batch_is_held, has_ended, has_received, nothing_is_written
+from tests.kit.refusal import refusal
+from tests.kit.serving import Server, serving
 
 AGE: Final = 4.0
 """Seconds; as long does a stream have to answer what it has read."""

@@ -24,13 +24,13 @@ from repository.connections.pool import READ_COMMITTED
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.sessions.facts import Backend
 from repository.statements import DURABILITY
-from tests.conformance.reading import current, current_features
-from tests.consistency.waiting import eventually, eventually_found, eventually_true
-from tests.integration.meddling import Session, pool_on, repository_on, session_on
-from tests.postgres import binaries_by_version
-from tests.roles import as_app_role, migrate_for_servers
-from tests.samples import NOW, put, update
-from tests.standby import Replicated, replicated
+from tests.kit.fault_injection import Session, pool_on, repository_on, session_on
+from tests.kit.postgres import binaries_by_version
+from tests.kit.reading import current, current_features
+from tests.kit.roles import as_app_role, migrate_for_servers
+from tests.kit.samples import NOW, put, update
+from tests.kit.standby import Replicated, replicated
+from tests.kit.waiting import eventually, eventually_found, eventually_true
 
 OPTIONS: Final = PostgresOptions(statement_timeout=1.0)
 VERSIONS: Final = binaries_by_version()

@@ -26,17 +26,17 @@ from featom.v1.feature_store_pb2 import (
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue
 from repository.postgres import PostgresOptions
-from server.decoding import Decoder
-from server.feature_store import SERVICE, FeatureStore
-from server.observing import stages_around
-from server.registration import register
-from server.stream_life import StreamLife
+from server.instrumentation import stages_around
+from server.rpc.decoding import Decoder
+from server.rpc.registration import register
+from server.rpc.stream_life import StreamLife
+from server.rpc.unsent_bytes import UnsentBytes
+from server.services.feature_store import SERVICE, FeatureStore
 from server.tracing import OpenTelemetryTracer, traced
 from server.tracing.provider import provider_without_exporter
-from server.unsent_bytes import UnsentBytes
-from tests.consistency.waiting import eventually
-from tests.integration.meddling import Session, repository_on
 from tests.integration.test_failing_commits import error, failing_commits
+from tests.kit.fault_injection import Session, repository_on
+from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
     from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub

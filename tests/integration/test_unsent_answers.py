@@ -14,16 +14,16 @@ from featom.v1.aggregate_pb2 import EntityKey
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue
 from repository.postgres import PostgresRepository
-from server import unsent_bytes
-from server.decoding import Decoder
-from server.feature_store import SERVICE, FeatureStore
-from server.registration import register
-from server.stages import with_errors
-from server.stream_life import StreamLife
-from server.unsent_bytes import LARGE, UnsentBytes
-from tests.consistency.waiting import eventually
-from tests.integration.meddling import repository_on
-from tests.refusal import refusal
+from server.rpc import unsent_bytes
+from server.rpc.decoding import Decoder
+from server.rpc.middleware import with_errors
+from server.rpc.registration import register
+from server.rpc.stream_life import StreamLife
+from server.rpc.unsent_bytes import LARGE, UnsentBytes
+from server.services.feature_store import SERVICE, FeatureStore
+from tests.kit.fault_injection import repository_on
+from tests.kit.refusal import refusal
+from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
     from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub

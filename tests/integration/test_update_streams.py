@@ -13,10 +13,8 @@ from featom.v1 import feature_store_pb2 as pb
 from featom.v1.aggregate_pb2 import EntityKey
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue
-from server.update_stream import WINDOW, WITH_AGGREGATE
-from tests.consistency.stubs import failure_in
-from tests.consistency.waiting import eventually, eventually_true
-from tests.integration.held import (
+from server.services.update_stream import WINDOW, WITH_AGGREGATE
+from tests.kit.held_writes import (
     a_batch_is_held,
     has_ended,
     has_received,
@@ -24,8 +22,10 @@ from tests.integration.held import (
     received,
     waiting,
 )
-from tests.refusal import refusal
-from tests.serving import Server, serving
+from tests.kit.refusal import refusal
+from tests.kit.serving import Server, serving
+from tests.kit.stubs import failure_in
+from tests.kit.waiting import eventually, eventually_true
 
 SETTINGS: Final[dict[str, Any]] = {
     "lanes": 1,

@@ -8,10 +8,10 @@ import pytest
 from repository.connections.confirmed import Unconfirmed, confirmed
 from repository.postgres import PostgresOptions
 from server.embedded_postgres import EmbeddedPostgres
-from tests.integration.meddling import Session, repository_on, session_on
-from tests.postgres import binaries_by_version, folder_for_postgres
-from tests.roles import as_app_role, migrate_for_servers
-from tests.samples import put, update
+from tests.kit.fault_injection import Session, repository_on, session_on
+from tests.kit.postgres import binaries_by_version, folder_for_postgres
+from tests.kit.roles import as_app_role, migrate_for_servers
+from tests.kit.samples import put, update
 
 VERSIONS = binaries_by_version()
 NEAR_THE_END = 2_120_000_001

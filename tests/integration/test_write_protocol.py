@@ -11,16 +11,16 @@ from domain.errors import Contended, Corrupted, DatabaseUnavailable, StaleEtag
 from domain.update import Command, Deletion, Update, UpdateBatch
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.writing import transaction
-from tests.conformance.reading import current, current_features
-from tests.consistency.waiting import eventually
-from tests.integration.meddling import (
+from tests.kit.fault_injection import (
     Session,
     meddled_repository_on,
     repository_on,
     session_on,
     touch,
 )
-from tests.samples import add, put, remove, update
+from tests.kit.reading import current, current_features
+from tests.kit.samples import add, put, remove, update
+from tests.kit.waiting import eventually
 
 
 async def test_when_xmin_alone_moved_it_is_evaluated_again_and_nobody_is_refused(

@@ -13,8 +13,8 @@ from domain.change import Change
 from domain.errors import InvalidValue, StaleEtag
 from domain.feature import Feature
 from domain.update import Deletion, FeatureUpdate
-from tests.samples import KEY, UID, update
-from tests.strategies import FEW_INSTANTS, SOME_FEATURE_UPDATES
+from tests.kit.samples import KEY, UID, update
+from tests.kit.strategies import FEW_INSTANTS, SOME_FEATURE_UPDATES
 from tests.unit.plain_model import PlainFeature, PlainModel, Refused
 
 

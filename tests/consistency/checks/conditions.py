@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tests.consistency.evidence import Evidence
-from tests.consistency.line import Line
+from tests.consistency.key_history import Line
 from tests.consistency.operations import Verdict
 from tests.consistency.outcomes import Operation
 from tests.consistency.recorder import NEVER

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tests.consistency.evidence import Evidence
-from tests.consistency.line import Line
+from tests.consistency.key_history import Line
 
 
 def what_was_erased_is_gone(evidence: Evidence) -> Iterator[str]:

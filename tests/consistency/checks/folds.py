@@ -6,7 +6,7 @@ from featom.v1.aggregate_pb2 import FeatureAggregate
 from tests.consistency.evidence import Evidence
 from tests.consistency.features import Facts, digest, facts_of
 from tests.consistency.history import Entry
-from tests.consistency.line import commit_time_of, next_facts
+from tests.consistency.key_history import commit_time_of, next_facts
 from tests.consistency.model import Effect, effect
 from tests.consistency.operations import TOTAL, Kind, Part
 from tests.consistency.outcomes import Operation

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from tests.consistency.evidence import Evidence
-from tests.consistency.line import ABSENT, Line
+from tests.consistency.key_history import ABSENT, Line
 from tests.consistency.operations import Attempt, Verdict
 from tests.consistency.recorder import NEVER
 

@@ -7,7 +7,7 @@ from itertools import accumulate, chain
 from typing import NamedTuple
 
 from tests.consistency.evidence import Evidence, Place
-from tests.consistency.line import Line
+from tests.consistency.key_history import Line
 from tests.consistency.operations import Attempt
 from tests.consistency.outcomes import Operation
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tests.consistency.evidence import Evidence
-from tests.consistency.line import commit_time_of
+from tests.consistency.key_history import commit_time_of
 from tests.consistency.operations import Kind, Verdict
 
 

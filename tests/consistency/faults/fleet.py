@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.consistency.server_process import NO_SETTINGS, ServerProcess, running_server
-from tests.program import FEATOM
+from tests.kit.program import FEATOM
+from tests.kit.server_process import NO_SETTINGS, ServerProcess, running_server
 
 UNEXPECTED: Final = re.compile(r"^.* (ERROR|CRITICAL) (?!grpc\._cython).*$", re.MULTILINE)
 """grpc itself calls it an error when a client has hung up before its answer came."""

@@ -8,7 +8,7 @@ import asyncio
 import sys
 import time
 
-from tests.consistency.rig import new_database, own_postgres
+from tests.consistency.environment import new_database, own_postgres
 from tests.consistency.rules.run import Outcome, run
 
 

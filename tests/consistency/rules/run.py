@@ -17,9 +17,9 @@ from tests.consistency.rules.changing import Changed, Changer
 from tests.consistency.rules.past import read_past
 from tests.consistency.rules.stored import stored_are_judged_right
 from tests.consistency.rules.writing import Told, Writer
-from tests.consistency.server_process import running_servers
-from tests.consistency.stubs import open_channel
-from tests.program import FEATOM
+from tests.kit.program import FEATOM
+from tests.kit.server_process import running_servers
+from tests.kit.stubs import open_channel
 
 if TYPE_CHECKING:
     from featom.v1.entity_type_service_pb2_grpc import EntityTypeServiceAsyncStub

@@ -6,11 +6,11 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
+from codec import state
 from domain.aggregate import FeatureAggregate
 from domain.change import Change
 from domain.outcome import Outcome, UpdateOutcome
 from domain.update import Command, Update
-from repository.codec import state
 from repository.postgres import PostgresRepository
 from repository.writing import columns, row
 from repository.writing.evaluation import Evaluation

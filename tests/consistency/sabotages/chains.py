@@ -6,7 +6,7 @@ from typing import Any
 
 from repository.connections.pool import Connection, Pool
 from repository.writing import snapshot, write_protocol
-from repository.writing.handover import Handover
+from repository.writing.chaining import Handover
 from tests.consistency.eager_server import be_eager
 from tests.consistency.sabotages.breaking import LATER, pools_that_write, replace_in
 

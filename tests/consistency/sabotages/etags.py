@@ -3,11 +3,11 @@
 from typing import Any, Final
 from uuid import UUID
 
+from codec import outcome as outcome_codec
 from domain.aggregate import FeatureAggregate
 from domain.errors import StaleEtag
 from domain.etag import Etag, etag_token
 from domain.outcome import UpdateOutcome
-from repository.codec import outcome as outcome_codec
 from repository.statements import READ
 from repository.writing import snapshot
 from repository.writing.write_protocol import WriteProtocol

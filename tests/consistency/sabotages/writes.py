@@ -13,7 +13,7 @@ from domain.update import Command, Update, UpdateBatch
 from repository.connections.pool import Connection, Pool
 from repository.postgres import PostgresRepository
 from repository.statements import WRITE
-from repository.writing import turns
+from repository.writing import contention as turns
 from repository.writing.write_protocol import WriteProtocol
 from tests.consistency.sabotages.breaking import (
     LATER,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from server.access.authorization_file import read_grants
-from server.watched_files import ContentRefused
+from server.process.watched_files import ContentRefused
 from tests.deploy.command_line import variables
 from tests.deploy.manifests import Manifests, container_of, name_of, strings
 

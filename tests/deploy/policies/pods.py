@@ -5,7 +5,7 @@ from typing import Final
 
 import repository.postgres
 import server.access.audit_log
-from server.migration_commands import PENDING
+from cli.migrate import PENDING
 from server.tracing.provider import FLUSH
 from tests.deploy.command_line import settings_from
 from tests.deploy.manifests import Manifests, container_of, name_of, pod_labels, pod_of

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from server.health import LIVENESS, READINESS
+from server.health.health import LIVENESS, READINESS
 from tests.deploy.command_line import settings_from
 from tests.deploy.manifests import Manifests, container_of, name_of
 

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Iterator
 import grpc
 import pytest
 
-from tests.attacks.fortress import Fortress
 from tests.e2e.observability.collector import Collector, collecting
-from tests.postgres import Postgres
-from tests.serving import Server, serving
+from tests.kit.postgres import Postgres
+from tests.kit.secured_server import Fortress
+from tests.kit.serving import Server, serving
 
 
 @pytest.fixture(scope="package")

@@ -7,9 +7,9 @@ import pytest
 from cryptography import x509
 
 from tests.attacks.attacks import listing
-from tests.attacks.fortress import GRANTS, OWNER, Fortress
-from tests.consistency.waiting import eventually
-from tests.e2e.observability.scraping import scrape
+from tests.kit.scraping import scrape
+from tests.kit.secured_server import GRANTS, OWNER, Fortress
+from tests.kit.waiting import eventually
 
 EXPIRY = "featom_tls_certificate_expiry_timestamp_seconds"
 

@@ -19,8 +19,8 @@ from featom.v1.feature_store_pb2 import (
 )
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue
-from tests.e2e.observability.scraping import Scrape, metrics_address_of, scrape
-from tests.serving import Server
+from tests.kit.scraping import Scrape, metrics_address_of, scrape
+from tests.kit.serving import Server
 
 SERVICE = "featom.v1.FeatureStoreService"
 UNARY = {"grpc_type": "unary", "grpc_service": SERVICE}

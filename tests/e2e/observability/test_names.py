@@ -7,11 +7,11 @@ from typing import Final
 import pytest
 
 from repository.connections.sqlstates import Verdict
-from tests.attacks.fortress import Fortress
 from tests.deploy.observability import expressions, panels
-from tests.deploy.promql import matchers_in, metrics_in
-from tests.e2e.observability.scraping import Scrape, scrape
-from tests.serving import Server
+from tests.kit.promql import matchers_in, metrics_in
+from tests.kit.scraping import Scrape, scrape
+from tests.kit.secured_server import Fortress
+from tests.kit.serving import Server
 
 TABLE: Final = Path(__file__).parents[3] / "docs/observability.md"
 ROW: Final = re.compile(

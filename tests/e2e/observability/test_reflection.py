@@ -7,8 +7,8 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
 from tests.e2e.observability.collector import Collector
-from tests.e2e.observability.scraping import scrape
-from tests.serving import Server
+from tests.kit.scraping import scrape
+from tests.kit.serving import Server
 
 METHOD = "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -10,7 +10,7 @@ import grpc
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from tests.e2e.observability.collector import Collector
 from tests.e2e.observability.test_metrics import addition, new_key
-from tests.serving import Server
+from tests.kit.serving import Server
 
 UPDATE = "featom.v1.FeatureStoreService/UpdateFeatures"
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from server.cli import app
+from cli.main import app
 from tests.e2e.rolling.builds import BUILDS
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ from featom.v1.feature_store_pb2 import (
 )
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue
-from tests.consistency.stubs import Failure, failure_of
-from tests.consistency.waiting import eventually
-from tests.serving import ROOT
+from tests.kit.serving import ROOT
+from tests.kit.stubs import Failure, failure_of
+from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
     from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub

@@ -5,16 +5,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant
 
+from codec.change import dump_change
+from codec.historical_state import fold, fold_by_event_time
+from codec.state import dump_aggregate, load_features, new_aggregate
 from domain.aggregate import FeatureAggregate
 from domain.change import Change
 from domain.update import Deletion, FeatureUpdate
 from domain.values import FeatureValue, ValueKind
 from featom.v1.aggregate_pb2 import AggregateChange
 from featom.v1.aggregate_pb2 import FeatureAggregate as Message
-from repository.codec.change import dump_change
-from repository.codec.past import fold, fold_by_event_time
-from repository.codec.state import dump_aggregate, load_features, new_aggregate
-from tests.samples import KEY, NOW, REQUEST_ID, UID, add, append, put, remove, update
+from tests.kit.samples import KEY, NOW, REQUEST_ID, UID, add, append, put, remove, update
 from tests.unit.aggregate_machine import AggregateMachine
 
 

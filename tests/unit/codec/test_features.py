@@ -4,14 +4,14 @@ import pytest
 from google.protobuf.descriptor import Descriptor
 from hypothesis import given
 
+from codec.features import decode_feature, encode_feature
 from domain.errors import Corrupted
 from domain.feature import Feature, feature_size
 from domain.values import FeatureValue, ValueKind
 from featom.stored.v1 import stored_pb2
 from featom.v1 import aggregate_pb2
-from repository.codec.features import decode_feature, encode_feature
-from tests.samples import sample
-from tests.strategies import ANY_FEATURE, ANY_NAME
+from tests.kit.samples import sample
+from tests.kit.strategies import ANY_FEATURE, ANY_NAME
 
 
 @given(ANY_FEATURE)

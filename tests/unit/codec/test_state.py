@@ -8,16 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from codec.features import StoredFeatures
+from codec.state import dump_aggregate, load_aggregate, new_aggregate
 from domain.aggregate import FeatureAggregate
 from domain.errors import Corrupted
 from domain.feature import Feature
 from domain.limits import Limits
 from featom.stored.v1 import stored_pb2
 from featom.v1 import aggregate_pb2
-from repository.codec.features import StoredFeatures
-from repository.codec.state import dump_aggregate, load_aggregate, new_aggregate
-from tests.samples import KEY, NOW, UID, put, remove, update
-from tests.strategies import ANY_FEATURE, FEW_NAMES
+from tests.kit.samples import KEY, NOW, UID, put, remove, update
+from tests.kit.strategies import ANY_FEATURE, FEW_NAMES
 from tests.unit.aggregate_machine import AggregateMachine
 
 

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codec.values import decode_value, encode_value
 from domain.errors import Corrupted
 from domain.values import FeatureValue, ValueKind
 from featom.v1 import value_pb2
-from repository.codec.values import decode_value, encode_value
-from tests.strategies import ANY_VALUE, values_of
+from tests.kit.strategies import ANY_VALUE, values_of
 
 every_kind = pytest.mark.parametrize("kind", ValueKind, ids=lambda kind: kind.value)
 

@@ -9,8 +9,8 @@ from domain.aggregate import FeatureAggregate
 from domain.operations import Increment, Maximum, Minimum, Operation
 from domain.update import FeatureUpdate
 from domain.values import FeatureValue, ValueKind
-from tests.samples import NOW, aggregate, update
-from tests.strategies import ANY_INSTANT, values_of
+from tests.kit.samples import NOW, aggregate, update
+from tests.kit.strategies import ANY_INSTANT, values_of
 
 SMALL = st.integers(-(2**40), 2**40).map(lambda number: FeatureValue(ValueKind.INT64, number))
 EXTREMES = {

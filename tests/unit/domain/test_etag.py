@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.etag import ETAG_LENGTH, Etag, parse_etag
-from tests.samples import UID
+from tests.kit.samples import UID
 
 ETAGS = st.builds(Etag, st.uuids(), st.integers(0, 2**32 - 1), st.integers(0, 2**63 - 1))
 TOKEN = str(Etag(UID, 1, 7))

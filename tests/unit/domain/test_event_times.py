@@ -7,7 +7,7 @@ import pytest
 from domain.feature import Feature
 from domain.update import FeatureUpdate
 from domain.values import FeatureValue, ValueKind
-from tests.samples import (
+from tests.kit.samples import (
     NOW,
     add,
     append,

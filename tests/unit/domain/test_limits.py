@@ -5,7 +5,7 @@ import pytest
 from domain.aggregate import FeatureAggregate
 from domain.errors import LimitExceeded
 from domain.limits import Limits
-from tests.samples import NOW, aggregate, put, remove, update
+from tests.kit.samples import NOW, aggregate, put, remove, update
 
 SMALL = Limits(features=3, state_bytes=1_000, updates=5)
 

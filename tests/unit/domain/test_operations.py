@@ -11,7 +11,7 @@ from domain.feature import Feature
 from domain.operations import Append, Increment, Maximum, Minimum, Operation, Remove, SetValue
 from domain.update import FeatureUpdate
 from domain.values import INT64_MAX, INT64_MIN, FeatureValue, ValueKind, size_difference
-from tests.samples import NOW, add, aggregate, append, put, sample, update, value
+from tests.kit.samples import NOW, add, aggregate, append, put, sample, update, value
 
 K = ValueKind
 LIST_OF = {

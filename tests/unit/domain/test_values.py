@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 
 from domain.errors import InvalidValue
-from domain.instant import EARLIEST, LATEST
+from domain.timestamp import EARLIEST, LATEST
 from domain.values import INT64_MAX, INT64_MIN, FeatureValue, ValueKind, value_problem
-from tests.samples import NOW, aggregate, put, update, value
-from tests.strategies import ANY_VALUE
+from tests.kit.samples import NOW, aggregate, put, update, value
+from tests.kit.strategies import ANY_VALUE
 
 K = ValueKind
 NOT_FINITE = (math.nan, math.inf, -math.inf)

@@ -4,9 +4,9 @@ import pytest
 
 from domain.aggregate import FeatureAggregate
 from domain.errors import AggregateNotFound, StaleEtag
-from domain.instant import MICROSECOND
+from domain.timestamp import MICROSECOND
 from domain.update import Deletion, FeatureUpdate
-from tests.samples import (
+from tests.kit.samples import (
     KEY,
     NOW,
     REQUEST_ID,

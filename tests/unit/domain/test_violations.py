@@ -8,11 +8,11 @@ import pytest
 
 from domain.aggregate import FeatureAggregate
 from domain.errors import FieldViolation, InvalidValue
-from domain.instant import LATEST
 from domain.operations import SetValue
+from domain.timestamp import LATEST
 from domain.update import FeatureUpdate, Update
 from domain.values import INT64_MAX, FeatureValue, ValueKind
-from tests.samples import (
+from tests.kit.samples import (
     NOW,
     add,
     aggregate,

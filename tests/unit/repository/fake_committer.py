@@ -13,9 +13,9 @@ from domain.outcome import UpdateOutcome
 from domain.update import Command, Update, keys_of
 from repository.connections.pool import AnswerLost
 from repository.pipeline.commit_pipeline import CommitPipeline
-from repository.writing.handover import Handover
+from repository.writing.chaining import Handover
 from repository.writing.submission import Doubt, Submission
-from tests.samples import UID, add, entity, update
+from tests.kit.samples import UID, add, entity, update
 
 Reaction: TypeAlias = Callable[[Sequence[Submission]], list[Submission]]
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from codec.entity_type import dump_entity_type
 from domain.entity_type import EntityType
 from domain.errors import DatabaseUnavailable
-from repository.codec.entity_type import dump_entity_type
 from repository.entity_types.catalogue import Catalogue
 from repository.rules import CelCompiler
 

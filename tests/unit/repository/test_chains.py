@@ -10,9 +10,9 @@ from domain.errors import DatabaseUnavailable
 from domain.outcome import Outcome
 from repository.pipeline.commit_pipeline import CommitPipeline
 from repository.pipeline.committing import commit
-from repository.writing.handover import Handover
+from repository.writing.chaining import Handover
 from repository.writing.submission import Submission
-from tests.samples import entity
+from tests.kit.samples import entity
 from tests.unit.repository.fake_committer import (
     FakeCommitter,
     commits,

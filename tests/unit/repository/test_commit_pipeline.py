@@ -11,9 +11,9 @@ from domain.outcome import Outcome
 from domain.update import Deletion, UpdateBatch, keys_of
 from repository.pipeline import commit_pipeline
 from repository.pipeline.commit_pipeline import CommitPipeline
-from repository.supervision import FAILURES
 from repository.writing.submission import Submission
-from tests.samples import entity
+from runtime.supervision import FAILURES
+from tests.kit.samples import entity
 from tests.unit.repository.fake_committer import (
     FakeCommitter,
     loses,

@@ -21,10 +21,10 @@ from domain.outcome import Outcome
 from domain.update import keys_of
 from repository.pipeline.commit_pipeline import CommitPipeline
 from repository.pipeline.committing import commit
-from repository.writing.doubts import StillInDoubt
-from repository.writing.handover import Handover
+from repository.writing.chaining import Handover
+from repository.writing.in_doubt import StillInDoubt
 from repository.writing.submission import Doubt, Submission
-from tests.samples import entity
+from tests.kit.samples import entity
 from tests.unit.repository.fake_committer import (
     FakeCommitter,
     commits,

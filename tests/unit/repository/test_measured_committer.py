@@ -2,7 +2,7 @@
 
 from repository.pipeline.commit_pipeline import CommitPipeline
 from repository.pipeline.measured_committer import MeasuredCommitter
-from repository.writing.handover import Withdrawn
+from repository.writing.chaining import Withdrawn
 from tests.unit.repository.fake_committer import (
     FakeCommitter,
     loses,

@@ -9,12 +9,12 @@ from uuid import UUID
 
 import pytest
 
+from codec.timestamps import from_datetime
 from domain.entity_key import EntityKey
 from domain.errors import DatabaseUnavailable, Overloaded
 from domain.ports import StoredAggregate
-from repository.codec.instants import from_datetime
 from repository.reading.read_coalescer import QUERY_BYTES, ReadCoalescer, TooLarge
-from tests.samples import UID, entities, entity
+from tests.kit.samples import UID, entities, entity
 from tests.unit.repository.moments import a_moment, at_hand
 
 READ_TIME = datetime(2026, 11, 29, tzinfo=UTC)

@@ -85,7 +85,7 @@ def test_the_migrations_are_those_that_alembic_would_run(build: int) -> None:
 def test_a_server_knows_the_migrations_without_importing_what_runs_them() -> None:
     """That would take longer than the rest of its start."""
     program = (
-        "import sys; import server.cli; from repository.migrations.revisions import revisions;"
+        "import sys; import cli.main; from repository.migrations.revisions import revisions;"
         "assert revisions().expand;"
         "print({'alembic', 'sqlalchemy', 'mako'} & {*sys.modules})"
     )

@@ -14,7 +14,7 @@ from domain.update import Command, Deletion, Update, UpdateBatch, keys_of
 from repository.pipeline.schedule import Schedule
 from repository.writing.submission import Submission
 from repository.writing.weighing import HEAVY
-from tests.samples import entity, put, update
+from tests.kit.samples import entity, put, update
 
 LIMIT = 4
 KEYS = [entity(name) for name in "abcd"]

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from domain.entity_type import AdditionalFeatures, EntityType, Rule
 from domain.feature import Feature
 from domain.feature_spec import FeatureSpec
-from domain.instant import SECOND
+from domain.timestamp import SECOND
 from domain.transition import Transition
 from domain.values import FeatureValue, ValueKind
 from repository.rules import CelCompiler

@@ -9,17 +9,17 @@ import jsonschema
 import pytest
 import yaml
 
+from cli.entity_type_files import DefinitionRefused, read_definitions, write_definition
+from codec.entity_type import decode_entity_type, encode_entity_type
 from domain.entity_type import EntityType
 from domain.entity_type_violations import entity_type_violations
 from domain.limits import Limits
-from repository.codec.entity_type import decode_entity_type, encode_entity_type
 from repository.rules import CelCompiler
 from server.conversion.entity_types import read_entity_type
-from server.definitions import DefinitionRefused, read_definitions, write_definition
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = sorted((ROOT / "examples" / "entity_types").rglob("*.yaml"))
-SCHEMA = json.loads((ROOT / "server" / "definitions" / "entity_type.schema.json").read_text())
+SCHEMA = json.loads((ROOT / "cli" / "entity_type_files" / "entity_type.schema.json").read_text())
 EVERYTHING = """
 name: everything
 additional_features: reject

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from domain.differences import differences
 from domain.entity_type import AdditionalFeatures, EntityType, Rule
 from domain.feature_spec import FeatureSpec, LatePolicy
-from domain.instant import SECOND
+from domain.timestamp import SECOND
 from domain.values import FeatureValue, ValueKind
 
 RULE = Rule("r", "true", "no")

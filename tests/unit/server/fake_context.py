@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import grpc
 
-from server.call import Call
+from server.rpc.call import Call
 
 METHOD: Final = "/featom.v1.FeatureStoreService/GetAggregate"
 

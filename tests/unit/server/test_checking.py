@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from application.aggregate_check import AggregateCheck
 from domain.entity_type import EntityType
 from domain.entity_type_store import ScannedAggregate
 from domain.policy import Policy
 from repository.memory import MemoryRepository
-from server.checking import AggregateCheck
 from tests.integration.test_long_evaluations import Turns
 
 MANY = 20

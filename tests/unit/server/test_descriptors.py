@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from server.descriptors import ENOUGH, allow_as_many_as_may_be
+from server.process.file_descriptors import ENOUGH, allow_as_many_as_may_be
 
 
 @pytest.fixture(autouse=True)

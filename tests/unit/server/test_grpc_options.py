@@ -16,11 +16,17 @@ import pytest
 from grpc import StatusCode
 from hyperframe.frame import Frame, GoAwayFrame, SettingsFrame
 
-from server.grpc_options import FASTEST_PING, HEALTH_STREAMS, Options, health_options, store_options
-from server.health_service import MAX_REQUEST_BYTES
-from server.listening import listen
+from server.rpc.listening import listen
+from server.rpc.options import (
+    FASTEST_PING,
+    HEALTH_STREAMS,
+    MAX_HEALTH_REQUEST_BYTES,
+    Options,
+    health_options,
+    store_options,
+)
+from server.rpc.stream_life import grace
 from server.settings import Settings, SettingsRefused
-from server.stream_life import grace
 from tests.attacks.raw_http2 import ENHANCE_YOUR_CALM, Http2Connection, ping
 
 ROOT: Final = Path(__file__).parents[3]
@@ -46,7 +52,7 @@ def test_grpc_knows_every_option_that_is_named_anywhere() -> None:
     (binary,) = (file.read_bytes() for file in BINARY.glob("cygrpc*.so"))
     known = {name.decode() for name in re.findall(rb"grpc\.[a-z0-9_.]+(?=\0)", binary)}
     named = dict(named_options())
-    assert named["grpc.max_connection_age_ms"] == "server/grpc_options.py"
+    assert named["grpc.max_connection_age_ms"] == "server/rpc/options.py"
     assert not {name: file for name, file in named.items() if name not in known}
 
 
@@ -211,7 +217,7 @@ async def test_a_client_is_told_how_many_calls_it_may_have_at_a_time(
     [
         (store_options(Settings(max_message_bytes=1_000)), 2_000),
         (store_options(Settings(max_message_bytes=8_000_000)), 16_000_000),
-        (health_options(Settings()), MAX_REQUEST_BYTES),
+        (health_options(Settings()), MAX_HEALTH_REQUEST_BYTES),
     ],
 )
 async def test_a_message_may_be_so_large_and_no_larger(options: Options, most: int) -> None:

@@ -8,9 +8,9 @@ import urllib.request
 
 import pytest
 
-from server.feature_store import SERVICE
 from server.metrics import Metrics, serving_metrics
 from server.metrics.port import interface
+from server.services.feature_store import SERVICE
 from server.settings import SettingsRefused
 
 

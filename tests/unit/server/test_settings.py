@@ -1,18 +1,16 @@
 """Settings refuse what cannot be served, and say all that is wrong."""
 
-import re
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from server.cli import app
+from cli.main import app
+from cli.settings_table import PAGE, with_table
 from server.settings import Settings, SettingsRefused
-from tests.deploy.command_line import variables
 
-README: Final = Path(__file__).parents[3] / "README.md"
 NUMBERS = (
     "lanes",
     "readers",
@@ -222,8 +220,6 @@ def test_the_largest_message_must_fit_into_what_may_wait() -> None:
     assert told == "max_waiting_bytes must not be less than max_message_bytes"
 
 
-def test_the_readme_has_a_row_for_every_setting() -> None:
-    section = README.read_text().partition("\n## Settings\n")[2].partition("\n## ")[0]
-    # One table: a blank line would end it.
-    (table,) = re.findall(r"(?:^\|.*\n)+", section, re.MULTILINE)
-    assert set(re.findall(r"`(FEATOM_\w+)`", table)) == variables("serve")
+def test_the_table_of_the_docs_is_that_of_the_declarations() -> None:
+    page = PAGE.read_text()
+    assert with_table(page) == page

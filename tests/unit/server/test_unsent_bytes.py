@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from domain.errors import AggregateNotFound, Overloaded
-from server import unsent_bytes
-from server.call import Call
-from server.unsent_bytes import LARGE, TINY, UnsentBytes
+from server.rpc import unsent_bytes
+from server.rpc.call import Call
+from server.rpc.unsent_bytes import LARGE, TINY, UnsentBytes
 from tests.unit.repository.moments import a_moment
 
 LIMIT = 8 * LARGE

@@ -25,8 +25,8 @@ from featom.v1.entity_type_pb2 import EntityType
 from featom.v1.value_pb2 import FeatureValue
 from server.access.audit_log import AuditLog
 from server.access.auditing import Auditing
-from server.call import Call
-from server.decoding import Decoder
+from server.rpc.call import Call
+from server.rpc.decoding import Decoder
 from tests.unit.server.fake_context import FakeContext
 
 SECRET = "a value that nobody may see"

@@ -10,9 +10,9 @@ import yaml
 
 import server.access
 from server.access.authorization_file import read_grants, watched_grants
-from server.access.needs import Need, Permission
+from server.access.permissions import Need, Permission
+from server.process.watched_files import ContentRefused
 from server.settings import SettingsRefused
-from server.watched_files import ContentRefused
 
 SCHEMA = json.loads((Path(server.access.__file__).parent / "authorization.schema.json").read_text())
 

@@ -12,7 +12,7 @@ import pytest
 
 from server.access import fetching as module
 from server.access.fetching import MAX_BYTES, fetching
-from tests.authority import Authority
+from tests.kit.authority import Authority
 
 AUTHORITY = Authority()
 DOCUMENT = b'{"keys": []}'

@@ -6,7 +6,7 @@ import tracemalloc
 import pytest
 
 from server.access.grants import Grant, Grants
-from server.access.needs import EVERY_TYPE, Need, Permission
+from server.access.permissions import EVERY_TYPE, Need, Permission
 
 READ, WRITE, ADMIN = Permission.READ, Permission.WRITE, Permission.ADMIN
 

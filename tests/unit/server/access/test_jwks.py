@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from server.access.jwks import ALGORITHMS, read_keys
-from server.watched_files import ContentRefused
-from tests.issuer import Issuer
+from server.process.watched_files import ContentRefused
+from tests.kit.issuer import Issuer
 
 GOOD = Issuer().key
 

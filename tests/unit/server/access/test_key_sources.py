@@ -9,8 +9,8 @@ import pytest
 from domain.errors import AuthenticationUnavailable
 from server.access import key_sources
 from server.access.key_sources import KeysOfIssuer
-from tests.consistency.waiting import eventually
-from tests.issuer import Issuer
+from tests.kit.issuer import Issuer
+from tests.kit.waiting import eventually
 
 OLD, NEW = Issuer(kid="old"), Issuer(kid="new")
 

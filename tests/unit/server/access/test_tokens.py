@@ -14,7 +14,7 @@ from domain.errors import AuthenticationUnavailable, Unauthenticated
 from server.access import tokens as module
 from server.access.jwks import SigningKey, matching, read_keys
 from server.access.tokens import LEEWAY, MAX_REMEMBERED, MAX_TOKEN_LENGTH, Tokens, bearer_token
-from tests.issuer import AUDIENCE, ISSUER, Issuer, service_account
+from tests.kit.issuer import AUDIENCE, ISSUER, Issuer, service_account
 
 GOOD = Issuer()
 STRANGER = Issuer()

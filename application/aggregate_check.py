@@ -1,0 +1,138 @@
+"""Which stored aggregates break a definition, page by page."""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from domain.entity_type_store import EntityTypeStore, Mark, ScannedAggregate
+from domain.errors import Contended, RuleViolation
+from domain.policy import Policy
+from domain.timestamp import Instant
+
+_PAGE: Final = 200
+_MAX_NAMED: Final = 2_000
+"""Violations after which a page ends, so that clients take the answer."""
+_LONG: Final = 0.002
+"""Seconds of work after which other calls have their turn: an update takes ten such turns."""
+_VERY_LONG: Final = 0.01
+"""Seconds of work after which one turn is not enough. Rules may take longer for one aggregate."""
+_LITTLE: Final = 200
+"""Aggregates that are soon checked, also while writers wait."""
+_ROUNDS: Final = 50
+_REPORT_EVERY: Final = 20_000
+
+log = logging.getLogger(__name__)
+
+
+class Checked(NamedTuple):
+    """What a check of one page found."""
+
+    checked: int
+    violating: Sequence[tuple[str, Sequence[RuleViolation]]]
+    last_id: str
+    """Empty if this was the last page."""
+
+
+@dataclass
+class Progress:
+    """How far a check of all aggregates is. It goes on from there after an interruption."""
+
+    since: Mark
+    """What is written after this may be missed."""
+    after: str = ""
+    checked: int = 0
+    violating: int = 0
+    complete: bool = False
+
+
+class AggregateCheck:
+    """Holds the stored aggregates of a type against one definition of it."""
+
+    def __init__(self, store: EntityTypeStore, policy: Policy) -> None:
+        """`policy` is the definition, compiled."""
+        self._store = store
+        self._policy = policy
+        self._name = policy.definition.name
+
+    async def page(self, after: str, limit: int) -> Checked:
+        """Check up to `limit` aggregates, those with ids after `after`; fewer if they are large."""
+        now = await self._store.now()
+        page, more = await self._store.scan(self._name, after, limit)
+        violating = []
+        named = 0
+        rested = time.monotonic()
+        for number, (entity_id, features) in enumerate(page, start=1):
+            if violations := self._policy.state_violations(entity_id, features, now):
+                violating.append((entity_id, violations))
+                named += len(violations)
+            if named > _MAX_NAMED and number < len(page):
+                return Checked(number, violating, entity_id)
+            rested = await _rest_after_long_work(rested)
+        return Checked(len(page), violating, page[-1].entity_id if more else "")
+
+    async def all(self, progress: Progress) -> None:
+        """Check all, from where it was left. What is written meanwhile may be missed."""
+        while not progress.complete:
+            page = await self.page(progress.after, _PAGE)
+            progress.checked += page.checked
+            progress.violating += len(page.violating)
+            progress.after, progress.complete = page.last_id, not page.last_id
+            checked = progress.checked
+            if checked % _REPORT_EVERY < page.checked and checked >= _REPORT_EVERY:
+                log.info(
+                    "%s: %d aggregates checked, %d violating",
+                    self._name,
+                    checked,
+                    progress.violating,
+                )
+
+    async def follow(self, since: Mark, now: Instant) -> tuple[Mark, int]:
+        """Check what was written since a mark, again and again until little is left.
+
+        Returns the mark after which the rest was written, and how many violate it: if one does, the
+        rest was not looked at. Raises Contended if it does not get less, and MarkExpired.
+        """
+        for _ in range(_ROUNDS):
+            after, checked = await self._store.mark(), 0
+            async with aclosing(self._store.written_since(self._name, since)) as written:
+                async for page in written:
+                    checked += len(page)
+                    if violating := await self.violating(page, now):
+                        return after, violating
+            since = after
+            if checked <= _LITTLE:
+                return since, 0
+        raise Contended("Aggregates are written faster than they can be checked.")
+
+    async def violating(
+        self, page: Sequence[ScannedAggregate], now: Instant, until: float = math.inf
+    ) -> int:
+        """How many of some aggregates break the definition. Raises Contended if it takes too long.
+
+        `until` is on the monotonic clock.
+        """
+        violating = 0
+        rested = time.monotonic()
+        for entity_id, features in page:
+            if rested > until:
+                raise Contended("The rules take too long for what was just written.")
+            violating += bool(self._policy.state_violations(entity_id, features, now))
+            rested = await _rest_after_long_work(rested)
+        return violating
+
+
+async def _rest_after_long_work(since: float) -> float:
+    """Let other calls have their turn if it is time; returns since when there was no rest.
+
+    After very long work they have as much time as it took.
+    """
+    worked = time.monotonic() - since
+    if worked < _LONG:
+        return since
+    await asyncio.sleep(worked if worked > _VERY_LONG else 0)
+    return time.monotonic()

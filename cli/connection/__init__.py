@@ -1,0 +1,7 @@
+"""Asking a server, for commands: which one, over what, as whom, and what it means if it refuses."""
+
+from cli.connection.endpoint import Endpoint
+from cli.connection.options import with_endpoint
+from cli.connection.service import asking, failed
+
+__all__ = ["Endpoint", "asking", "failed", "with_endpoint"]

@@ -1,0 +1,103 @@
+"""The options of commands that ask a server."""
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from cli.connection.endpoint import DEFAULT_TIMEOUT, Endpoint, EndpointRefused
+from cli.connection.service import failed
+
+DEFAULT_TARGET: Final = "127.0.0.1:50051"
+
+
+def _options(
+    *,
+    target: Annotated[
+        str, typer.Option(envvar="FEATOM_TARGET", help="HOST:PORT of the server to ask.")
+    ] = DEFAULT_TARGET,
+    tls: Annotated[
+        bool,
+        typer.Option(
+            "--tls",
+            envvar="FEATOM_CLIENT_TLS",
+            help="Ask over TLS; each of the other options of TLS says so too.",
+        ),
+    ] = False,
+    tls_ca: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="FEATOM_CLIENT_TLS_CA",
+            show_default=False,
+            help="CAs as PEM, of which one must vouch for the server; without it those that come"
+            " with gRPC.",
+        ),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="FEATOM_CLIENT_TLS_CERT",
+            show_default=False,
+            help="The certificate to show to the server, as PEM (mTLS).",
+        ),
+    ] = None,
+    tls_key: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="FEATOM_CLIENT_TLS_KEY",
+            show_default=False,
+            help="The key of that certificate, as PEM.",
+        ),
+    ] = None,
+    tls_server_name: Annotated[
+        str | None,
+        typer.Option(
+            envvar="FEATOM_CLIENT_TLS_SERVER_NAME",
+            show_default=False,
+            help="The name in the server's certificate, where it is not the host of the target.",
+        ),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="FEATOM_CLIENT_TOKEN_FILE",
+            show_default=False,
+            help="A file with the bearer token to send; read anew by each command.",
+        ),
+    ] = None,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            envvar="FEATOM_CLIENT_TIMEOUT",
+            help="Seconds to wait for each answer of the server.",
+        ),
+    ] = DEFAULT_TIMEOUT,
+) -> Endpoint:
+    """Raises EndpointRefused."""
+    return Endpoint(**locals())
+
+
+def with_endpoint(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with these options in the place of its parameter `endpoint`."""
+    options = inspect.signature(_options).parameters
+    own = inspect.signature(command).parameters
+    shown = [each for each in (*own.values(), *options.values()) if each.name != "endpoint"]
+
+    @wraps(command)
+    def asked(**given: Any) -> None:
+        chosen = {name: given.pop(name) for name in options}
+        try:
+            endpoint = _options(**chosen)
+        except EndpointRefused as error:
+            raise failed(error) from error
+        command(**given, endpoint=endpoint)
+
+    # What typer makes of a command is what these two say.
+    asked.__annotations__ = {each.name: each.annotation for each in shown}
+    asked.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in shown]
+    )
+    return asked

@@ -1,0 +1,158 @@
+"""The commands about entity types: clients of a server, like any other."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from cli.connection import Endpoint, asking, failed, with_endpoint
+from cli.entity_type_files import DefinitionRefused, read_definitions, write_definition
+from featom.v1 import entity_type_pb2 as types_pb
+from featom.v1 import entity_type_service_pb2 as pb
+from featom.v1.entity_type_service_pb2_grpc import EntityTypeServiceStub
+
+Files = Annotated[
+    list[Path],
+    typer.Option("--file", "-f", help="A YAML file, or a folder of them; may be repeated."),
+]
+
+_FOUND: Final = 1
+_SHOWN: Final = 20
+
+
+@with_endpoint
+def apply(
+    file: Files,
+    endpoint: Endpoint,
+    accept_existing: Annotated[
+        bool, typer.Option(help="Apply also what stored aggregates break; see `featom check`.")
+    ] = False,
+) -> None:
+    """Make entity types what some files say. Applying the same again changes nothing."""
+    mode = (
+        pb.INCOMPATIBLE_CHANGE_ACCEPT_EXISTING if accept_existing else pb.INCOMPATIBLE_CHANGE_REFUSE
+    )
+    definitions = _definitions(file)
+    with asking(endpoint) as service:
+        for definition in definitions:
+            request = pb.ApplyEntityTypeRequest(entity_type=definition, incompatible_change=mode)
+            _show_differences(service.ApplyEntityType(request), applied=True)
+
+
+@with_endpoint
+def diff(file: Files, endpoint: Endpoint) -> None:
+    """Show what `featom apply` would change; the exit code is 1 if it is anything."""
+    changes = False
+    definitions = _definitions(file)
+    with asking(endpoint) as service:
+        for definition in definitions:
+            request = pb.ApplyEntityTypeRequest(entity_type=definition, validate_only=True)
+            answer = service.ApplyEntityType(request)
+            _show_differences(answer, applied=False)
+            changes = changes or bool(answer.differences)
+    if changes:
+        raise typer.Exit(_FOUND)
+
+
+@with_endpoint
+def get_type(
+    name: str,
+    endpoint: Endpoint,
+    revision: Annotated[int, typer.Option(help="0: the current one.")] = 0,
+) -> None:
+    """Write an entity type to standard output, as a file that can be applied."""
+    with asking(endpoint) as service:
+        answer = service.GetEntityType(pb.GetEntityTypeRequest(name=name, revision=revision))
+    typer.echo(f"# revision {answer.entity_type.revision}")
+    typer.echo(write_definition(answer.entity_type), nl=False)
+
+
+@with_endpoint
+def check(
+    name: Annotated[str, typer.Argument(metavar="TYPE")],
+    endpoint: Endpoint,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", "-f", help="Check against this definition, not the applied one."),
+    ] = None,
+) -> None:
+    """Check every stored aggregate of a type; the exit code is 1 if one breaks something."""
+    definition = _definition(file, name) if file else None
+    checked = violating = 0
+    with asking(endpoint) as service, Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task(f"checking {name}", total=None)
+        for page in _pages(service, name, definition):
+            if page.aggregates:
+                progress.update(task, total=page.aggregates)
+            checked += page.checked
+            for aggregate in page.violating:
+                violating += 1
+                if violating <= _SHOWN:
+                    _show_violations(aggregate)
+            progress.update(task, completed=checked)
+    if violating > _SHOWN:
+        typer.echo(f"… and {violating - _SHOWN:,} more")
+    typer.echo(f"{name}: {checked:,} aggregates checked, {violating:,} violating")
+    if violating:
+        raise typer.Exit(_FOUND)
+
+
+def _pages(
+    service: EntityTypeServiceStub, name: str, definition: types_pb.EntityType | None
+) -> Iterator[pb.CheckAggregatesResponse]:
+    token = ""
+    while True:
+        request = pb.CheckAggregatesRequest(
+            entity_type=name, page_token=token, definition=definition
+        )
+        page = service.CheckAggregates(request)
+        yield page
+        token = page.next_page_token
+        if not token:
+            return
+
+
+def _definitions(files: list[Path]) -> list[types_pb.EntityType]:
+    """All of them: if one cannot be read, or stands there twice, nothing is asked for."""
+    try:
+        found = [definition for file in files for definition in read_definitions(file)]
+    except (DefinitionRefused, OSError) as error:
+        raise failed(error) from error
+    names = Counter(definition.name for definition in found)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise failed(f"{', '.join(twice)}: defined more than once")
+    return found
+
+
+def _definition(file: Path, name: str) -> types_pb.EntityType:
+    for definition in _definitions([file]):
+        if definition.name == name:
+            return definition
+    raise failed(f"{file}: there is no entity type {name} in it")
+
+
+def _show_differences(answer: pb.ApplyEntityTypeResponse, *, applied: bool) -> None:
+    definition = answer.entity_type
+    if not answer.differences:
+        typer.echo(f"{definition.name}: nothing to change, at revision {definition.revision}")
+        return
+    typer.echo(
+        f"{definition.name}: now at revision {definition.revision}"
+        if applied
+        else f"{definition.name}: would change"
+    )
+    for each in answer.differences:
+        mark = " " if each.compatible else "!"
+        change = f"{each.before or '(nothing)'} → {each.after or '(nothing)'}"
+        typer.echo(f"  {mark} {each.path}: {change}")
+    if answer.violating_aggregates:
+        typer.echo(f"  {answer.violating_aggregates:,} stored aggregates break it")
+
+
+def _show_violations(aggregate: pb.AggregateViolations) -> None:
+    for each in aggregate.violations:
+        typer.echo(f"{aggregate.entity_id}: {each.type} {each.subject}: {each.description}")

@@ -1,0 +1,51 @@
+"""The `featom` command."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import typer
+import uvloop
+
+from cli import entity_types, migrate, retention
+from cli.exits import failed
+from cli.setting_options import with_settings
+from repository.connecting.target import DsnRefused
+from repository.credentials.password import PasswordSourceUnknown
+from server.embedded_postgres import EmbeddedPostgresFailed
+from server.main import serve as serve_until_stopped
+from server.process.logs import logging_to_stderr
+from server.settings import Settings, SettingsRefused
+
+app = typer.Typer(
+    help="Featom, a transactional feature store.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+REFUSALS: Final = (SettingsRefused, EmbeddedPostgresFailed, PasswordSourceUnknown, DsnRefused)
+
+
+@app.command()
+@with_settings
+def serve(given: Mapping[str, Any]) -> None:
+    """Serve the feature store over gRPC.
+
+    Without a DSN it runs a PostgreSQL of its own and migrates it. With one it never migrates:
+    `featom migrate` does.
+    """
+    try:
+        settings = Settings(**given)
+        with logging_to_stderr(settings.log_level, settings.log_format):
+            uvloop.run(serve_until_stopped(settings))
+    except REFUSALS as error:
+        raise failed(error) from error
+
+
+app.add_typer(migrate.app, name="migrate")
+app.command()(migrate.backfill)
+app.command()(retention.retention)
+app.command()(entity_types.apply)
+app.command()(entity_types.diff)
+app.command()(entity_types.get_type)
+app.command()(entity_types.check)

@@ -1,0 +1,1 @@
+"""Text formats that settings, files and commands share: addresses, PEM, YAML."""

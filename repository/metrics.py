@@ -1,0 +1,132 @@
+"""The figures of the repository's parts, by name."""
+
+import math
+from collections.abc import Iterator, Mapping
+
+from repository.connections.pool import Pool
+from repository.pipeline.commit_pipeline import CommitPipeline
+from repository.pipeline.measured_committer import MeasuredCommitter
+from repository.reading.read_coalescer import ReadCoalescer
+from repository.retention import ObservedRetention
+from telemetry.metrics import Figure, FigureKind, Reading, counter, distribution, gauge
+
+
+def pipeline_figures(
+    pipeline: CommitPipeline, committer: MeasuredCommitter, lanes: int, max_waiting: int
+) -> Iterator[Figure]:
+    """How the commit pipeline fares; its share of time at work is busy seconds by lanes."""
+    yield distribution(
+        "featom_pipeline_batch_size",
+        "Commands in an attempt to commit a batch.",
+        committer.batch_sizes,
+    )
+    yield distribution(
+        "featom_pipeline_queue_wait_seconds",
+        "From the arrival of a command to its first attempt.",
+        committer.waits,
+    )
+    yield counter(
+        "featom_pipeline_conflicts_total",
+        "Commands that are tried again because another writer was faster.",
+        committer.conflicts,
+    )
+    yield counter(
+        "featom_pipeline_lane_busy_seconds_total",
+        "How long lanes had a batch under way, all together.",
+        pipeline.statistics.busy,
+    )
+    yield counter(
+        "featom_pipeline_chained_batches_total",
+        "Batches that were evaluated while the one ahead of them was being written.",
+        pipeline.statistics.chained,
+    )
+    yield gauge(
+        "featom_pipeline_lanes",
+        "How many lanes there are.",
+        lanes,
+    )
+    yield gauge("featom_pipeline_waiting", "Commands that are in no batch yet.", pipeline.waiting)
+    yield gauge(
+        "featom_pipeline_waiting_limit",
+        "Commands that may wait; more are refused as OVERLOADED.",
+        max_waiting,
+    )
+
+
+def read_figures(coalescer: ReadCoalescer, max_waiting: int) -> Iterator[Figure]:
+    """How reads by key fare."""
+    yield distribution(
+        "featom_read_batch_size", "Keys that one query reads.", coalescer.batch_sizes
+    )
+    yield gauge("featom_read_waiting", "Reads that are in no query yet.", coalescer.waiting)
+    yield gauge(
+        "featom_read_waiting_limit",
+        "Reads that may wait; more are refused as OVERLOADED.",
+        max_waiting,
+    )
+
+
+def pool_figures(pools: Mapping[str, Pool]) -> Iterator[Figure]:
+    """How the database is used, by pool."""
+    yield Figure(
+        "featom_database_work_seconds",
+        "What a transaction, or a statement of its own, took on its connection.",
+        FigureKind.DISTRIBUTION,
+        [Reading({"pool": name}, pool.seconds) for name, pool in pools.items()],
+    )
+    yield Figure(
+        "featom_database_failures_total",
+        "Failures by SQLSTATE (none: of driver or network) and by verdict: again (tried again),"
+        " away (the database cannot work now), heavy (the same, perhaps for one command alone),"
+        " lost (no answer), too_large (for an answer) or fault (none of these).",
+        FigureKind.COUNTER,
+        [
+            Reading(
+                {"pool": name, "verdict": verdict.name.lower(), "sqlstate": sqlstate or "none"},
+                count,
+            )
+            for name, pool in pools.items()
+            for (verdict, sqlstate), count in list(pool.failures.items())
+        ],
+    )
+    yield Figure(
+        "featom_database_connections",
+        "Open connections, by state: in_use or idle.",
+        FigureKind.GAUGE,
+        [
+            Reading({"pool": name, "state": state}, count)
+            for name, pool in pools.items()
+            for state, count in zip(("in_use", "idle"), pool.connections, strict=True)
+        ],
+    )
+    yield Figure(
+        "featom_database_connections_limit",
+        "Connections that there may be.",
+        FigureKind.GAUGE,
+        [Reading({"pool": name}, pool.size) for name, pool in pools.items()],
+    )
+
+
+def retention_figures(retention: ObservedRetention) -> Iterator[Figure]:
+    """How long the store keeps what, and how far its clock is from this server's."""
+    changes = retention.kept.changes
+    yield gauge(
+        "featom_request_id_retention_seconds",
+        "How long the store keeps request ids, at least.",
+        retention.kept.requests.total_seconds(),
+    )
+    yield gauge(
+        "featom_change_retention_seconds",
+        "How long the store keeps changes; infinite: for ever.",
+        math.inf if changes is None else changes.total_seconds(),
+    )
+    yield gauge(
+        "featom_database_clock_offset_seconds",
+        "How far the database's clock is ahead of this server's.",
+        retention.clock_offset,
+    )
+    yield gauge(
+        "featom_database_clock_offset_error_seconds",
+        "By how much that may be wrong: half of the round trip.",
+        retention.clock_offset_error,
+    )

@@ -1,0 +1,120 @@
+"""Batches whose commit got no answer, and what became of them (ADR 15, ADR 70)."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Final
+
+from domain.entity_key import EntityKey
+from repository.connections.commits_in_doubt import CommitsInDoubt
+from repository.connections.pool import Pool
+from repository.sessions.facts import Backend
+from repository.statements import WRITE
+from repository.writing.submission import Doubt, Submission
+from runtime.supervision import supervised
+
+log = logging.getLogger(__name__)
+
+_CLOCK_SLACK: Final = timedelta(minutes=5)
+"""How far the clocks of a primary and of the standby that takes over may be apart."""
+_PATIENCE: Final = 0.5
+"""Seconds for which a batch waits until a backend is gone and what it committed is durable."""
+_PAUSE: Final = 1.0
+"""Seconds between two tries."""
+CLOSING: Final = 2.0
+"""Seconds that `Doubts.close` takes at most."""
+
+
+class StillInDoubt(Exception):
+    """A batch about some keys may be committed yet: nothing can be done for these now."""
+
+    def __init__(self, keys: frozenset[EntityKey]) -> None:
+        super().__init__(f"a batch about {len(keys)} keys may be under way, or not durable yet")
+        self.keys = keys
+
+
+class Doubts:
+    """Remembers what was sent a batch and gave no answer, and ends it, whoever waits for that."""
+
+    def __init__(self, readers: Pool, in_doubt: CommitsInDoubt) -> None:
+        """`readers` are READ COMMITTED."""
+        self._readers = readers
+        self._in_doubt = in_doubt
+        self._backends: dict[Backend, frozenset[EntityKey]] = {}
+        self._tries: dict[Backend, asyncio.Task[bool]] = {}
+        self._ending: asyncio.Task[None] | None = None
+        self._closing = False
+
+    def note(self, backend: Backend | None, keys: Iterable[EntityKey]) -> None:
+        """A backend may still be working on a batch about these keys, or be about to get it."""
+        if backend is None:
+            return
+        self._backends[backend] = self._backends.get(backend, frozenset()).union(keys)
+        if self._ending is None or self._ending.done():
+            self._ending = supervised("ending backends", self._end_all)
+
+    async def decide(self, keys: Iterable[EntityKey]) -> None:
+        """See to it that no batch about any of these keys is in doubt: from then on it is
+        committed and durable, or never will be.
+
+        Raises StillInDoubt for those of which that cannot be had now.
+        """
+        if not self._backends:
+            return
+        keys = frozenset(keys)
+        in_doubt: frozenset[EntityKey] = frozenset()
+        for backend, doubted in list(self._backends.items()):
+            if not keys.isdisjoint(doubted) and not await self._end(backend):
+                in_doubt |= doubted
+        if in_doubt:
+            raise StillInDoubt(in_doubt)
+
+    async def committed(self, submission: Submission) -> Doubt | None:
+        """The doubt about a command that turned out to be committed."""
+        types, ids = zip(*submission.keys, strict=True)
+        for doubt in submission.doubts:
+            since = doubt.begun - _CLOCK_SLACK
+            if await self._readers.read(WRITE["find_batch"], types, ids, doubt.batch_id, since):
+                return doubt
+        return None
+
+    async def close(self) -> None:
+        """Try once more to end those that are left, but not for long."""
+        self._closing = True
+        if self._ending is not None:
+            await asyncio.wait([self._ending], timeout=CLOSING)
+
+    async def _end_all(self) -> None:
+        while self._backends:
+            for backend in list(self._backends):
+                if not await self._end(backend):
+                    log.info("a commit that got no answer is in doubt still")
+            if self._closing:
+                return
+            if self._backends:
+                await asyncio.sleep(_PAUSE)
+
+    async def _end(self, backend: Backend) -> bool:
+        """Whether a backend is gone, and what it committed durable.
+
+        Who asks waits only a while; the try goes on.
+        """
+        attempt = self._tries.get(backend)
+        if attempt is None:
+            attempt = asyncio.create_task(self._try_to_end(backend), name="ending a backend")
+            self._tries[backend] = attempt
+        done, _ = await asyncio.wait({attempt}, timeout=_PATIENCE)
+        return bool(done) and attempt.result()
+
+    async def _try_to_end(self, backend: Backend) -> bool:
+        try:
+            ended = await self._in_doubt.end(backend)
+        except Exception as error:
+            log.info("a backend that gave no answer is not ended yet: %r", error)
+            ended = False
+        finally:
+            del self._tries[backend]
+        if ended:
+            self._backends.pop(backend, None)
+        return ended

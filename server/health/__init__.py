@@ -1,0 +1,1 @@
+"""Health: what is published, the service that tells it, and a port of its own."""

@@ -1,0 +1,73 @@
+"""What tells of the calls while they run: metrics and traces, each only if it is asked for."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from google.protobuf.descriptor import ServiceDescriptor
+
+from server.rpc.middleware import Stage, access_logged, with_errors
+from server.settings import Settings, SettingsRefused
+from telemetry.metrics import FigureSource
+from telemetry.tracing import Tracer
+
+if TYPE_CHECKING:
+    from server.metrics import Metrics
+
+
+class Tracing(NamedTuple):
+    """What records calls, and what records below them."""
+
+    stage: Stage
+    tracer: Tracer
+
+
+def metrics_of(
+    settings: Settings, services: Sequence[ServiceDescriptor], sources: Sequence[FigureSource]
+) -> "Metrics | None":
+    """What counts the calls of some services and tells the figures, if anybody asks for it."""
+    if settings.metrics_listen is None:
+        return None
+    # What is off is not imported, so that a server starts sooner.
+    from server.metrics import Metrics
+
+    return Metrics(services, sources)
+
+
+def stages_around(metrics: "Metrics | None", tracing: Tracing | None) -> Sequence[Stage]:
+    """What is around every call, the outermost first."""
+    traced = [tracing.stage] if tracing else []
+    metered = [metrics.stage] if metrics else []
+    return (*traced, access_logged, *metered, with_errors)
+
+
+@contextmanager
+def tracing_of(settings: Settings) -> Iterator[Tracing | None]:
+    """What records traces during the block; what is recorded at its end is still sent.
+
+    Raises SettingsRefused.
+    """
+    if not settings.tracing:
+        yield None
+        return
+    try:
+        from server import tracing
+    except ImportError as error:
+        raise SettingsRefused(f"tracing needs the extra featom[tracing]: {error}") from error
+    provider = tracing.provider_from_environment()
+    try:
+        yield Tracing(tracing.traced(provider), tracing.OpenTelemetryTracer(provider))
+    finally:
+        tracing.flush(provider)
+
+
+@contextmanager
+def telling(metrics: "Metrics | None", address: str | None) -> Iterator[None]:
+    """Serve metrics during the block, if there are any."""
+    if metrics is None or address is None:
+        yield
+        return
+    from server.metrics import serving_metrics
+
+    with serving_metrics(metrics, address):
+        yield

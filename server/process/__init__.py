@@ -1,0 +1,1 @@
+"""What runs the process: logs, garbage collection, memory, watched files, TLS, supervision."""

@@ -1,0 +1,145 @@
+"""Logging that never blocks the event loop.
+
+Every record goes through a queue to a thread that writes it. Writing from a completion callback of
+grpc could also deadlock with its locks (grpc/grpc#43421).
+"""
+
+import copy
+import logging
+import queue
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from logging.handlers import QueueHandler, QueueListener
+from typing import Final
+
+from formats.json_lines import FIELDS, JsonLines
+from server.rpc.call import current_call
+from telemetry.metrics import Figure, counter
+
+FORMATTERS: Final[Mapping[str, logging.Formatter]] = {
+    "text": logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"),
+    "json": JsonLines(),
+}
+
+
+MAX_QUEUED: Final = 100_000
+"""Lines that wait for whoever reads standard error."""
+
+
+class LostLines:
+    """Lines that were never written, as too many waited for standard error to take them."""
+
+    def __init__(self) -> None:
+        self.untold = 0
+        """Of which the log does not tell yet."""
+        self.ever = 0
+
+    def figures(self) -> Iterator[Figure]:
+        """See domain.figures.FigureSource."""
+        yield counter(
+            "featom_log_lines_lost_total",
+            "Lines of the log that were lost: standard error did not take them in time.",
+            self.ever,
+        )
+
+
+LOST_LINES: Final = LostLines()
+"""A process has one log."""
+
+
+class _Records(QueueHandler):
+    """Finishes a record where it was made: there it is known of which call it is, and its
+    arguments have not changed yet.
+    """
+
+    def __init__(self, records: "queue.Queue[logging.LogRecord]") -> None:
+        super().__init__(records)
+        self._records = records
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        try:
+            if LOST_LINES.untold and self._records.qsize() < self._records.maxsize - 1:
+                lost, LOST_LINES.untold = LOST_LINES.untold, 0
+                said = f"{lost} lines of the log were lost: it is written too slowly"
+                self._records.put_nowait(
+                    logging.LogRecord(__name__, logging.ERROR, "", 0, said, None, None)
+                )
+            self._records.put_nowait(record)
+        except queue.Full:
+            LOST_LINES.untold += 1
+            LOST_LINES.ever += 1
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        finished = copy.copy(record)
+        finished.msg, finished.args = record.getMessage(), None
+        if fields := _fields_of_call():
+            setattr(finished, FIELDS, fields | getattr(record, FIELDS, {}))
+        if record.exc_info and not record.exc_text:
+            finished.exc_text = _TRACEBACKS.formatException(record.exc_info)
+        finished.exc_info = None
+        return finished
+
+
+class _Writer(QueueListener):
+    """Goes on whatever becomes of a record."""
+
+    def handle(self, record: logging.LogRecord) -> None:
+        try:
+            super().handle(record)
+        except Exception:
+            LOST_LINES.untold += 1
+            LOST_LINES.ever += 1
+
+    def enqueue_sentinel(self) -> None:
+        # For the end of the log it is worth waiting until there is room.
+        self.queue.put(None)  # type: ignore[attr-defined]
+
+
+_TRACEBACKS: Final = logging.Formatter()
+
+
+def _fields_of_call() -> dict[str, str]:
+    call = current_call.get()
+    if call is None:
+        return {}
+    # What is asked for may itself be logged about, and so on without an end.
+    known = current_call.set(None)
+    try:
+        return call.log_fields
+    finally:
+        current_call.reset(known)
+
+
+def _is_of_use(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(_OF_CALLERS)
+
+
+_OF_CALLERS: Final = (
+    "Invalid encoding on",  # metadata that is no text, each time that somebody looks at it
+    "ExecuteBatchError raised in core",  # the caller has gone without its answer
+)
+"""What grpc logs as errors, with a traceback, and callers can bring about as often as they like."""
+
+
+@contextmanager
+def logging_to_stderr(level: str, form: str = "text") -> Iterator[None]:
+    """Log to standard error while the block runs; what is queued at its end is still written.
+
+    `form` is one of FORMATTERS.
+    """
+    records: queue.Queue[logging.LogRecord] = queue.Queue(MAX_QUEUED)
+    writer = logging.StreamHandler(sys.stderr)
+    writer.setFormatter(FORMATTERS[form])
+    listener = _Writer(records, writer)
+    root = logging.getLogger()
+    root.handlers = [_Records(records)]
+    root.setLevel(level.upper())
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_of_use)
+    # Alembic tells of each migration on its own account.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    listener.start()
+    try:
+        yield
+    finally:
+        listener.stop()

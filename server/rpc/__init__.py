@@ -1,0 +1,1 @@
+"""What speaks gRPC: calls, middleware, registration, decoding, errors, bytes in flight."""

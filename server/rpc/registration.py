@@ -1,0 +1,59 @@
+"""Handlers as grpc knows them."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+
+from server.rpc.call import Call, Context
+from server.rpc.middleware import Handler, Stage, surround
+from server.rpc.tracebacks import without_frames
+
+
+def register(
+    server: grpc.aio.Server, service: ServiceDescriptor, servicer: object, stages: Sequence[Stage]
+) -> None:
+    """Serve every method of a service by the method of `servicer` that has its name."""
+    handlers = {
+        method.name: _method_handler(service, method, getattr(servicer, method.name), stages)
+        for method in service.methods
+    }
+    generic = grpc.method_handlers_generic_handler(service.full_name, handlers)
+    server.add_generic_rpc_handlers((generic,))
+
+
+def _method_handler(
+    service: ServiceDescriptor, method: MethodDescriptor, handler: Handler, stages: Sequence[Stage]
+) -> "grpc.RpcMethodHandler[Any, Any]":
+    name = f"/{service.full_name}/{method.name}"
+    surrounded = surround(handler, stages)
+
+    async def serve_unary(request: bytes, context: Context) -> bytes:
+        try:
+            answer: bytes = await surrounded(Call(name, context, request=request))
+        except BaseException as error:
+            del request, context
+            raise without_frames(error) from None
+        return answer
+
+    async def serve_answers(request: bytes, context: Context) -> None:
+        try:
+            await surrounded(Call(name, context, request=request, write=context.write))
+        except BaseException as error:
+            del request, context
+            raise without_frames(error) from None
+
+    async def serve_stream(requests: AsyncIterator[bytes], context: Context) -> None:
+        try:
+            await surrounded(Call(name, context, stream=requests, write=context.write))
+        except BaseException as error:
+            del requests, context
+            raise without_frames(error) from None
+
+    # Without serializers grpc hands the bytes through.
+    if method.client_streaming:
+        return grpc.stream_stream_rpc_method_handler(serve_stream)
+    if method.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(serve_answers)
+    return grpc.unary_unary_rpc_method_handler(serve_unary)

@@ -1,0 +1,1 @@
+"""The RPCs of each service: convert, call, convert back."""

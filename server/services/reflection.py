@@ -1,0 +1,44 @@
+"""Reflection behind the same stages as every other service."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from grpc_reflection.v1alpha import reflection_pb2 as pb
+from grpc_reflection.v1alpha._async import ReflectionServicer
+
+from server.rpc.call import Call
+from server.rpc.decoding import Decoder
+from server.rpc.stream_life import StreamLife
+
+MAX_REQUEST_BYTES: Final = 1_024
+"""Of a name, and a host; answers repeat the request."""
+
+SERVICE: Final[Any] = pb.DESCRIPTOR.services_by_name["ServerReflection"]
+
+
+class Reflection:
+    """grpc's own servicer, called as the methods of `server.rpc.registration` are."""
+
+    def __init__(self, names: Sequence[str], life: StreamLife) -> None:
+        """Offer the services of these full names."""
+        self._servicer = ReflectionServicer(names)
+        self._life = life
+        self._decode = Decoder(MAX_REQUEST_BYTES)
+
+    async def ServerReflectionInfo(self, call: Call) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._life.seconds()):
+                return await self._answer(call)
+        raise self._life.why_over()
+
+    async def _answer(self, call: Call) -> None:
+        # The stubs take its asynchronous generator for a coroutine.
+        answers: Any = self._servicer.ServerReflectionInfo(self._requests(call), call.context)
+        async for answer in answers:
+            await call.context.write(answer.SerializeToString())
+
+    async def _requests(self, call: Call) -> AsyncIterator[pb.ServerReflectionRequest]:
+        async for data in call.stream:
+            yield self._decode(pb.ServerReflectionRequest, data)

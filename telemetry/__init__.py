@@ -1,0 +1,1 @@
+"""Ports for metrics and traces. Every part may record; only the server exports."""

@@ -1,0 +1,1 @@
+"""What tests of several folders share: databases, servers, faults, samples, waiting."""

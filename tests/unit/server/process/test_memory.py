@@ -1,0 +1,63 @@
+"""When freed memory is given back to the system."""
+
+import asyncio
+
+import pytest
+
+from server.process import memory as freed_memory
+from server.process.memory import INTERVAL, LONGEST, WORTH, give_back
+
+MIB = 2**20
+
+
+class Machine:
+    """A clock that runs as fast as one sleeps, and a heap of which some can be given back."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.used = 100 * MIB
+        self.free = 0
+        self.trims: list[float] = []
+        monkeypatch.setattr(freed_memory, "_trim", lambda: self._give)
+        monkeypatch.setattr(freed_memory, "resident_bytes", lambda: self.used + self.free)
+        monkeypatch.setattr("server.process.memory.asyncio.sleep", self._sleep)
+
+    def _give(self, pad: int) -> int:
+        self.trims.append(self.now)
+        self.free = 0
+        return 1
+
+    async def _sleep(self, seconds: float) -> None:
+        self.now += seconds
+        if self.now == 3_000:
+            self.free = WORTH
+        if self.now > 6_000:
+            raise asyncio.CancelledError
+
+
+@pytest.fixture
+async def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    machine = Machine(monkeypatch)
+    with pytest.raises(asyncio.CancelledError):
+        await give_back()
+    return machine
+
+
+async def test_where_there_is_nothing_to_give_back_it_is_looked_for_ever_less_often(
+    machine: Machine,
+) -> None:
+    pauses = [b - a for a, b in zip(machine.trims, machine.trims[1:], strict=False)]
+    assert pauses[:5] == [2 * INTERVAL, 4 * INTERVAL, 8 * INTERVAL, 16 * INTERVAL, LONGEST]
+
+
+async def test_what_has_come_is_looked_at_soon(machine: Machine) -> None:
+    assert 3_000 in machine.trims
+    assert machine.free == 0
+
+
+async def test_after_something_was_given_back_it_is_looked_again_soon(machine: Machine) -> None:
+    assert 3_000 + INTERVAL in machine.trims
+
+
+def test_the_memory_of_this_process_is_known() -> None:
+    assert 10 * MIB < freed_memory.resident_bytes() < 10_000 * MIB

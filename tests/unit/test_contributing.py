@@ -1,4 +1,4 @@
-"""The map of CONTRIBUTING leads to files that there are."""
+"""The map of CONTRIBUTING, and the walk through the code, lead to files that there are."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,8 @@ import pytest
 ROOT: Final = Path(__file__).parents[2]
 TEXT: Final = (ROOT / "CONTRIBUTING.md").read_text()
 MAP: Final = TEXT.partition("## Where to change what")[2].partition("\n## ")[0]
-FILES: Final = sorted(set(re.findall(r"`([\w./]+/[\w.]+\.\w+)`", MAP)))
+WALKTHROUGH: Final = (ROOT / "docs/walkthrough.md").read_text()
+FILES: Final = sorted(set(re.findall(r"`([\w./]+/[\w.]+\.\w+)`", MAP + WALKTHROUGH)))
 
 
 @pytest.mark.parametrize("file", FILES)

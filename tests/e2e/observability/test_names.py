@@ -65,7 +65,7 @@ def test_alerts_and_dashboard_compare_with_values_that_there_are(exported: Scrap
         for label, value in labels:
             known.setdefault(label, set()).add(value)
     # Made up in tests, or given by Prometheus and kube-state-metrics.
-    free = {"job", "instance", "version", "sqlstate", "job_name", "condition"}
+    free = {"job", "instance", "version", "sqlstate", "namespace", "job_name", "condition"}
     for who, expression in expressions():
         for label, value in matchers_in(expression):
             assert label in free or value in known[label], f"{who} compares {label} with {value}"

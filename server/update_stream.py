@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
+from contextvars import Context
 from functools import partial
 from typing import Final
 
@@ -68,7 +69,9 @@ class UpdateStream:
         Raises what is wrong with the stream itself, once every update that was read is answered.
         """
         reader = asyncio.create_task(self._read())
-        life = asyncio.create_task(self._stop_reading_when_over(reader))
+        # A context of its own: asyncio may keep a cancelled timer, and its context, until its time
+        # has come, and ours knows the call.
+        life = asyncio.create_task(self._stop_reading_when_over(reader), context=Context())
         try:
             while self._reading or self._undecided or self._answers:
                 await self._send_answers()

@@ -39,7 +39,7 @@ WHERE l.mode = 'SIReadLock' AND l.database = (
 )
 """
 
-# Any wait for a lock will not do: now and then somebody waits for the moment in which a table grows.
+# Not just any wait for a lock: for a moment, one waits also where a table grows.
 _WAITS_FOR_US: Final = """
 SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))
 """

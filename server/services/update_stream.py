@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
+from contextvars import Context
 from functools import partial
 from typing import Final
 
@@ -47,7 +48,7 @@ class UpdateStream:
         self._writer = writer
         self._decode = decode
         self._life = life
-        self._over = False
+        self._life_is_over = False
         self._unsent = unsent
         self._deadline = call.deadline
         self._stages = stages
@@ -57,7 +58,8 @@ class UpdateStream:
         """Each with the room that it takes."""
         self._undecided: set[asyncio.Future[Outcome]] = set()
         self._reading = True
-        self._over = False
+        self._nobody_listens = False
+        """Set when the call is over: what is decided from then on is told nobody."""
         self._news = asyncio.Event()
         """Set when there is an answer to send, or there will be no more."""
 
@@ -67,7 +69,9 @@ class UpdateStream:
         Raises what is wrong with the stream itself, once every update that was read is answered.
         """
         reader = asyncio.create_task(self._read())
-        life = asyncio.create_task(self._stop_reading_when_over(reader))
+        # A context of its own: asyncio may keep a cancelled timer, and its context, until its time
+        # has come, and ours knows the call.
+        life = asyncio.create_task(self._stop_reading_when_over(reader), context=Context())
         try:
             while self._reading or self._undecided or self._answers:
                 await self._send_answers()
@@ -77,7 +81,7 @@ class UpdateStream:
             # The client is gone: what is in no batch yet need not be done.
             for future in self._undecided:
                 future.cancel()
-            self._over = True
+            self._nobody_listens = True
             for _, answer in self._answers:
                 self._unsent.release(len(answer))
         await self._raise_why_reading_ended(reader)
@@ -114,7 +118,7 @@ class UpdateStream:
 
     async def _stop_reading_when_over(self, reader: "asyncio.Task[None]") -> None:
         await self._life.over()
-        self._over = True
+        self._life_is_over = True
         reader.cancel()
 
     def _begin(
@@ -148,7 +152,7 @@ class UpdateStream:
             self._answer(room, stream_response(sequence, outcome))
 
     def _answer(self, room: int, answer: bytes) -> None:
-        if self._over:
+        if self._nobody_listens:
             return
         self._unsent.hold(len(answer))
         self._answers.append((room, answer))
@@ -164,5 +168,5 @@ class UpdateStream:
     async def _raise_why_reading_ended(self, reader: "asyncio.Task[None]") -> None:
         if not reader.cancelled():
             await reader
-        elif self._over:
+        elif self._life_is_over:
             raise self._life.why_over()

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import grpc
+from grpc import StatusCode
 
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from tests.consistency.environment import new_database, own_postgres
@@ -20,8 +21,9 @@ from tests.kit.server_process import running_servers
 
 FOR_ONE_ADDRESS = SERVICE_CONFIG.with_name("service_config_one_address.json")
 CLIENTS = 8
-SILENCE = 1.5
-SETTINGS = {"drain_delay": 6, "drain_grace": 10, "probe_interval": 0.1}
+SILENCE = 3.0
+"""Seconds; a call takes some milliseconds."""
+SETTINGS = {"drain_delay": 10, "drain_grace": 10, "probe_interval": 0.1}
 
 
 @dataclass
@@ -34,7 +36,8 @@ class Drain:
 
 
 async def drained_under_load(config: str) -> Drain:
-    load = Load(tries=1, pause=0.005)
+    # A call that reaches a server just when it closes is cancelled by gRPC: docs/clients.md.
+    load = Load(tries=3, again_on=frozenset({StatusCode.CANCELLED}), pause=0.005)
     with own_postgres() as postgres:
         async with (
             new_database(postgres) as dsn,
@@ -82,6 +85,9 @@ async def falls_silent(load: Load, process: asyncio.subprocess.Process) -> bool:
 async def test_a_drain_behind_one_address_fails_and_holds_up_no_call() -> None:
     drain = await drained_under_load(FOR_ONE_ADDRESS.read_text())
     assert drain.load.failed == []
+    # Of those that are cancelled there are some at most, all of one moment.
+    assert len(drain.load.retried) <= 2 * CLIENTS
+    assert not any(failure.reason for failure in drain.load.retried)
     assert drain.load.lost == []
     assert not drain.fell_silent
 

@@ -23,10 +23,10 @@ from tests.kit.fault_injection import (
     meddled_repository_on,
     repository_on,
     session_on,
-    somebody_waits_for_a_lock,
 )
 from tests.kit.samples import put, update
 from tests.kit.serving import serving
+from tests.kit.waiting import eventually_found
 
 ROUNDS: Final = 20
 SIZE: Final = 200
@@ -37,6 +37,15 @@ SELECT DISTINCT c.relname::text FROM pg_locks AS l JOIN pg_class AS c ON c.oid =
 WHERE l.mode = 'SIReadLock' AND l.database = (
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
 )
+"""
+
+# Not just any wait for a lock: for a moment, one waits also where a table grows.
+_WAITS_FOR_US: Final = """
+SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))
+"""
+_WAITS_FOR_ONE_THAT_WAITS_FOR_US: Final = """
+SELECT FROM pg_stat_activity AS a, unnest(pg_blocking_pids(a.pid)) AS b(pid)
+WHERE pg_backend_pid() = ANY (pg_blocking_pids(b.pid))
 """
 
 
@@ -109,9 +118,9 @@ async def test_a_batch_that_makes_what_another_deletes_never_deadlocks_with_it(
                 "INSERT INTO aggregates VALUES ($1, $2, gen_random_uuid(), 1, '', now(), now())", *b
             )
             made = asyncio.create_task(other.update_batch(making_all))
-            await somebody_waits_for_a_lock(session)
+            await eventually_found(session, _WAITS_FOR_US)
             answers = [one.submit(Deletion(key=c)), one.submit(update(put("f", 1), key=a))]
-            await somebody_waits_for_a_lock(session, 2)
+            await eventually_found(session, _WAITS_FOR_ONE_THAT_WAITS_FOR_US)
             await session.execute("DELETE FROM aggregates WHERE entity_id = 'b'")
         await asyncio.gather(made, *answers)
     assert await deadlocks_in(database) == 0

@@ -294,11 +294,21 @@ async def test_a_chain_ends_where_another_server_has_its_turn(
     assert await current_features(chain.repository, key) == {"f": 116}
 
 
-async def test_an_erasure_right_behind_a_deletion_finds_what_that_leaves(
+async def test_an_erasure_waits_for_a_deletion_and_finds_what_that_leaves(
     chain: Chain, session: Session, key: EntityKey
 ) -> None:
     await chain.repository.update(update(put("f", 1), key=key))
-    deleted, erased = await chain.run(Deletion(key=key), Deletion(key=key, erase_history=True))
+    go_on = asyncio.Event()
+    chain.pool.before.append(go_on.wait)
+    deleting = chain.repository.submit(Deletion(key=key))
+    await eventually(lambda: not chain.pool.before)
+    erasing = chain.repository.submit(Deletion(key=key, erase_history=True))
+    await asyncio.sleep(0.05)
+    assert len(chain.repository._pipeline._under_way) == 1
+    go_on.set()
+    deleted, erased = await asyncio.gather(deleting, erasing)
+    assert isinstance(deleted, DeletionOutcome)
+    assert isinstance(erased, DeletionOutcome)
     assert (deleted.version, erased.version) == (2, 2)
     rows = "SELECT commit_time FROM changes WHERE entity_type = $1"
     (left,) = await session.fetch(rows, key.entity_type)

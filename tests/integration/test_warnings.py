@@ -22,12 +22,18 @@ A_SEGMENT = 32_768 * 32
 
 @pytest.fixture(params=list(VERSIONS.values()), ids=list(VERSIONS))
 async def old_cluster(request: pytest.FixtureRequest) -> AsyncIterator[EmbeddedPostgres]:
-    """One that has used nearly all transaction numbers since its rows were frozen."""
+    """One that has used nearly all transaction numbers since its rows were frozen.
+
+    PostgreSQL freezes them by itself as soon as it starts, whatever is set. But never what a
+    replication slot still needs.
+    """
     with folder_for_postgres() as folder:
-        server = EmbeddedPostgres(folder, request.param, {"autovacuum": "off"})
+        server = EmbeddedPostgres(folder, request.param, {"wal_level": "logical"})
         server.start()
         try:
             await migrate_for_servers(server.dsn)
+            async with session_on(server.dsn) as session:
+                await session.fetch("SELECT pg_create_logical_replication_slot('s', 'pgoutput')")
             server._shut_down()
             _go_to(server, NEAR_THE_END)
             server.start()

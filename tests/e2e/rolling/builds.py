@@ -30,11 +30,10 @@ class Build:
         """Turn the product in this process into this build, before any of it is used."""
         window.BUILD = self.number  # type: ignore[misc]
         LOCATIONS.extend(self.versions)
-        for sql in _statements():
-            for name, text in sql.items():
-                # A column that is selected keeps its name; what a function is given has none.
-                text = re.sub(r"\(a\.state\)", f"(a.{self.reads})", text)
-                sql[name] = re.sub(r"(?<!\()\ba\.state\b", f"a.{self.reads} AS state", text)
+        for sql, name, text in list(_of_aggregates()):
+            # A column that is selected keeps its name; one in an expression has none.
+            text = re.sub(r"\ba\.state(,|$)", rf"a.{self.reads} AS state\1", text, flags=re.M)
+            sql[name] = re.sub(r"\ba\.state\b", f"a.{self.reads}", text)
         write = statements.WRITE["write_batch"]
         for old, new in self._writing().items():
             write, found = re.subn(old, new, write)
@@ -65,7 +64,10 @@ BUILDS: Final[Mapping[int, Build]] = MappingProxyType(
 )
 
 
-def _statements() -> Iterator[dict[str, str]]:
-    for value in vars(statements).values():
-        if isinstance(value, dict) and "SELECT" in "".join(map(str, value.values())):
-            yield value
+def _of_aggregates() -> Iterator[tuple[dict[str, str], str, str]]:
+    """Each statement that asks for aggregates, with its name and where it stands."""
+    for sql in vars(statements).values():
+        if isinstance(sql, dict):
+            for name, text in sql.items():
+                if re.search(r"\baggregates AS a\b", str(text)):
+                    yield sql, name, text

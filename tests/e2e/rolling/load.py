@@ -83,7 +83,8 @@ class Load:
     """
 
     tries: int
-    """How often a call is made that is answered with UNAVAILABLE."""
+    """How often a call is made that is answered with one of `again_on`."""
+    again_on: frozenset[grpc.StatusCode] = frozenset({grpc.StatusCode.UNAVAILABLE})
     pause: float = 0.0
     """Seconds between one client's rounds of four calls."""
     request_ids: bool = True
@@ -143,7 +144,7 @@ class Load:
                     return await method(request, timeout=CALL_SECONDS)
                 except grpc.aio.AioRpcError as error:
                     failure = failure_of(error)
-                    if attempt == self.tries or failure.code is not grpc.StatusCode.UNAVAILABLE:
+                    if attempt == self.tries or failure.code not in self.again_on:
                         self.failed.append(failure)
                         return None
                     self.retried.append(failure)

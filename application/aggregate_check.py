@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from domain.entity_type_store import EntityTypeStore, Mark, ScannedAggregate
 from domain.errors import Contended, RuleViolation
 from domain.policy import Policy
-from domain.timestamp import Instant
+from domain.timestamp import Timestamp
 
 _PAGE: Final = 200
 _MAX_NAMED: Final = 2_000
@@ -91,7 +91,7 @@ class AggregateCheck:
                     progress.violating,
                 )
 
-    async def follow(self, since: Mark, now: Instant) -> tuple[Mark, int]:
+    async def follow(self, since: Mark, now: Timestamp) -> tuple[Mark, int]:
         """Check what was written since a mark, again and again until little is left.
 
         Returns the mark after which the rest was written, and how many violate it: if one does, the
@@ -110,7 +110,7 @@ class AggregateCheck:
         raise Contended("Aggregates are written faster than they can be checked.")
 
     async def violating(
-        self, page: Sequence[ScannedAggregate], now: Instant, until: float = math.inf
+        self, page: Sequence[ScannedAggregate], now: Timestamp, until: float = math.inf
     ) -> int:
         """How many of some aggregates break the definition. Raises Contended if it takes too long.
 

@@ -31,7 +31,7 @@ from domain.errors import (
 from domain.limits import Limits
 from domain.policy import Policy
 from domain.rules import RuleCompiler
-from domain.timestamp import Instant
+from domain.timestamp import Timestamp
 
 _TRIES: Final = 10
 _PAUSE: Final = 0.5
@@ -206,7 +206,7 @@ class _Guard:
     """Refuses aggregates that break a definition, written while the others were counted."""
 
     def __init__(
-        self, check: AggregateCheck, now: Instant, incompatible: Sequence[Difference]
+        self, check: AggregateCheck, now: Timestamp, incompatible: Sequence[Difference]
     ) -> None:
         self._check = check
         self._now = now

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
 from server.metrics import Metrics
 from server.rpc.call import Call
-from server.rpc.middleware import Handler, Stage, access_logged, surround, with_errors
+from server.rpc.middleware import Handler, Middleware, access_logged, with_errors, wrap
 from server.services.feature_store import SERVICE
 from server.tracing import traced
 
@@ -44,7 +44,7 @@ async def answer(call: Call) -> bytes:
     return b""
 
 
-def sampled(rate: float) -> Stage:
+def sampled(rate: float) -> Middleware:
     """Traces that are recorded at this rate, and thrown away."""
     provider = TracerProvider(sampler=TraceIdRatioBased(rate))
     return traced(provider)
@@ -52,13 +52,13 @@ def sampled(rate: float) -> Stage:
 
 def variants() -> Mapping[str, Handler]:
     metrics = Metrics([SERVICE], [])
-    chains: dict[str, Sequence[Stage]] = {
+    chains: dict[str, Sequence[Middleware]] = {
         "nothing": (access_logged, with_errors),
-        "metrics": (access_logged, metrics.stage, with_errors),
+        "metrics": (access_logged, metrics.middleware, with_errors),
         "traces, none recorded": (sampled(0), access_logged, with_errors),
         "traces, all recorded": (sampled(1), access_logged, with_errors),
     }
-    return {name: surround(answer, stages) for name, stages in chains.items()}
+    return {name: wrap(answer, stages) for name, stages in chains.items()}
 
 
 async def seconds_of(handler: Handler) -> float:

@@ -15,9 +15,9 @@ from repository.migrations import (
     BackfillHeldUp,
     DatabaseUnfit,
     MigrationFailed,
-    Pace,
     Patience,
     Progress,
+    Throttle,
 )
 from server.process.logs import logging_to_stderr
 
@@ -62,7 +62,7 @@ StatementTimeout = Annotated[
 ]
 
 DEFAULTS: Final = Patience()
-PACE: Final = Pace()
+THROTTLE: Final = Throttle()
 
 
 class UpUnlessNamed(TyperGroup):
@@ -170,19 +170,19 @@ def backfill(
             min=1,
             help="Rows in a transaction; writers of these rows wait for so long.",
         ),
-    ] = PACE.page_rows,
+    ] = THROTTLE.page_rows,
     rows_a_second: Annotated[
         float,
         typer.Option(
             envvar="FEATOM_BACKFILL_ROWS_A_SECOND", min=0, help="At most; 0: as fast as it goes."
         ),
-    ] = PACE.rows_a_second,
+    ] = THROTTLE.rows_a_second,
 ) -> None:
     """Fill what migrations have added, while servers work; begins where it was left."""
-    pace = Pace(page_rows=page_rows, rows_a_second=rows_a_second)
+    throttle = Throttle(page_rows=page_rows, rows_a_second=rows_a_second)
     where = database_of(dsn, password_from)
     try:
-        run_on_database(migrations.backfill(*where, pace, _report), "the backfill did not end")
+        run_on_database(migrations.backfill(*where, throttle, _report), "the backfill did not end")
     except BackfillHeldUp as reason:
         raise failed(reason, PENDING) from reason
     typer.echo("nothing left to do")

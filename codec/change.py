@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from codec.features import StoredFeatures, encode_feature
-from codec.timestamps import encode_instant
+from codec.timestamps import encode_timestamp
 from domain.change import Change
 from domain.feature import Feature
 from featom.stored.v1 import stored_pb2
@@ -14,7 +14,7 @@ def dump_change(change: Change, features: Mapping[str, Feature]) -> bytes:
     assert isinstance(features, StoredFeatures)
     state = features.message
     message = stored_pb2.StoredChange(key=state.key, uid=state.uid, version=change.version)
-    encode_instant(change.commit_time, message.commit_time)
+    encode_timestamp(change.commit_time, message.commit_time)
     encoded, changed = features.encoded, message.features
     for name in change.features:
         changed[name] = encoded[name]

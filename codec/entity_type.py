@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from google.protobuf.duration_pb2 import Duration
 
-from codec.timestamps import decode_instant, encode_instant
+from codec.timestamps import decode_timestamp, encode_timestamp
 from codec.values import decode_value, encode_value
 from domain.entity_type import AdditionalFeatures, EntityType, Rule
 from domain.feature_spec import FeatureSpec, LatePolicy
@@ -50,8 +50,8 @@ def encode_entity_type(definition: EntityType) -> pb.EntityType:
     for rule in definition.rules:
         message.rules.add(name=rule.name, expression=rule.expression, message=rule.message)
     if definition.revision:
-        encode_instant(definition.create_time, message.create_time)
-        encode_instant(definition.update_time, message.update_time)
+        encode_timestamp(definition.create_time, message.create_time)
+        encode_timestamp(definition.update_time, message.update_time)
     return message
 
 
@@ -63,8 +63,8 @@ def decode_entity_type(message: pb.EntityType) -> EntityType:
         rules=tuple(Rule(rule.name, rule.expression, rule.message) for rule in message.rules),
         additional_features=ADDITIONAL_FEATURES[message.additional_features],
         revision=message.revision,
-        create_time=decode_instant(message.create_time),
-        update_time=decode_instant(message.update_time),
+        create_time=decode_timestamp(message.create_time),
+        update_time=decode_timestamp(message.update_time),
     )
 
 

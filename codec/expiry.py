@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from codec.timestamps import decode_instant
+from codec.timestamps import decode_timestamp
 from domain.feature_spec import FeatureSpec
-from domain.timestamp import Instant
+from domain.timestamp import Timestamp
 from featom.v1 import aggregate_pb2
 
 
@@ -13,22 +13,22 @@ class Written(NamedTuple):
     """How a version came about."""
 
     entity_type_revision: int
-    update_time: Instant
+    update_time: Timestamp
 
 
 def how_written(state: bytes) -> Written:
     message = aggregate_pb2.FeatureAggregate.FromString(state)
-    return Written(message.entity_type_revision, decode_instant(message.update_time))
+    return Written(message.entity_type_revision, decode_timestamp(message.update_time))
 
 
-def without_expired(state: bytes, expiring: Mapping[str, FeatureSpec], now: Instant) -> bytes:
+def without_expired(state: bytes, expiring: Mapping[str, FeatureSpec], now: Timestamp) -> bytes:
     """A stored aggregate as it is served at `now`: what has expired is named, and left out."""
     message = aggregate_pb2.FeatureAggregate.FromString(state)
     expired = sorted(
         name
         for name, spec in expiring.items()
         if name in message.features
-        and spec.is_expired(decode_instant(message.features[name].event_time), now)
+        and spec.is_expired(decode_timestamp(message.features[name].event_time), now)
     )
     if not expired:
         return state

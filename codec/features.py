@@ -6,11 +6,11 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from codec.timestamps import decode_instant, encode_instant
+from codec.timestamps import decode_timestamp, encode_timestamp
 from codec.values import decode_value, encode_value
 from domain.errors import Corrupted
 from domain.feature import Feature
-from domain.timestamp import Instant
+from domain.timestamp import Timestamp
 from featom.stored.v1 import stored_pb2
 from featom.v1 import aggregate_pb2
 
@@ -84,12 +84,14 @@ def decode_feature(encoded: bytes) -> Feature:
         message = aggregate_pb2.Feature.FromString(encoded)
     except DecodeError as error:
         raise Corrupted("A stored feature cannot be read.") from error
-    return Feature(decode_value(message.value), decode_instant(message.event_time), message.version)
+    return Feature(
+        decode_value(message.value), decode_timestamp(message.event_time), message.version
+    )
 
 
 # Mostly, all features that an update sets have the same.
 @lru_cache(maxsize=256)
-def _encode_stamp(event_time: Instant, version: int) -> bytes:
+def _encode_stamp(event_time: Timestamp, version: int) -> bytes:
     message = aggregate_pb2.Feature(version=version)
-    encode_instant(event_time, message.event_time)
+    encode_timestamp(event_time, message.event_time)
     return message.SerializeToString()

@@ -7,8 +7,8 @@ that it ever held, and a history has no end.
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from codec.timestamps import decode_instant
-from domain.timestamp import Instant
+from codec.timestamps import decode_timestamp
+from domain.timestamp import Timestamp
 from featom.stored.v1.stored_pb2 import StoredAggregate, StoredChange
 from featom.v1.aggregate_pb2 import Feature
 
@@ -16,7 +16,7 @@ KEYFRAME_INTERVAL: Final = 64
 """Every so many versions the history holds the whole state, so that the past is never far."""
 
 
-class Past(NamedTuple):
+class HistoricalState(NamedTuple):
     """An aggregate as it was."""
 
     version: int
@@ -40,7 +40,7 @@ class FoldByVersion:
         return self._head.version
 
     @property
-    def past(self) -> Past:
+    def past(self) -> HistoricalState:
         return _past(self._head, self._features)
 
     def add(self, encoded: bytes) -> None:
@@ -70,16 +70,16 @@ class FoldByEventTime:
     appended is no value of its feature: the list of that time is kept without it.
     """
 
-    def __init__(self, time: Instant) -> None:
+    def __init__(self, time: Timestamp) -> None:
         self._time = time
         self._head = StoredAggregate()
         self._features: dict[str, bytes] = {}
-        self._event_times: dict[str, Instant] = {}
+        self._event_times: dict[str, Timestamp] = {}
         self.size = 0
         """Bytes of features: without end where all that was removed was removed after the time."""
 
     @property
-    def past(self) -> Past | None:
+    def past(self) -> HistoricalState | None:
         """None: nothing."""
         return _past(self._head, self._features) if self._features else None
 
@@ -96,7 +96,7 @@ class FoldByEventTime:
         for name, feature in (*change.features.items(), *late):
             if self._takes(name, feature):
                 head.entity_type_revision = change.entity_type_revision
-        if decode_instant(change.commit_time) <= self._time:
+        if decode_timestamp(change.commit_time) <= self._time:
             for name in change.removed:
                 self.size -= len(self._features.pop(name, b""))
                 self._event_times.pop(name, None)
@@ -105,7 +105,7 @@ class FoldByEventTime:
     def _takes(self, name: str, encoded: bytes) -> bool:
         """Whether a value is in its time and no older than the one before it."""
         feature = Feature.FromString(encoded)
-        event_time = decode_instant(feature.event_time)
+        event_time = decode_timestamp(feature.event_time)
         if event_time > self._time or not feature.HasField("value"):
             return False
         current = self._event_times.get(name)
@@ -117,7 +117,7 @@ class FoldByEventTime:
         return True
 
 
-def fold(state: bytes, changes: Iterable[bytes]) -> Past:
+def fold(state: bytes, changes: Iterable[bytes]) -> HistoricalState:
     """See FoldByVersion: of all changes at once."""
     folded = FoldByVersion(state)
     for change in changes:
@@ -125,7 +125,7 @@ def fold(state: bytes, changes: Iterable[bytes]) -> Past:
     return folded.past
 
 
-def fold_by_event_time(changes: Iterable[bytes], time: Instant) -> Past | None:
+def fold_by_event_time(changes: Iterable[bytes], time: Timestamp) -> HistoricalState | None:
     """See FoldByEventTime: of all changes at once."""
     folded = FoldByEventTime(time)
     for change in changes:
@@ -133,11 +133,11 @@ def fold_by_event_time(changes: Iterable[bytes], time: Instant) -> Past | None:
     return folded.past
 
 
-def _past(head: StoredAggregate, features: Mapping[str, bytes]) -> Past:
+def _past(head: StoredAggregate, features: Mapping[str, bytes]) -> HistoricalState:
     state = StoredAggregate()
     state.CopyFrom(head)
     state.features.update(features)
-    return Past(state.version, state.SerializeToString())
+    return HistoricalState(state.version, state.SerializeToString())
 
 
 def _name(head: StoredAggregate, change: StoredChange) -> None:

@@ -8,12 +8,12 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from codec.timestamps import decode_instant, encode_instant
+from codec.timestamps import decode_timestamp, encode_timestamp
 from codec.wire import nested, number_tag, tag, varint
 from domain.entity_key import EntityKey
 from domain.etag import ETAG_LENGTH, etag_token, parse_etag
 from domain.outcome import BatchOutcome, DeletionOutcome, Outcome, UpdateOutcome
-from domain.timestamp import Instant
+from domain.timestamp import Timestamp
 from domain.update import Deletion, Update, UpdateBatch, keys_of
 from featom.v1 import feature_store_pb2 as pb
 
@@ -39,7 +39,7 @@ def dump_outcome(outcome: Outcome) -> bytes:
         return dump_update_outcome(outcome)
     if isinstance(outcome, DeletionOutcome):
         deletion = pb.DeleteAggregateResponse(version=outcome.version)
-        encode_instant(outcome.delete_time, deletion.delete_time)
+        encode_timestamp(outcome.delete_time, deletion.delete_time)
         return deletion.SerializeToString()
     return b"".join(nested(_RESPONSES, dump_update_outcome(each)) for each in outcome.outcomes)
 
@@ -95,7 +95,7 @@ def load_outcome(command: Update | Deletion, stored: bytes) -> UpdateOutcome | D
     """The first outcome of a command that was remembered."""
     if isinstance(command, Deletion):
         deletion = pb.DeleteAggregateResponse.FromString(stored)
-        return DeletionOutcome(deletion.version, decode_instant(deletion.delete_time))
+        return DeletionOutcome(deletion.version, decode_timestamp(deletion.delete_time))
     return _update_outcome(pb.UpdateFeaturesResponse.FromString(stored))
 
 
@@ -109,7 +109,7 @@ def _update_outcome(response: pb.UpdateFeaturesResponse) -> UpdateOutcome:
         uid=etag.uid if etag else _NO_UID,
         epoch=etag.epoch if etag else 0,
         version=response.version,
-        update_time=decode_instant(response.update_time),
+        update_time=decode_timestamp(response.update_time),
         stale_features=tuple(response.stale_features),
     )
 
@@ -125,7 +125,7 @@ def _dump_written(outcome: UpdateOutcome) -> bytes:
 
 # Mostly, all updates of a batch have the same.
 @lru_cache(maxsize=256)
-def _dump_update_time(update_time: Instant) -> bytes:
+def _dump_update_time(update_time: Timestamp) -> bytes:
     message = pb.UpdateFeaturesResponse()
-    encode_instant(update_time, message.update_time)
+    encode_timestamp(update_time, message.update_time)
     return message.SerializeToString()

@@ -5,13 +5,13 @@ from uuid import UUID
 from google.protobuf.message import DecodeError
 
 from codec.features import StoredFeatures
-from codec.timestamps import decode_instant, encode_instant
+from codec.timestamps import decode_timestamp, encode_timestamp
 from domain.aggregate import DEFAULT_LIMITS, FeatureAggregate
 from domain.entity_key import EntityKey
 from domain.errors import Corrupted
 from domain.limits import Limits
 from domain.policy import Policy
-from domain.timestamp import Instant
+from domain.timestamp import Timestamp
 from featom.stored.v1 import stored_pb2
 from featom.v1 import aggregate_pb2
 
@@ -21,7 +21,7 @@ def new_aggregate(
     uid: UUID,
     epoch: int,
     limits: Limits = DEFAULT_LIMITS,
-    last_commit: Instant = 0,
+    last_commit: Timestamp = 0,
     policy: Policy | None = None,
 ) -> FeatureAggregate:
     """An aggregate that was not written yet; `last_commit` is when the one before it ended."""
@@ -57,8 +57,8 @@ def load_aggregate(
         StoredFeatures(message),
         epoch=epoch,
         version=message.version,
-        create_time=decode_instant(message.create_time),
-        update_time=decode_instant(message.update_time),
+        create_time=decode_timestamp(message.create_time),
+        update_time=decode_timestamp(message.update_time),
         size=len(state),
         limits=limits,
         policy=policy,
@@ -81,6 +81,6 @@ def dump_aggregate(aggregate: FeatureAggregate) -> bytes:
     message = features.message
     message.version = aggregate.version
     message.entity_type_revision = aggregate.entity_type_revision
-    encode_instant(aggregate.create_time, message.create_time)
-    encode_instant(aggregate.update_time, message.update_time)
+    encode_timestamp(aggregate.create_time, message.create_time)
+    encode_timestamp(aggregate.update_time, message.update_time)
     return message.SerializeToString()

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from codec.timestamps import decode_instant, encode_instant
+from codec.timestamps import decode_timestamp, encode_timestamp
 from domain.errors import Corrupted
 from domain.values import FeatureValue, ValueKind
 from featom.v1 import value_pb2
@@ -28,7 +28,7 @@ def encode_value(value: FeatureValue, into: value_pb2.FeatureValue) -> None:
     if field is not None:
         setattr(into, field, content)
     elif kind is ValueKind.TIMESTAMP:
-        encode_instant(content, into.timestamp_value)
+        encode_timestamp(content, into.timestamp_value)
     else:
         elements = getattr(into, kind.value)
         elements.SetInParent()  # an empty list is a value too
@@ -42,7 +42,7 @@ def decode_value(message: value_pb2.FeatureValue) -> FeatureValue:
     if kind is not None:
         return FeatureValue(kind, getattr(message, field))
     if field == ValueKind.TIMESTAMP.value:
-        return FeatureValue(ValueKind.TIMESTAMP, decode_instant(message.timestamp_value))
+        return FeatureValue(ValueKind.TIMESTAMP, decode_timestamp(message.timestamp_value))
     if field not in _LIST_KINDS:
         raise Corrupted("A stored feature has no value of a known kind.")
     return FeatureValue(_LIST_KINDS[field], tuple(getattr(message, field).values))

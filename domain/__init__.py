@@ -8,7 +8,7 @@ from domain.feature import Feature
 from domain.limits import Limits
 from domain.operations import Append, Increment, Maximum, Minimum, Operation, Remove, SetValue
 from domain.outcome import BatchOutcome, DeletionOutcome, Outcome, UpdateOutcome
-from domain.timestamp import Instant
+from domain.timestamp import Timestamp
 from domain.update import Command, Deletion, FeatureUpdate, Update, UpdateBatch
 from domain.values import FeatureValue, ValueKind
 
@@ -26,7 +26,6 @@ __all__ = [
     "FeatureUpdate",
     "FeatureValue",
     "Increment",
-    "Instant",
     "Limits",
     "Maximum",
     "Minimum",
@@ -34,6 +33,7 @@ __all__ = [
     "Outcome",
     "Remove",
     "SetValue",
+    "Timestamp",
     "Update",
     "UpdateBatch",
     "UpdateOutcome",

@@ -24,7 +24,7 @@ from domain.feature_spec import FeatureSpec
 from domain.limits import Limits
 from domain.plan import Plan
 from domain.policy import Policy
-from domain.timestamp import MICROSECOND, Instant
+from domain.timestamp import MICROSECOND, Timestamp
 from domain.update import Deletion, Update, update_violations
 
 DEFAULT_LIMITS = Limits()
@@ -61,9 +61,9 @@ class FeatureAggregate:
         *,
         epoch: int = 1,
         version: int = 0,
-        create_time: Instant = 0,
-        update_time: Instant = 0,
-        last_commit: Instant = 0,
+        create_time: Timestamp = 0,
+        update_time: Timestamp = 0,
+        last_commit: Timestamp = 0,
         size: int = 0,
         limits: Limits = DEFAULT_LIMITS,
         policy: Policy | None = None,
@@ -123,7 +123,7 @@ class FeatureAggregate:
             entity_type_revision=self.entity_type_revision,
         )
 
-    def apply(self, update: Update, now: Instant) -> Change | None:
+    def apply(self, update: Update, now: Timestamp) -> Change | None:
         """Apply every operation of `update`, or none.
 
         Returns the change that was made, or None when there is nothing to record. A change of late
@@ -155,7 +155,7 @@ class FeatureAggregate:
         self._write(change, size)
         return change
 
-    def delete(self, deletion: Deletion, now: Instant) -> Change:
+    def delete(self, deletion: Deletion, now: Timestamp) -> Change:
         """End this incarnation. Raises AggregateNotFound or StaleEtag."""
         if deletion.etag is not None:
             self._require_current(deletion.etag)
@@ -191,7 +191,7 @@ class FeatureAggregate:
         if plan.refused:
             raise LateValue(plan.refused)
 
-    def _next_commit_time(self, now: Instant) -> Instant:
+    def _next_commit_time(self, now: Timestamp) -> Timestamp:
         return max(now, self._last_commit + MICROSECOND)
 
     def _checked_size(self, plan: Plan) -> int:

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from domain.entity_key import EntityKey
 from domain.feature import Feature
-from domain.timestamp import Instant
+from domain.timestamp import Timestamp
 
 
 class Change(Struct, frozen=True, gc=False):
@@ -17,7 +17,7 @@ class Change(Struct, frozen=True, gc=False):
     uid: UUID
     version: int
     """The version that the change made, or left as it was if it does not advance it."""
-    commit_time: Instant
+    commit_time: Timestamp
     features: Mapping[str, Feature]
     """The features that changed, as they stand after the change."""
     late_features: Mapping[str, Feature]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from domain.feature_spec import FeatureSpec
-from domain.timestamp import Instant
+from domain.timestamp import Timestamp
 
 
 class AdditionalFeatures(Enum):
@@ -35,8 +35,8 @@ class EntityType(Struct, frozen=True, gc=False, kw_only=True):
     additional_features: AdditionalFeatures = AdditionalFeatures.ALLOW
     revision: int = 0
     """Counts from 1; 0: not applied yet."""
-    create_time: Instant = 0
-    update_time: Instant = 0
+    create_time: Timestamp = 0
+    update_time: Timestamp = 0
 
     @property
     def expiring(self) -> dict[str, FeatureSpec]:

@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from domain.entity_type import EntityType
 from domain.feature import Feature
-from domain.timestamp import Instant
+from domain.timestamp import Timestamp
 
 
 class ScannedAggregate(NamedTuple):
@@ -88,7 +88,7 @@ class EntityTypeStore(Protocol):
         Contended as `replace`.
         """
 
-    async def now(self) -> Instant:
+    async def now(self) -> Timestamp:
         """The store's clock."""
 
     async def mark(self) -> Mark:

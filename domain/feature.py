@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from domain.timestamp import Instant
+from domain.timestamp import Timestamp
 from domain.values import FeatureValue, value_size
 
 # Name and value stand in a map entry: tags, lengths, an event time and a version beside them.
@@ -14,7 +14,7 @@ class Feature(Struct, frozen=True, gc=False):
 
     value: FeatureValue | None
     """None only in a change, for a removal that came too late."""
-    event_time: Instant
+    event_time: Timestamp
     version: int
 
 

@@ -4,7 +4,7 @@ from enum import Enum, auto
 
 from msgspec import Struct
 
-from domain.timestamp import Instant
+from domain.timestamp import Timestamp
 from domain.values import ELEMENT_KINDS, FeatureValue, ValueKind
 
 
@@ -47,6 +47,6 @@ class FeatureSpec(Struct, frozen=True, gc=False, kw_only=True):
             return ValueKind.DOUBLE
         return ELEMENT_KINDS.get(self.kind, self.kind)
 
-    def is_expired(self, event_time: Instant, now: Instant) -> bool:
+    def is_expired(self, event_time: Timestamp, now: Timestamp) -> bool:
         """Whether a value of that time is no longer current."""
         return self.ttl > 0 and event_time + self.ttl <= now

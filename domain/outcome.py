@@ -6,7 +6,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from domain.etag import Etag
-from domain.timestamp import Instant
+from domain.timestamp import Timestamp
 
 
 class UpdateOutcome(Struct, frozen=True, gc=False):
@@ -16,7 +16,7 @@ class UpdateOutcome(Struct, frozen=True, gc=False):
     epoch: int
     version: int
     """The version with the update in it; 0 if there is still no aggregate."""
-    update_time: Instant
+    update_time: Timestamp
     stale_features: tuple[str, ...]
     """The features whose value came too late."""
     replayed: bool = False
@@ -43,7 +43,7 @@ class DeletionOutcome(Struct, frozen=True, gc=False):
     version: int
     """The version that the deletion made: the last one of its incarnation. Of an erasure that found
     no aggregate the version of the last change that was left; 0 if only request ids were."""
-    delete_time: Instant
+    delete_time: Timestamp
     replayed: bool = False
 
 

@@ -6,7 +6,7 @@ from domain.errors import FieldViolation
 from domain.feature import Feature, feature_size
 from domain.feature_spec import FeatureSpec, LatePolicy
 from domain.operations import Append, Operation, OperationRefused, SetValue
-from domain.timestamp import EARLIEST, Instant
+from domain.timestamp import EARLIEST, Timestamp
 from domain.update import Update
 from domain.values import FeatureValue, same_value, size_difference
 
@@ -19,7 +19,7 @@ class Plan:
         update: Update,
         features: Mapping[str, Feature],
         version: int,
-        commit_time: Instant,
+        commit_time: Timestamp,
         specs: Mapping[str, FeatureSpec],
     ) -> None:
         """`features` are those of `version`; what has no event time happens at `commit_time`."""
@@ -111,7 +111,7 @@ class Plan:
         self,
         name: str,
         operation: Operation,
-        event_time: Instant,
+        event_time: Timestamp,
         current: Feature | None,
         value: FeatureValue | None,
         spec: FeatureSpec | None,
@@ -148,7 +148,7 @@ class Plan:
         name: str,
         current: Feature | None,
         value: FeatureValue,
-        event_time: Instant,
+        event_time: Timestamp,
         operation: Operation | None = None,
     ) -> None:
         feature = Feature(value, event_time, self._version + 1)

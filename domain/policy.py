@@ -12,7 +12,7 @@ from domain.feature import Feature
 from domain.operations import as_list
 from domain.plan import Plan
 from domain.rules import CompiledRules, NoRules, RuleCompiler
-from domain.timestamp import EARLIEST, Instant
+from domain.timestamp import EARLIEST, Timestamp
 from domain.transition import Transition
 
 MAX_PATTERNS_COST: Final = 110_000
@@ -87,7 +87,7 @@ class Policy:
         return found
 
     def state_violations(
-        self, entity_id: str, features: Mapping[str, Feature], now: Instant
+        self, entity_id: str, features: Mapping[str, Feature], now: Timestamp
     ) -> list[RuleViolation]:
         """Everything that a stored aggregate breaks once it has got the defaults that it lacks."""
         given = {

@@ -8,7 +8,7 @@ from uuid import UUID
 from domain.entity_key import EntityKey
 from domain.etag import Etag
 from domain.outcome import BatchOutcome, DeletionOutcome, Outcome, UpdateOutcome
-from domain.timestamp import Instant
+from domain.timestamp import Timestamp
 from domain.update import Command, Deletion, Update, UpdateBatch
 
 
@@ -50,13 +50,13 @@ class AtVersion(NamedTuple):
 class AtCommitTime(NamedTuple):
     """The past, as it was at a time of the database's clock."""
 
-    time: Instant
+    time: Timestamp
 
 
 class AtEventTime(NamedTuple):
     """The past, as all events up to an event time make it, late ones included."""
 
-    time: Instant
+    time: Timestamp
 
 
 PointInTime: TypeAlias = AtVersion | AtCommitTime | AtEventTime
@@ -123,7 +123,7 @@ class AggregateReader(Protocol):
         Must raise Unavailable when the database cannot be reached.
         """
 
-    async def read_past(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
+    async def read_as_of(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
         """Read the present incarnation as it was; None where it has no such past.
 
         Must raise LimitExceeded where that takes more changes than one read may go through.

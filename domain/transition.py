@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 
 from domain.feature import Feature
 from domain.feature_spec import FeatureSpec
-from domain.timestamp import Instant
+from domain.timestamp import Timestamp
 from domain.values import FeatureValue
 
 
@@ -16,7 +16,7 @@ class Transition:
         self,
         entity_id: str,
         before: Mapping[str, Feature],
-        now: Instant,
+        now: Timestamp,
         changed: Mapping[str, Feature],
         removed: Collection[str],
         expiring: Mapping[str, FeatureSpec],

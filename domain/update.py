@@ -12,7 +12,7 @@ from domain.entity_key import EntityKey
 from domain.errors import FieldViolation
 from domain.etag import Etag
 from domain.operations import Append, Operation
-from domain.timestamp import Instant, instant_problem
+from domain.timestamp import Timestamp, timestamp_problem
 from domain.values import value_problem
 
 LONGEST_NAME: Final = 128
@@ -25,7 +25,7 @@ class FeatureUpdate(Struct, frozen=True, gc=False):
     name: str
     operation: Operation | None
     """None if the edge could not read it; `Update.malformed` then says why."""
-    event_time: Instant | None = None
+    event_time: Timestamp | None = None
 
 
 class Update(Struct, frozen=True, gc=False, kw_only=True):
@@ -39,7 +39,7 @@ class Update(Struct, frozen=True, gc=False, kw_only=True):
     """Apply once, however often this id comes."""
     fingerprint: bytes = b""
     """A digest of everything asked for: one request id stands for one of them."""
-    event_time: Instant | None = None
+    event_time: Timestamp | None = None
     """For each feature update without its own; None: the commit time."""
     validate_only: bool = False
     return_aggregate: bool = False
@@ -115,7 +115,7 @@ def _is_plainly_sound(item: FeatureUpdate, non_finite: bool) -> bool:
     Most have nothing wrong, and this is much quicker than the list of what is.
     """
     operation, event_time = item.operation, item.event_time
-    if event_time is not None and instant_problem(event_time):
+    if event_time is not None and timestamp_problem(event_time):
         return False
     if len(item.name) > LONGEST_NAME or not _is_feature_name(item.name):
         return False
@@ -151,5 +151,5 @@ def _item_problems(
         yield "name", f"{item.name} is named more than once in this request"
 
 
-def _event_time_problem(event_time: Instant | None) -> str | None:
-    return None if event_time is None else instant_problem(event_time)
+def _event_time_problem(event_time: Timestamp | None) -> str | None:
+    return None if event_time is None else timestamp_problem(event_time)

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
-from domain.timestamp import instant_problem
+from domain.timestamp import timestamp_problem
 
 INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
@@ -117,7 +117,7 @@ def _single_problem(content: Any) -> str | None:
 
 _PROBLEMS_BUT_NON_FINITE: Final[dict[ValueKind, Judge]] = {
     ValueKind.INT64: _int64_problem,
-    ValueKind.TIMESTAMP: instant_problem,
+    ValueKind.TIMESTAMP: timestamp_problem,
     ValueKind.INT64_LIST: of_each_element(_int64_problem),
     ValueKind.FLOAT_VECTOR: of_each_element(_single_problem),
 }

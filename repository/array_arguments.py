@@ -8,7 +8,7 @@ stay arrays.
 from collections.abc import Sequence
 from uuid import UUID
 
-from domain.timestamp import MICROSECOND, Instant
+from domain.timestamp import MICROSECOND, Timestamp
 
 
 def lines(names: Sequence[str]) -> str:
@@ -35,6 +35,6 @@ def uuids(column: Sequence[UUID | None]) -> str:
     return ",".join(["" if uuid is None else uuid.hex for uuid in column])
 
 
-def times(column: Sequence[Instant]) -> str:
+def times(column: Sequence[Timestamp]) -> str:
     """Microseconds, for `string_to_array($1, ',')`."""
-    return ",".join([str(instant // MICROSECOND) for instant in column])
+    return ",".join([str(timestamp // MICROSECOND) for timestamp in column])

@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID, uuid4
 
 from codec.expiry import how_written, without_expired
-from codec.historical_state import Past, fold, fold_by_event_time
+from codec.historical_state import HistoricalState, fold, fold_by_event_time
 from codec.state import dump_aggregate, load_aggregate, new_aggregate
 from domain.aggregate import DEFAULT_LIMITS
 from domain.entity_key import EntityKey
@@ -27,7 +27,7 @@ from domain.ports import (
     PointInTime,
     StoredAggregate,
 )
-from domain.timestamp import EARLIEST, MICROSECOND, Instant
+from domain.timestamp import EARLIEST, MICROSECOND, Timestamp
 from domain.update import Command, UpdateBatch, keys_of
 from repository.entity_types.memory import MemoryEntityTypes
 from repository.page_length import page_length
@@ -71,7 +71,7 @@ class MemoryRepository(AggregateWriter, AggregateReader):
             for key, stored in zip(keys, found, strict=True)
         ]
 
-    async def read_past(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
+    async def read_as_of(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
         current = self._stored.get(key)
         if current is None:
             return None
@@ -166,12 +166,12 @@ class MemoryRepository(AggregateWriter, AggregateReader):
             self._stored.pop(row.key, None)
 
 
-def _now() -> Instant:
+def _now() -> Timestamp:
     """The one clock of reads and updates."""
     return time.time_ns() // MICROSECOND * MICROSECOND
 
 
-def _past(changes: Sequence[RecordedChange], point: PointInTime) -> Past | None:
+def _past(changes: Sequence[RecordedChange], point: PointInTime) -> HistoricalState | None:
     match point:
         case AtVersion(version):
             past = _fold(changes, version)
@@ -184,5 +184,5 @@ def _past(changes: Sequence[RecordedChange], point: PointInTime) -> Past | None:
             return fold_by_event_time((c.encoded for c in changes), moment)
 
 
-def _fold(changes: Sequence[RecordedChange], version: int) -> Past:
+def _fold(changes: Sequence[RecordedChange], version: int) -> HistoricalState:
     return fold(b"", (c.encoded for c in changes if c.change.version <= version))

@@ -1,4 +1,4 @@
-"""The figures of the repository's parts, by name."""
+"""The metrics of the repository's parts, by name."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -8,19 +8,19 @@ from repository.pipeline.commit_pipeline import CommitPipeline
 from repository.pipeline.measured_committer import MeasuredCommitter
 from repository.reading.read_coalescer import ReadCoalescer
 from repository.retention import ObservedRetention
-from telemetry.metrics import Figure, FigureKind, Reading, counter, distribution, gauge
+from telemetry.metrics import Metric, MetricKind, Sample, counter, gauge, histogram
 
 
-def pipeline_figures(
+def pipeline_metrics(
     pipeline: CommitPipeline, committer: MeasuredCommitter, lanes: int, max_waiting: int
-) -> Iterator[Figure]:
+) -> Iterator[Metric]:
     """How the commit pipeline fares; its share of time at work is busy seconds by lanes."""
-    yield distribution(
+    yield histogram(
         "featom_pipeline_batch_size",
         "Commands in an attempt to commit a batch.",
         committer.batch_sizes,
     )
-    yield distribution(
+    yield histogram(
         "featom_pipeline_queue_wait_seconds",
         "From the arrival of a command to its first attempt.",
         committer.waits,
@@ -53,11 +53,9 @@ def pipeline_figures(
     )
 
 
-def read_figures(coalescer: ReadCoalescer, max_waiting: int) -> Iterator[Figure]:
+def read_metrics(coalescer: ReadCoalescer, max_waiting: int) -> Iterator[Metric]:
     """How reads by key fare."""
-    yield distribution(
-        "featom_read_batch_size", "Keys that one query reads.", coalescer.batch_sizes
-    )
+    yield histogram("featom_read_batch_size", "Keys that one query reads.", coalescer.batch_sizes)
     yield gauge("featom_read_waiting", "Reads that are in no query yet.", coalescer.waiting)
     yield gauge(
         "featom_read_waiting_limit",
@@ -66,22 +64,22 @@ def read_figures(coalescer: ReadCoalescer, max_waiting: int) -> Iterator[Figure]
     )
 
 
-def pool_figures(pools: Mapping[str, Pool]) -> Iterator[Figure]:
+def pool_metrics(pools: Mapping[str, Pool]) -> Iterator[Metric]:
     """How the database is used, by pool."""
-    yield Figure(
+    yield Metric(
         "featom_database_work_seconds",
         "What a transaction, or a statement of its own, took on its connection.",
-        FigureKind.DISTRIBUTION,
-        [Reading({"pool": name}, pool.seconds) for name, pool in pools.items()],
+        MetricKind.HISTOGRAM,
+        [Sample({"pool": name}, pool.seconds) for name, pool in pools.items()],
     )
-    yield Figure(
+    yield Metric(
         "featom_database_failures_total",
         "Failures by SQLSTATE (none: of driver or network) and by verdict: again (tried again),"
         " away (the database cannot work now), heavy (the same, perhaps for one command alone),"
         " lost (no answer), too_large (for an answer) or fault (none of these).",
-        FigureKind.COUNTER,
+        MetricKind.COUNTER,
         [
-            Reading(
+            Sample(
                 {"pool": name, "verdict": verdict.name.lower(), "sqlstate": sqlstate or "none"},
                 count,
             )
@@ -89,25 +87,25 @@ def pool_figures(pools: Mapping[str, Pool]) -> Iterator[Figure]:
             for (verdict, sqlstate), count in list(pool.failures.items())
         ],
     )
-    yield Figure(
+    yield Metric(
         "featom_database_connections",
         "Open connections, by state: in_use or idle.",
-        FigureKind.GAUGE,
+        MetricKind.GAUGE,
         [
-            Reading({"pool": name, "state": state}, count)
+            Sample({"pool": name, "state": state}, count)
             for name, pool in pools.items()
             for state, count in zip(("in_use", "idle"), pool.connections, strict=True)
         ],
     )
-    yield Figure(
+    yield Metric(
         "featom_database_connections_limit",
         "Connections that there may be.",
-        FigureKind.GAUGE,
-        [Reading({"pool": name}, pool.size) for name, pool in pools.items()],
+        MetricKind.GAUGE,
+        [Sample({"pool": name}, pool.size) for name, pool in pools.items()],
     )
 
 
-def retention_figures(retention: ObservedRetention) -> Iterator[Figure]:
+def retention_metrics(retention: ObservedRetention) -> Iterator[Metric]:
     """How long the store keeps what, and how far its clock is from this server's."""
     changes = retention.kept.changes
     yield gauge(

@@ -22,7 +22,7 @@ from domain.ports import (
 )
 from domain.update import Command
 from repository.connecting.connector import Connector
-from repository.connections.bulkhead import SideWork
+from repository.connections.bulkhead import Bulkhead
 from repository.connections.commits_in_doubt import CommitsInDoubt
 from repository.connections.pool import CLOSING as POOL_CLOSING
 from repository.connections.pool import READ_COMMITTED, SERIALIZABLE, Pool
@@ -31,7 +31,7 @@ from repository.credentials.password import Password
 from repository.entity_types.catalogue import Catalogue
 from repository.entity_types.expiry import Expiry
 from repository.entity_types.postgres import PostgresEntityTypes
-from repository.metrics import pipeline_figures, pool_figures, read_figures, retention_figures
+from repository.metrics import pipeline_metrics, pool_metrics, read_metrics, retention_metrics
 from repository.partitions import maintain_partitions
 from repository.pipeline.commit_pipeline import CommitPipeline, Statistics
 from repository.pipeline.measured_committer import MeasuredCommitter
@@ -42,20 +42,20 @@ from repository.reading.read_coalescer import ReadCoalescer, TooLarge
 from repository.retention import ObservedRetention
 from repository.rules import CelCompiler
 from repository.statements import READ
-from repository.writing.in_doubt import CLOSING as DOUBTS_CLOSING
+from repository.writing.in_doubt import CLOSING as IN_DOUBT_CLOSING
 from repository.writing.write_protocol import WriteProtocol
 from runtime.supervision import FAILURES, supervised
-from telemetry.metrics import Figure
+from telemetry.metrics import Metric
 from telemetry.tracing import Tracer
 
 _DRAINING: Final = 5.0
 """Seconds for which `close` waits for batches under way."""
 _STOPPING: Final = 1.0
 """What work takes at most that is cancelled, until Pool gives up its connection."""
-CLOSING: Final = _DRAINING + DOUBTS_CLOSING + 2 * _STOPPING + 2 * POOL_CLOSING
+CLOSING: Final = _DRAINING + IN_DOUBT_CLOSING + 2 * _STOPPING + 2 * POOL_CLOSING
 """Seconds that `close` takes at most."""
 
-_SIDE_WORK: Final = 4
+_BULKHEAD: Final = 4
 """Lists, reads of the past and work on entity types at a time."""
 _PAGES_OF_THE_PAST: Final = 2
 """Of these, so that long histories never keep out all others."""
@@ -85,7 +85,7 @@ class PostgresOptions:
     def reading_connections(self) -> int:
         """A lane reads and writes one after the other, and may hold a turn meanwhile; lists,
         the past, entity types and large aggregates are beside the readers."""
-        return 2 * self.lanes + self.readers + _SIDE_WORK + 2 * _LARGE_READS
+        return 2 * self.lanes + self.readers + _BULKHEAD + 2 * _LARGE_READS
 
     @property
     def connections(self) -> int:
@@ -128,15 +128,15 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         )
         self._in_doubt = CommitsInDoubt(self._reading)
         self._retention = ObservedRetention(options.remember_requests)
-        self._side_work = SideWork(_SIDE_WORK, options.max_waiting)
+        self._bulkhead = Bulkhead(_BULKHEAD, options.max_waiting)
         self.compiler = CelCompiler()
         self._catalogue = Catalogue(self._reading, self.compiler)
         self._expiry = Expiry(self._reading, self._catalogue)
-        pages = SideWork(_PAGES_OF_THE_PAST, options.max_waiting, within=self._side_work)
+        pages = Bulkhead(_PAGES_OF_THE_PAST, options.max_waiting, within=self._bulkhead)
         self._history = History(self._reading, pages, self._expiry, DEFAULT_LIMITS)
-        changes = SideWork(1, options.max_waiting)
+        changes = Bulkhead(1, options.max_waiting)
         self.entity_types = PostgresEntityTypes(
-            self._reading, self._in_doubt, self._side_work, changes
+            self._reading, self._in_doubt, self._bulkhead, changes
         )
 
     async def open(self) -> None:
@@ -172,12 +172,12 @@ class PostgresRepository(AggregateWriter, AggregateReader):
             query_keys=FEW_KEYS,
             tracer=tracer,
         )
-        turns = SideWork(_LARGE_READS, options.max_waiting)
+        contention = Bulkhead(_LARGE_READS, options.max_waiting)
         self._large_reads = LargeReads(
             self._reading,
             self._in_doubt,
             self._few_large,
-            turns,
+            contention,
             self._expiry,
             DEFAULT_LIMITS,
         )
@@ -190,16 +190,16 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         """How the commit pipeline fares."""
         return self._pipeline.statistics
 
-    def figures(self) -> Iterator[Figure]:
-        """See domain.figures.FigureSource; there are some once it is open."""
+    def metrics(self) -> Iterator[Metric]:
+        """See telemetry.metrics.MetricSource; there are some once it is open."""
         options = self._options
-        yield from FAILURES.figures()
-        yield from pipeline_figures(
+        yield from FAILURES.metrics()
+        yield from pipeline_metrics(
             self._pipeline, self._committer, options.lanes, options.max_waiting
         )
-        yield from read_figures(self._coalescer, options.max_waiting)
-        yield from pool_figures({"reading": self._reading, "writing": self._writing})
-        yield from retention_figures(self._retention)
+        yield from read_metrics(self._coalescer, options.max_waiting)
+        yield from pool_metrics({"reading": self._reading, "writing": self._writing})
+        yield from retention_metrics(self._retention)
 
     async def drain(self) -> None:
         """Refuse new updates, and return when those that were taken are answered."""
@@ -244,15 +244,15 @@ class PostgresRepository(AggregateWriter, AggregateReader):
             return await self._large_reads.read(keys, found, room)
         return found
 
-    async def read_past(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
-        found = await self._history.read_past(key, point)
+    async def read_as_of(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
+        found = await self._history.read_as_of(key, point)
         await self._in_doubt.vouch()
         return found
 
     async def list_aggregates(
         self, entity_type: str, after: str, limit: int, max_bytes: int
     ) -> ListedPage:
-        return await self._side_work.run(lambda: self._list(entity_type, after, limit, max_bytes))
+        return await self._bulkhead.run(lambda: self._list(entity_type, after, limit, max_bytes))
 
     async def _list(self, entity_type: str, after: str, limit: int, max_bytes: int) -> ListedPage:
         arguments = (entity_type, after, limit, max_bytes)

@@ -91,17 +91,17 @@ class ObservedRetention:
         Raises as Pool.run.
         """
         passed = timedelta(seconds=self._monotonic() - self._told_at)
-        kept, elapsed, before = await pool.run(lambda link: self._observe(link, passed))
+        kept, elapsed, before = await pool.run(lambda connection: self._observe(connection, passed))
         # Only now: rather too little has passed than too much.
         self._told, self._told_at = elapsed, self._monotonic()
         self.kept = kept
         self._say(before)
 
     async def _observe(
-        self, link: Connection, passed: timedelta
+        self, connection: Connection, passed: timedelta
     ) -> tuple[Retention, timedelta, timedelta]:
         asked, begun = time.time(), self._monotonic()
-        record = await link.fetchrow(
+        record = await connection.fetchrow(
             RETENTION["observe_retention"], self.promised, self._told, passed
         )
         assert record is not None

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
-from telemetry.metrics import Figure, FigureKind, Reading
+from telemetry.metrics import Metric, MetricKind, Sample
 
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 10.0
@@ -29,13 +29,13 @@ class Failures:
     def __init__(self) -> None:
         self.by_task: Counter[str] = Counter({_CALLBACK: 0, _THREAD: 0})
 
-    def figures(self) -> Iterator[Figure]:
-        """See domain.figures.FigureSource."""
-        yield Figure(
+    def metrics(self) -> Iterator[Metric]:
+        """See telemetry.metrics.MetricSource."""
+        yield Metric(
             "featom_task_failures_total",
             "How often a task of the server's own failed by a fault of ours, and was begun again.",
-            FigureKind.COUNTER,
-            [Reading({"task": name}, count) for name, count in sorted(self.by_task.items())],
+            MetricKind.COUNTER,
+            [Sample({"task": name}, count) for name, count in sorted(self.by_task.items())],
         )
 
 

@@ -16,7 +16,7 @@ LARGE: Final = 16_384
 """Bytes of an aggregate, after which to decode or encode it is so much that it is worth asking."""
 
 
-class Pace:
+class TimeSlice:
     """Of one piece of work, from now on."""
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Pace:
         self._until = self._clock() + LONG
 
     @property
-    def is_time_to_rest(self) -> bool:
+    def is_used_up(self) -> bool:
         return self._clock() >= self._until
 
     async def rest(self) -> None:
@@ -36,6 +36,6 @@ class Pace:
         """Do some work step by step; returns what the last step, of one at least, gives."""
         for step in steps:
             result = step
-            if self.is_time_to_rest:
+            if self.is_used_up:
                 await self.rest()
         return result

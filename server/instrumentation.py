@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from google.protobuf.descriptor import ServiceDescriptor
 
-from server.rpc.middleware import Stage, access_logged, with_errors
+from server.rpc.middleware import Middleware, access_logged, with_errors
 from server.settings import Settings, SettingsRefused
-from telemetry.metrics import FigureSource
+from telemetry.metrics import MetricSource
 from telemetry.tracing import Tracer
 
 if TYPE_CHECKING:
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 class Tracing(NamedTuple):
     """What records calls, and what records below them."""
 
-    stage: Stage
+    middleware: Middleware
     tracer: Tracer
 
 
 def metrics_of(
-    settings: Settings, services: Sequence[ServiceDescriptor], sources: Sequence[FigureSource]
+    settings: Settings, services: Sequence[ServiceDescriptor], sources: Sequence[MetricSource]
 ) -> "Metrics | None":
-    """What counts the calls of some services and tells the figures, if anybody asks for it."""
+    """What counts the calls of some services and collects the metrics of other parts, if wanted."""
     if settings.metrics_listen is None:
         return None
     # What is off is not imported, so that a server starts sooner.
@@ -34,10 +34,10 @@ def metrics_of(
     return Metrics(services, sources)
 
 
-def stages_around(metrics: "Metrics | None", tracing: Tracing | None) -> Sequence[Stage]:
+def common_middleware(metrics: "Metrics | None", tracing: Tracing | None) -> Sequence[Middleware]:
     """What is around every call, the outermost first."""
-    traced = [tracing.stage] if tracing else []
-    metered = [metrics.stage] if metrics else []
+    traced = [tracing.middleware] if tracing else []
+    metered = [metrics.middleware] if metrics else []
     return (*traced, access_logged, *metered, with_errors)
 
 
@@ -62,7 +62,7 @@ def tracing_of(settings: Settings) -> Iterator[Tracing | None]:
 
 
 @contextmanager
-def telling(metrics: "Metrics | None", address: str | None) -> Iterator[None]:
+def serving_metrics_on(metrics: "Metrics | None", address: str | None) -> Iterator[None]:
     """Serve metrics during the block, if there are any."""
     if metrics is None or address is None:
         yield

@@ -25,7 +25,13 @@ from server.health.port import serving_health
 from server.health.service import SERVICE as HEALTH_SERVICE
 from server.health.service import HealthService
 from server.health.watch_limits import Watches
-from server.instrumentation import Tracing, metrics_of, stages_around, telling, tracing_of
+from server.instrumentation import (
+    Tracing,
+    common_middleware,
+    metrics_of,
+    serving_metrics_on,
+    tracing_of,
+)
 from server.process import file_descriptors, garbage_collection
 from server.process.logs import LOST_LINES
 from server.process.memory import give_back
@@ -98,25 +104,25 @@ async def serve_on(
     reloads = Reloads([*access.files, *([tls.files] if tls else [])])
     guards = (*access.sources, *([tls] if tls else []), reloads)
     metrics = metrics_of(settings, SERVICES, [repository, probe, health, LOST_LINES, *guards])
-    around = stages_around(metrics, tracing)
+    around = common_middleware(metrics, tracing)
     server = grpc.aio.server(options=store_options(settings))
     life = StreamLife(settings.max_connection_age)
     health_service = HealthService(health.statuses, Watches(), life)
     register(server, HEALTH_SERVICE, health_service, (with_errors,))
-    stages = (*around, *access.stages)
+    middleware = (*around, *access.middleware)
     unsent = UnsentBytes(settings.max_unsent_bytes)
     servicer = FeatureStore(
-        repository, repository, DEFAULT_LIMITS, decode, life, unsent, access.message_stages
+        repository, repository, DEFAULT_LIMITS, decode, life, unsent, access.message_middleware
     )
-    register(server, SERVICE, servicer, stages)
+    register(server, SERVICE, servicer, middleware)
     types = EntityTypes(repository.entity_types, repository.compiler, DEFAULT_LIMITS)
     types_servicer = EntityTypeServicer(types, repository.entity_types, decode)
-    register(server, TYPES_SERVICE, types_servicer, stages)
+    register(server, TYPES_SERVICE, types_servicer, middleware)
     reflection = Reflection(
         [service.full_name for service in (*SERVICES, HEALTH_SERVICE, REFLECTION_SERVICE)], life
     )
     # The contract is no secret, but only callers who are known need it; metrics do not count it.
-    uncounted = stages_around(None, tracing)
+    uncounted = common_middleware(None, tracing)
     register(server, REFLECTION_SERVICE, reflection, (*uncounted, *access.callers))
     async with AsyncExitStack() as closing:
         closing.callback(access.close)
@@ -129,7 +135,7 @@ async def serve_on(
         closing.push_async_callback(probe.close)
         await repository.open()
         closing.push_async_callback(repository.close)
-        closing.enter_context(telling(metrics, settings.metrics_listen))
+        closing.enter_context(serving_metrics_on(metrics, settings.metrics_listen))
         await server.start()
         garbage_collection.settle()
         watched = [

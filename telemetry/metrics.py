@@ -1,4 +1,4 @@
-"""Figures: what a part of Featom counts about itself, for whoever watches it.
+"""Metrics: what a part of Featom counts about itself.
 
 A part counts in plain numbers on the event loop, without locks. They are read from another thread
 at any time, so a reading may be a moment old, and counting costs next to nothing.
@@ -10,7 +10,7 @@ from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
 
-class Distribution:
+class Histogram:
     """How often which size was seen: counts in fixed buckets, and the sum of all sizes."""
 
     __slots__ = ("bounds", "counts", "total")
@@ -27,53 +27,53 @@ class Distribution:
         self.total += size
 
 
-class FigureKind(Enum):
-    """What may happen to a figure."""
+class MetricKind(Enum):
+    """What may happen to a metric."""
 
     COUNTER = auto()
     """It only rises; its name ends in `_total`."""
     GAUGE = auto()
     """It rises and falls."""
-    DISTRIBUTION = auto()
+    HISTOGRAM = auto()
 
 
-class Reading(NamedTuple):
-    """A figure's value for one combination of labels."""
+class Sample(NamedTuple):
+    """A metric's value for one combination of labels."""
 
     labels: Mapping[str, str]
-    value: "float | Distribution"
-    """A Distribution if the figure is of that kind, or else a number."""
+    value: "float | Histogram"
+    """A Histogram if the metric is of that kind, or else a number."""
 
 
-class Figure(NamedTuple):
+class Metric(NamedTuple):
     """Something that is counted or measured. Every reading has the same labels."""
 
     name: str
     """After the rules of Prometheus: base units, and the unit in the name."""
     meaning: str
-    kind: FigureKind
-    readings: Sequence[Reading]
+    kind: MetricKind
+    samples: Sequence[Sample]
 
 
-class FigureSource(Protocol):
+class MetricSource(Protocol):
     """A part that counts."""
 
-    def figures(self) -> Iterable[Figure]:
-        """The figures as they are now. Called from any thread, so it must neither wait nor change
+    def metrics(self) -> Iterable[Metric]:
+        """The metrics as they are now. Called from any thread, so it must neither wait nor change
         anything.
         """
 
 
-def counter(name: str, meaning: str, value: float) -> Figure:
+def counter(name: str, meaning: str, value: float) -> Metric:
     """A counter without labels."""
-    return Figure(name, meaning, FigureKind.COUNTER, [Reading({}, value)])
+    return Metric(name, meaning, MetricKind.COUNTER, [Sample({}, value)])
 
 
-def gauge(name: str, meaning: str, value: float) -> Figure:
+def gauge(name: str, meaning: str, value: float) -> Metric:
     """A gauge without labels."""
-    return Figure(name, meaning, FigureKind.GAUGE, [Reading({}, value)])
+    return Metric(name, meaning, MetricKind.GAUGE, [Sample({}, value)])
 
 
-def distribution(name: str, meaning: str, value: Distribution) -> Figure:
+def histogram(name: str, meaning: str, value: Histogram) -> Metric:
     """A distribution without labels."""
-    return Figure(name, meaning, FigureKind.DISTRIBUTION, [Reading({}, value)])
+    return Metric(name, meaning, MetricKind.HISTOGRAM, [Sample({}, value)])

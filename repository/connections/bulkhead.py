@@ -10,10 +10,10 @@ from runtime.detached import detached
 Result = TypeVar("Result")
 
 
-class SideWork:
+class Bulkhead:
     """Lets a few run at a time, so that lanes and readers always find a connection."""
 
-    def __init__(self, at_a_time: int, max_waiting: int, within: "SideWork | None" = None) -> None:
+    def __init__(self, at_a_time: int, max_waiting: int, within: "Bulkhead | None" = None) -> None:
         """`within`: what is let in here waits for room there too."""
         self._room = asyncio.Semaphore(at_a_time)
         self._max_waiting = max_waiting

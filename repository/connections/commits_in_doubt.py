@@ -99,7 +99,9 @@ class CommitsInDoubt:
             log.warning("what was read is not known to be durable: %r", error.__cause__ or error)
             return False
         if self._clearing is None or self._clearing.done():
-            self._clearing = asyncio.create_task(self._clear(), name="clearing doubts")
+            self._clearing = asyncio.create_task(
+                self._clear(), name="clearing transactions in doubt"
+            )
         return True
 
     async def _clear(self) -> None:
@@ -115,8 +117,8 @@ class CommitsInDoubt:
             log.info("a commit is in doubt still: %r", error)
 
     async def _commit(self, statement: str, *arguments: object) -> None:
-        async def work(link: Connection) -> None:
-            await link.fetch(statement, *arguments)
+        async def work(connection: Connection) -> None:
+            await connection.fetch(statement, *arguments)
 
         try:
             await self._pool.commit(work)

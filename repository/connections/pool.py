@@ -24,7 +24,7 @@ from repository.sessions.facts import Backend
 from repository.sessions.refusals import SessionRefused, SharedConnection
 from repository.sessions.setting_up import terminate
 from repository.sessions.settings import READ_COMMITTED, SERIALIZABLE, Settings, server_settings
-from telemetry.metrics import Distribution
+from telemetry.metrics import Histogram
 from telemetry.tracing import Tracer
 
 __all__ = ["READ_COMMITTED", "SERIALIZABLE", "Pool"]
@@ -82,7 +82,7 @@ class Pool:
 
         Pools with one `primary` are always on the same server. `name` is for the log.
         """
-        self.seconds = Distribution(SECONDS_BOUNDS)
+        self.seconds = Histogram(SECONDS_BOUNDS)
         """What a piece of work took on its connection."""
         self.failures: Counter[tuple[Verdict, str]] = Counter()
         """By what they mean, and by SQLSTATE."""

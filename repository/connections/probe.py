@@ -27,7 +27,7 @@ from repository.sessions.refusals import (
 from repository.sessions.setting_up import terminate
 from repository.sessions.settings import SERIALIZABLE, server_settings
 from repository.statements import SESSION
-from telemetry.metrics import Figure, FigureKind, Reading
+from telemetry.metrics import Metric, MetricKind, Sample
 
 _TIMEOUT: Final = 2.0
 """Seconds that a check takes at most."""
@@ -91,13 +91,13 @@ class PostgresProbe:
         if renewal is not None:
             await asyncio.wait([renewal])
 
-    def figures(self) -> Iterator[Figure]:
-        """See domain.figures.FigureSource."""
-        yield Figure(
+    def metrics(self) -> Iterator[Metric]:
+        """See telemetry.metrics.MetricSource."""
+        yield Metric(
             "featom_schema_info",
             "1 for each revision that the database was last seen at.",
-            FigureKind.GAUGE,
-            [Reading({"revision": revision}, 1) for revision in sorted(self._found)],
+            MetricKind.GAUGE,
+            [Sample({"revision": revision}, 1) for revision in sorted(self._found)],
         )
 
     async def _check(self) -> None:

@@ -9,7 +9,7 @@ from codec.expiry import how_written, without_expired
 from domain.entity_key import EntityKey
 from domain.feature_spec import FeatureSpec
 from domain.ports import AtVersion, PointInTime, StoredAggregate
-from domain.timestamp import Instant
+from domain.timestamp import Timestamp
 from repository.connections.pool import Pool
 from repository.entity_types.catalogue import Catalogue
 from repository.statements import TYPES
@@ -47,7 +47,7 @@ class Expiry:
         self._generation = records[0]["types_generation"]
 
     async def serve(
-        self, keys: Sequence[EntityKey], found: list[StoredAggregate | None], now: Instant
+        self, keys: Sequence[EntityKey], found: list[StoredAggregate | None], now: Timestamp
     ) -> None:
         """Replace what was found under some keys by what is served at `now`, and let others go on
         meanwhile: to take large aggregates apart may take long.
@@ -65,7 +65,7 @@ class Expiry:
                 await asyncio.sleep(0)
                 size = 0
 
-    async def served_past(
+    async def served_as_of(
         self, key: EntityKey, stored: StoredAggregate, point: PointInTime
     ) -> StoredAggregate:
         """The past as it was served then: by the entity type that it was written under."""
@@ -78,13 +78,13 @@ class Expiry:
         return _without_expired(stored, policy.expiring, now)
 
     def served_one(
-        self, entity_type: str, stored: StoredAggregate, now: Instant
+        self, entity_type: str, stored: StoredAggregate, now: Timestamp
     ) -> StoredAggregate:
         expiring = self._by_type.get(entity_type)
         return _without_expired(stored, expiring, now) if expiring else stored
 
 
 def _without_expired(
-    stored: StoredAggregate, expiring: Mapping[str, FeatureSpec], now: Instant
+    stored: StoredAggregate, expiring: Mapping[str, FeatureSpec], now: Timestamp
 ) -> StoredAggregate:
     return stored._replace(state=without_expired(stored.state, expiring, now))

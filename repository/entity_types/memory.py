@@ -22,7 +22,7 @@ from domain.errors import EntityTypeInUse
 from domain.policy import Policy
 from domain.ports import StoredAggregate
 from domain.rules import RuleCompiler
-from domain.timestamp import MICROSECOND, Instant
+from domain.timestamp import MICROSECOND, Timestamp
 from repository.page_length import page_length
 
 
@@ -82,7 +82,7 @@ class MemoryEntityTypes:
         self._policies[name] = None
         return True
 
-    async def now(self) -> Instant:
+    async def now(self) -> Timestamp:
         return time.time_ns() // MICROSECOND * MICROSECOND
 
     async def mark(self) -> Mark:

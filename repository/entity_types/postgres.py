@@ -20,8 +20,8 @@ from domain.entity_type_store import (
     ScannedPage,
 )
 from domain.errors import Contended, DatabaseUnavailable, EntityTypeInUse
-from domain.timestamp import Instant
-from repository.connections.bulkhead import SideWork
+from domain.timestamp import Timestamp
+from repository.connections.bulkhead import Bulkhead
 from repository.connections.commits_in_doubt import CommitsInDoubt
 from repository.connections.pool import AnswerLost, Connection, Pool, Record, TransactionAborted
 from repository.entity_types.written import PAGE_BYTES, SnapshotMark, mark, scanned, written_since
@@ -42,7 +42,7 @@ class PostgresEntityTypes:
     """Implements EntityTypeStore of domain.entity_type_store."""
 
     def __init__(
-        self, pool: Pool, in_doubt: CommitsInDoubt, side: SideWork, changes: SideWork
+        self, pool: Pool, in_doubt: CommitsInDoubt, side: Bulkhead, changes: Bulkhead
     ) -> None:
         """`pool` is READ COMMITTED; all work is `side` work. Of `changes` there is one at a time:
         they wait for each other in any case, and shall not all do so on a connection.
@@ -73,14 +73,16 @@ class PostgresEntityTypes:
     async def replace(
         self, read: CurrentType, definition: EntityType, guard: Guard | None, since: Mark
     ) -> EntityType | None:
-        async def work(link: Connection) -> EntityType | None:
-            async with link.transaction():
-                now = await _lock(link, definition.name)
+        async def work(connection: Connection) -> EntityType | None:
+            async with connection.transaction():
+                now = await _lock(connection, definition.name)
                 if guard is not None:
-                    await _check_rest(link, definition.name, guard, since)
+                    await _check_rest(connection, definition.name, guard, since)
                 next_type = _next(read, definition, now)
                 stored = dump_entity_type(next_type)
-                made = await _write(link, definition.name, read, next_type.create_time, stored, now)
+                made = await _write(
+                    connection, definition.name, read, next_type.create_time, stored, now
+                )
                 return next_type if made else None
 
         # In a transaction of its own: others who want to make the same row wait for this one.
@@ -88,16 +90,16 @@ class PostgresEntityTypes:
         return await self._transact(work)
 
     async def delete(self, name: str, read: CurrentType, *, force: bool) -> bool:
-        async def work(link: Connection) -> bool:
-            async with link.transaction():
-                now = await _lock(link, name)
-                if not force and await link.fetchval(TYPES["any_aggregate"], name):
+        async def work(connection: Connection) -> bool:
+            async with connection.transaction():
+                now = await _lock(connection, name)
+                if not force and await connection.fetchval(TYPES["any_aggregate"], name):
                     raise EntityTypeInUse
-                return await _write(link, name, read, now, None, now)
+                return await _write(connection, name, read, now, None, now)
 
         return await self._transact(work)
 
-    async def now(self) -> Instant:
+    async def now(self) -> Timestamp:
         records = await self._read(TYPES["current_time"])
         return from_datetime(records[0][0])
 
@@ -142,42 +144,42 @@ class PostgresEntityTypes:
             raise DatabaseUnavailable from lost
 
 
-def _next(read: CurrentType, definition: EntityType, now: Instant) -> EntityType:
+def _next(read: CurrentType, definition: EntityType, now: Timestamp) -> EntityType:
     created = read.definition.create_time if read.definition else now
     return replace(definition, revision=read.revision + 1, create_time=created, update_time=now)
 
 
 async def _write(
-    link: Connection,
+    connection: Connection,
     name: str,
     read: CurrentType,
-    created: Instant,
+    created: Timestamp,
     stored: bytes | None,
-    now: Instant,
+    now: Timestamp,
 ) -> bool:
     revision = read.revision + 1
     time = to_datetime(now)
     arguments = (name, read.revision, revision, stored, to_datetime(created), time)
-    if not await link.fetch(TYPES["replace_type"], *arguments):
+    if not await connection.fetch(TYPES["replace_type"], *arguments):
         return False
-    await link.execute(TYPES["record_revision"], name, revision, stored, time)
-    await link.execute(TYPES["raise_generation"])
+    await connection.execute(TYPES["record_revision"], name, revision, stored, time)
+    await connection.execute(TYPES["raise_generation"])
     return True
 
 
-async def _lock(link: Connection, name: str) -> Instant:
+async def _lock(connection: Connection, name: str) -> Timestamp:
     """Keep the writers of a type out until the transaction ends; returns the time from then on."""
-    await link.execute(TYPES["lock_type"], name, _WAIT_FOR_WRITERS, _IDLE)
-    await link.execute(TYPES["lock_row"], name)
-    time: datetime = await link.fetchval(TYPES["current_time"])
+    await connection.execute(TYPES["lock_type"], name, _WAIT_FOR_WRITERS, _IDLE)
+    await connection.execute(TYPES["lock_row"], name)
+    time: datetime = await connection.fetchval(TYPES["current_time"])
     return from_datetime(time)
 
 
-async def _check_rest(link: Connection, name: str, guard: Guard, since: Mark) -> None:
+async def _check_rest(connection: Connection, name: str, guard: Guard, since: Mark) -> None:
     """Check what was written until the lock. Raises Contended if it is much."""
     assert isinstance(since, SnapshotMark)
     pages = 0
-    async with aclosing(written_since(link.fetch, name, since)) as rest:
+    async with aclosing(written_since(connection.fetch, name, since)) as rest:
         async for page in rest:
             if pages == _PAGES_WITH_WRITERS_WAITING:
                 raise Contended("Too much was written while the change waited for writers.")

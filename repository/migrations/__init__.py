@@ -4,7 +4,7 @@
 `sql_from` tells what would be done. docs/migrations.md says how they come together.
 """
 
-from repository.migrations.backfilling import BackfillHeldUp, Pace, Progress, backfill
+from repository.migrations.backfilling import BackfillHeldUp, Progress, Throttle, backfill
 from repository.migrations.grants import RoleRefused
 from repository.migrations.offline import sql_from
 from repository.migrations.session import DatabaseUnfit, MigrationFailed, Patience
@@ -16,11 +16,11 @@ __all__ = [
     "DatabaseUnfit",
     "Migrated",
     "MigrationFailed",
-    "Pace",
     "Patience",
     "Progress",
     "RoleRefused",
     "Status",
+    "Throttle",
     "backfill",
     "migrate",
     "sql_from",

@@ -30,7 +30,7 @@ class BackfillHeldUp(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class Throttle:
     """How fast to go."""
 
     page_rows: int = 500
@@ -60,16 +60,16 @@ def _tell_nobody(progress: Progress) -> None:
 async def backfill(
     dsn: str,
     password: Password | None = None,
-    pace: Pace | None = None,
+    throttle: Throttle | None = None,
     report: Report = _tell_nobody,
 ) -> None:
     """As backfill_on, in a session of its own. Raises MigrationFailed too."""
     async with session_on(dsn, password) as session:
-        await backfill_on(session, pace, report)
+        await backfill_on(session, throttle, report)
 
 
 async def backfill_on(
-    session: Session, pace: Pace | None = None, report: Report = _tell_nobody
+    session: Session, throttle: Throttle | None = None, report: Report = _tell_nobody
 ) -> None:
     """Run every backfill of this build that is not complete, from where it was left.
 
@@ -80,7 +80,7 @@ async def backfill_on(
     for each in backfills():
         if each.name not in await complete_backfills(session):
             await _begin(session, each)
-            await _run(session, each, pace or Pace(), report)
+            await _run(session, each, throttle or Throttle(), report)
 
 
 async def progress_of(session: Session, backfill: Backfill) -> Progress:
@@ -136,21 +136,21 @@ async def _check_builds(session: Session, backfill: Backfill) -> None:
         )
 
 
-async def _run(session: Session, backfill: Backfill, pace: Pace, report: Report) -> None:
+async def _run(session: Session, backfill: Backfill, throttle: Throttle, report: Report) -> None:
     complete = False
     while not complete:
         begun = time.monotonic()
 
         async def page() -> tuple[int, bool]:
             async with session.transaction():
-                return await _page(session, backfill, pace.page_rows)
+                return await _page(session, backfill, throttle.page_rows)
 
         seen, complete = await trying(
             session, f"the backfill {backfill.name}", page, _TRYING_SECONDS
         )
         report(await progress_of(session, backfill))
-        if pace.rows_a_second and not complete:
-            await asyncio.sleep(max(0.0, begun + seen / pace.rows_a_second - time.monotonic()))
+        if throttle.rows_a_second and not complete:
+            await asyncio.sleep(max(0.0, begun + seen / throttle.rows_a_second - time.monotonic()))
 
 
 async def _page(session: Session, backfill: Backfill, rows: int) -> tuple[int, bool]:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from repository.pipeline.committing import Committer, commit
-from repository.writing.chaining import Handover, Withdrawn
+from repository.writing.chaining import ChainBroken, ChainLink
 from repository.writing.submission import Submission, keys_in
 
 
@@ -23,8 +23,8 @@ class Attempt:
         self.begun = asyncio.get_running_loop().time()
         self._committer = committer
         self.batch = batch
-        self._ahead: Handover | None = ahead._behind if ahead else None
-        self._behind: Handover = Handover(self._ahead.place + 1 if self._ahead else 0)
+        self._ahead: ChainLink | None = ahead._behind if ahead else None
+        self._behind: ChainLink = ChainLink(self._ahead.place + 1 if self._ahead else 0)
         self._task = asyncio.create_task(self._run(), name="batch")
 
     @property
@@ -37,11 +37,11 @@ class Attempt:
         """Whether all of the batch was committed at once."""
         return self._behind.is_committed
 
-    async def hands_over(self) -> bool:
+    async def has_left_rows(self) -> bool:
         """Wait until another batch may begin behind this one, or never will."""
         try:
             await self._behind.rows()
-        except Withdrawn:
+        except ChainBroken:
             return False
         return True
 

@@ -4,7 +4,7 @@ Requests do not own transactions. A few lanes commit batches side by side; while
 gather and form the next batches: natural batching without a timer. So a hot key is one row write
 for many commands, and a cold load shares round trips and flushes of the log. After group commit:
 DeWitt et al., "Implementation Techniques for Main Memory Database Systems" (1984). Where much waits
-for a hot key, its next batch begins while the one ahead is being written (see the module handover).
+for a hot key, its next batch begins while the one ahead is being written (see the module chaining).
 """
 
 import asyncio
@@ -208,7 +208,7 @@ class CommitPipeline:
         """
         if (
             ahead.is_heavy
-            or not await ahead.hands_over()
+            or not await ahead.has_left_rows()
             or self._schedule.behind(ahead.keys) < ENOUGH
         ):
             return None
@@ -234,8 +234,8 @@ class CommitPipeline:
             return
         self._schedule.put_back(undecided)
         # Their keys stay busy meanwhile, so nothing overtakes them; the lane goes on with others.
-        # A first turn is waited for where it is taken (the module turns), so not here as well.
-        losses = max(submission.attempts - submission.in_turn for submission in undecided)
+        # A first turn is waited for where it is taken (the module contention), so not here as well.
+        losses = max(submission.attempts - submission.is_contended for submission in undecided)
         pause = backoff(losses) if losses > 0 else 0.0
         self._loop.call_later(pause, self._release, set(keys_in(undecided)))
 

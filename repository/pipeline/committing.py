@@ -13,7 +13,7 @@ from domain.errors import (
 )
 from repository.connections.pool import AnswerLost
 from repository.connections.sqlstates import is_heavy, sqlstate_of
-from repository.writing.chaining import Handover, Withdrawn
+from repository.writing.chaining import ChainBroken, ChainLink
 from repository.writing.in_doubt import StillInDoubt
 from repository.writing.submission import Submission, is_live, keys_in, split
 
@@ -30,16 +30,16 @@ class Committer(Protocol):
     async def attempt(
         self,
         submissions: Sequence[Submission],
-        ahead: Handover | None = None,
-        behind: Handover | None = None,
+        ahead: ChainLink | None = None,
+        behind: ChainLink | None = None,
     ) -> list[Submission]: ...
 
 
 async def commit(
     committer: Committer,
     batch: Sequence[Submission],
-    ahead: Handover | None = None,
-    behind: Handover | None = None,
+    ahead: ChainLink | None = None,
+    behind: ChainLink | None = None,
 ) -> list[Submission]:
     """Commit a batch; returns what is to be tried again, in order. Raises nothing.
 
@@ -51,7 +51,7 @@ async def commit(
         if ahead is None and _keeps_failing(batch, undecided):
             return await _commit_halves(committer, undecided)
         return undecided
-    except Withdrawn:
+    except ChainBroken:
         # It was no attempt: nothing of it was tried.
         for submission in batch:
             submission.attempts -= 1
@@ -74,7 +74,7 @@ async def _commit_others(
     committer: Committer,
     batch: Sequence[Submission],
     keys: Collection[EntityKey],
-    ahead: Handover | None,
+    ahead: ChainLink | None,
 ) -> list[Submission]:
     """Commit what has nothing to do with keys in doubt; for these, the database is not there."""
     free, held = split(_unanswered(batch), keys)
@@ -146,7 +146,7 @@ def _give_up(batch: Sequence[Submission], error: DatabaseUnavailable) -> list[Su
     """Fail what was certainly not committed; the rest is looked up when the database is back."""
     in_doubt = []
     for submission in _unanswered(batch):
-        if submission.doubts:
+        if submission.attempts_in_doubt:
             in_doubt.append(submission)
         else:
             submission.settle(error)

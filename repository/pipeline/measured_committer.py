@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from repository.pipeline.committing import Committer
-from repository.writing.chaining import Handover
+from repository.writing.chaining import ChainLink
 from repository.writing.submission import Submission
-from telemetry.metrics import Distribution
+from telemetry.metrics import Histogram
 
 BATCH_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 WAIT_BOUNDS: Final = (
@@ -33,9 +33,9 @@ class MeasuredCommitter:
 
     def __init__(self, committer: Committer) -> None:
         self._committer = committer
-        self.batch_sizes = Distribution(BATCH_BOUNDS)
+        self.batch_sizes = Histogram(BATCH_BOUNDS)
         """Commands in an attempt."""
-        self.waits = Distribution(WAIT_BOUNDS)
+        self.waits = Histogram(WAIT_BOUNDS)
         """Seconds from a command's arrival to its first attempt."""
         self.conflicts = 0
         """Commands that came back because another writer was faster."""
@@ -43,8 +43,8 @@ class MeasuredCommitter:
     async def attempt(
         self,
         submissions: Sequence[Submission],
-        ahead: Handover | None = None,
-        behind: Handover | None = None,
+        ahead: ChainLink | None = None,
+        behind: ChainLink | None = None,
     ) -> list[Submission]:
         """See Committer."""
         begun = asyncio.get_running_loop().time()

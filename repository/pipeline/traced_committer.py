@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from repository.pipeline.committing import Committer
-from repository.writing.chaining import Handover
+from repository.writing.chaining import ChainLink
 from repository.writing.submission import Submission
 from telemetry.tracing import Tracer
 
@@ -18,8 +18,8 @@ class TracedCommitter:
     async def attempt(
         self,
         submissions: Sequence[Submission],
-        ahead: Handover | None = None,
-        behind: Handover | None = None,
+        ahead: ChainLink | None = None,
+        behind: ChainLink | None = None,
     ) -> list[Submission]:
         """See Committer."""
         with self._tracer.batch("commit", [submission.answer for submission in submissions]):

@@ -9,14 +9,19 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Final
 
-from codec.historical_state import KEYFRAME_INTERVAL, FoldByEventTime, FoldByVersion, Past
+from codec.historical_state import (
+    KEYFRAME_INTERVAL,
+    FoldByEventTime,
+    FoldByVersion,
+    HistoricalState,
+)
 from codec.timestamps import to_datetime
 from domain.entity_key import EntityKey
 from domain.errors import LimitExceeded
 from domain.limits import Limits
 from domain.ports import AtCommitTime, AtEventTime, AtVersion, PointInTime, StoredAggregate
-from domain.timestamp import Instant
-from repository.connections.bulkhead import SideWork
+from domain.timestamp import Timestamp
+from repository.connections.bulkhead import Bulkhead
 from repository.connections.pool import Pool, Record
 from repository.entity_types.expiry import Expiry
 from repository.statements import READ
@@ -34,14 +39,14 @@ class History:
     When its caller goes away, it ends with the page that is being read.
     """
 
-    def __init__(self, pool: Pool, turns: SideWork, expiry: Expiry, limits: Limits) -> None:
-        """Each statement on `pool` is a piece of work of `turns`."""
+    def __init__(self, pool: Pool, contention: Bulkhead, expiry: Expiry, limits: Limits) -> None:
+        """Each statement on `pool` is a piece of work of the bulkhead."""
         self._pool = pool
-        self._turns = turns
+        self._contention = contention
         self._expiry = expiry
         self._limits = limits
 
-    async def read_past(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
+    async def read_as_of(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
         """See domain.ports.AggregateReader."""
         current = await self._current(key)
         if current is None:
@@ -49,7 +54,7 @@ class History:
         found = await self._at(key, current, point)
         if found is None:
             return None
-        return await self._turns.run(lambda: self._expiry.served_past(key, found, point))
+        return await self._contention.run(lambda: self._expiry.served_as_of(key, found, point))
 
     async def _at(
         self, key: EntityKey, current: StoredAggregate, point: PointInTime
@@ -67,7 +72,7 @@ class History:
         records = await self._read(READ["current_incarnation"], *key)
         return StoredAggregate(*records[0]) if records else None
 
-    async def _version(self, key: EntityKey, current: StoredAggregate, time: Instant) -> int:
+    async def _version(self, key: EntityKey, current: StoredAggregate, time: Timestamp) -> int:
         """The newest version at a commit time; 0 if there was none."""
         arguments = (*key, current.uid, to_datetime(time), current.version)
         records = await self._read(READ["version_at"], *arguments)
@@ -90,15 +95,17 @@ class History:
             return None  # the same
         return current._replace(**past._asdict()) if past.version == version else None
 
-    async def _keyframe(self, key: EntityKey, current: StoredAggregate, version: int) -> Past:
+    async def _keyframe(
+        self, key: EntityKey, current: StoredAggregate, version: int
+    ) -> HistoricalState:
         """The newest whole state up to a version; an empty one if the history begins later."""
         oldest = max(version - KEYFRAME_INTERVAL + 1, 1)
         records = await self._read(READ["read_keyframe"], *key, current.uid, version, oldest)
-        return Past(*records[0]) if records else Past(0, b"")
+        return HistoricalState(*records[0]) if records else HistoricalState(0, b"")
 
     async def _folded(
-        self, key: EntityKey, current: StoredAggregate, keyframe: Past, version: int
-    ) -> Past:
+        self, key: EntityKey, current: StoredAggregate, keyframe: HistoricalState, version: int
+    ) -> HistoricalState:
         """A keyframe with what each version after it changed. Raises ValueError if one lacks."""
         folded = FoldByVersion(keyframe.state)
         after = keyframe.version
@@ -111,7 +118,7 @@ class History:
         return folded.past
 
     async def _at_event_time(
-        self, key: EntityKey, current: StoredAggregate, time: Instant
+        self, key: EntityKey, current: StoredAggregate, time: Timestamp
     ) -> StoredAggregate | None:
         folded = FoldByEventTime(time)
         pages = 0
@@ -162,4 +169,4 @@ class History:
         return current is not None and current.uid == read.uid
 
     async def _read(self, statement: str, *arguments: object) -> list[Record]:
-        return await self._turns.run(lambda: self._pool.read(statement, *arguments))
+        return await self._contention.run(lambda: self._pool.read(statement, *arguments))

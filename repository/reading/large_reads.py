@@ -13,9 +13,9 @@ from domain.entity_key import EntityKey
 from domain.errors import LimitExceeded
 from domain.limits import Limits
 from domain.ports import AnswerRoom, StoredAggregate
-from domain.timestamp import EARLIEST, Instant
+from domain.timestamp import EARLIEST, Timestamp
 from repository.array_arguments import lines
-from repository.connections.bulkhead import SideWork
+from repository.connections.bulkhead import Bulkhead
 from repository.connections.commits_in_doubt import CommitsInDoubt
 from repository.connections.pool import Connection, Pool
 from repository.entity_types.expiry import Expiry
@@ -42,7 +42,7 @@ class _Measured(NamedTuple):
     """Of the entity types."""
     in_doubt: bool
     """Whether something of it may be lost yet."""
-    read_time: Instant
+    read_time: Timestamp
 
 
 class LargeReads:
@@ -57,18 +57,18 @@ class LargeReads:
         pool: Pool,
         in_doubt: CommitsInDoubt,
         few: ReadCoalescer,
-        turns: SideWork,
+        contention: Bulkhead,
         expiry: Expiry,
         limits: Limits,
     ) -> None:
         """`few` has a share of a query for each of FEW_KEYS that any aggregate fits into.
 
-        Each attempt to read more on `pool` is a piece of work of `turns`.
+        Each attempt to read more on `pool` is a piece of work of the bulkhead.
         """
         self._pool = pool
         self._in_doubt = in_doubt
         self._few = few
-        self._turns = turns
+        self._contention = contention
         self._expiry = expiry
         self._limits = limits
 
@@ -98,19 +98,19 @@ class LargeReads:
             few = await self._few.read(keys)
             if not isinstance(few, TooLarge):
                 return few
-        return await self._turns.run(lambda: self._read_in_pieces(keys, room))
+        return await self._contention.run(lambda: self._read_in_pieces(keys, room))
 
     async def _read_in_pieces(self, keys: Sequence[EntityKey], room: int) -> Found | TooLarge:
         different = list(dict.fromkeys(keys))
 
-        async def work(link: Connection) -> tuple[int, _Measured, _ByKey]:
-            async with link.transaction(isolation="repeatable_read", readonly=True):
-                measured = await _measure(link, different)
+        async def work(connection: Connection) -> tuple[int, _Measured, _ByKey]:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                measured = await _measure(connection, different)
                 needed = sum(measured.sizes.get(key, 0) for key in keys)
                 found: _ByKey = {}
                 if needed <= room:
                     for piece in _pieces(measured.sizes):
-                        found |= await _read_piece(link, piece)
+                        found |= await _read_piece(connection, piece)
                 return needed, measured, found
 
         needed, measured, found = await self._pool.read_by(work)
@@ -126,8 +126,8 @@ class LargeReads:
         return [by_key[key] for key in keys]
 
 
-async def _measure(link: Connection, keys: Sequence[EntityKey]) -> _Measured:
-    records = await link.fetch(READ["measure_aggregates"], *_names(keys))
+async def _measure(connection: Connection, keys: Sequence[EntityKey]) -> _Measured:
+    records = await connection.fetch(READ["measure_aggregates"], *_names(keys))
     if not records:
         return _Measured({}, 0, 0, False, EARLIEST)  # nothing to serve at a time
     sizes = {keys[record["ordinal"] - 1]: record["size"] for record in records}
@@ -154,8 +154,8 @@ def _pieces(sizes: dict[EntityKey, int]) -> Iterator[list[EntityKey]]:
         yield piece
 
 
-async def _read_piece(link: Connection, keys: Sequence[EntityKey]) -> _ByKey:
-    record = await link.fetchrow(READ["read_aggregates"], *_names(keys), _ANY_SIZE)
+async def _read_piece(connection: Connection, keys: Sequence[EntityKey]) -> _ByKey:
+    record = await connection.fetchrow(READ["read_aggregates"], *_names(keys), _ANY_SIZE)
     assert record is not None
     epoch, *_, ordinals, uids, versions, states = record
     return {

@@ -23,7 +23,7 @@ from repository.connections.pool import Pool
 from repository.entity_types.expiry import Expiry
 from repository.statements import READ
 from runtime.supervision import supervised
-from telemetry.metrics import Distribution
+from telemetry.metrics import Histogram
 from telemetry.tracing import Tracer
 
 QUERY_BYTES: Final = 8 * 2**20
@@ -83,7 +83,7 @@ class ReadCoalescer:
         """At most `readers` queries run at a time; a query takes requests until it has `query_keys`
         keys. Larger ones cost more a key: their answers do not stay in the processor's cache.
         """
-        self.batch_sizes = Distribution(BATCH_BOUNDS)
+        self.batch_sizes = Histogram(BATCH_BOUNDS)
         """Keys in a query."""
         self._pool = pool
         self._in_doubt = in_doubt

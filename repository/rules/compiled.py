@@ -14,7 +14,7 @@ from domain.entity_type import Rule
 from domain.errors import RuleViolation
 from domain.transition import Transition
 from repository.rules.cost import MAX_COST, SMALL, Sizes, cost_of
-from repository.rules.reading import Reading
+from repository.rules.reading import Sample
 from repository.rules.values import facts_of
 
 _MAX_REASON: Final = 300
@@ -29,7 +29,7 @@ class CompiledRule(NamedTuple):
 
     rule: Rule
     program: cel.Expression
-    reading: Reading
+    reading: Sample
     regexes_weight: int
     """What its regular expressions cost each time: about so many microseconds."""
 
@@ -134,7 +134,7 @@ class CelRules:
         return self._joined[asked]
 
 
-def _depends_on(reading: Reading, expiring: Collection[str]) -> frozenset[str] | None:
+def _depends_on(reading: Sample, expiring: Collection[str]) -> frozenset[str] | None:
     """The features whose change alone can break what held before; None: anything can."""
     if reading.features is None or not reading.features.isdisjoint(expiring):
         return None

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from domain.transition import Transition
 from domain.values import FeatureValue
-from repository.rules.reading import Reading
+from repository.rules.reading import Sample
 
 MAX_COST: Final = 50_000.0
 """Of all rules that one update asks."""
@@ -54,11 +54,11 @@ class Sizes:
         self._after: dict[str, Size] = {}
         self._before: dict[str, Size] = {}
 
-    def read_by(self, reading: Reading) -> Size:
+    def read_by(self, reading: Sample) -> Size:
         """All that an expression reads."""
         return _total([*self._features(reading.features), *self._previous(reading)])
 
-    def inside(self, reading: Reading) -> int:
+    def inside(self, reading: Sample) -> int:
         """The bytes of what its macros read beside the elements."""
         if reading.in_macros is None:
             return self.read_by(reading).bytes
@@ -70,7 +70,7 @@ class Sizes:
         asked = transition.names_after() if names is None else names
         return _sizes(asked, self._after, transition.after)
 
-    def _previous(self, reading: Reading) -> Iterable[Size]:
+    def _previous(self, reading: Sample) -> Iterable[Size]:
         if "previous" not in reading.variables:
             return ()
         return self._of_previous(reading.previous)
@@ -81,7 +81,7 @@ class Sizes:
         return _sizes(asked, self._before, transition.before)
 
 
-def cost_of(reading: Reading, regexes_weight: int, sizes: Sizes) -> float:
+def cost_of(reading: Sample, regexes_weight: int, sizes: Sizes) -> float:
     """The microseconds of one evaluation."""
     elements, size = sizes.read_by(reading)
     cost = _ASKING + elements * _ELEMENT + size * (_BYTE + reading.reads * _READ)

@@ -31,7 +31,7 @@ class Token(NamedTuple):
     text: str
 
 
-class Reading(NamedTuple):
+class Sample(NamedTuple):
     """What an expression reads."""
 
     features: frozenset[str] | None
@@ -56,7 +56,7 @@ class Reading(NamedTuple):
     """Whether it looks for one value in another, which may take the product of their sizes."""
 
 
-def read_expression(expression: str) -> Reading:
+def read_expression(expression: str) -> Sample:
     tokens = list(_tokens(expression))
     bodies = _macro_bodies(tokens)
     inner: set[str | None] = set()
@@ -64,7 +64,7 @@ def read_expression(expression: str) -> Reading:
         inner |= _names(tokens, "features", start, end) | _names(tokens, "previous", start, end)
     whole = len(tokens)
     reads = [token in (("name", "features"), ("name", "previous")) for token in tokens]
-    return Reading(
+    return Sample(
         features=_some_or_any(_names(tokens, "features", 0, whole)),
         previous=_some_or_any(_names(tokens, "previous", 0, whole)),
         in_macros=_some_or_any(inner),

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from google.protobuf.timestamp_pb2 import Timestamp
+from google.protobuf.timestamp_pb2 import Timestamp as TimestampMessage
 
-from codec.timestamps import encode_instant
+from codec.timestamps import encode_timestamp
 from domain.feature_spec import FeatureSpec
-from domain.timestamp import Instant
+from domain.timestamp import Timestamp
 from domain.transition import Transition
 from domain.values import FeatureValue, ValueKind
-from repository.rules.reading import Reading
+from repository.rules.reading import Sample
 
 _AS_IT_IS: Final = frozenset(
     (
@@ -22,7 +22,7 @@ _AS_IT_IS: Final = frozenset(
     )
 )
 
-SAMPLE_TIME: Final = Timestamp()
+SAMPLE_TIME: Final = TimestampMessage()
 _SAMPLES: Final[dict[ValueKind, Any]] = {
     ValueKind.BOOL: True,
     ValueKind.INT64: 1,
@@ -38,10 +38,10 @@ _SAMPLES: Final[dict[ValueKind, Any]] = {
 }
 
 
-def to_timestamp(instant: Instant) -> Timestamp:
+def to_timestamp(timestamp: Timestamp) -> TimestampMessage:
     """A message: inside a map the runtime takes no datetime, and this one has nanoseconds."""
-    message = Timestamp()
-    encode_instant(instant, message)
+    message = TimestampMessage()
+    encode_timestamp(timestamp, message)
     return message
 
 
@@ -62,7 +62,7 @@ def smallest_content(spec: FeatureSpec) -> Any:
     return (0.0,) * spec.dimension if spec.dimension else None
 
 
-def facts_of(transition: Transition, reading: Reading) -> dict[str, Any]:
+def facts_of(transition: Transition, reading: Sample) -> dict[str, Any]:
     """The variables that an expression names, with only the features that it names."""
     facts: dict[str, Any] = {}
     variables = reading.variables

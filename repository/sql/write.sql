@@ -1,5 +1,5 @@
 -- The write protocol. Each statement is its own transaction, but for those that
--- writing/transaction.py puts around write_batch, and for that of a turn (writing/turns.py): the
+-- writing/transaction.py puts around write_batch, and for that of contended keys (writing/contention.py): the
 -- connection's default isolation decides which. Each column of one call is an array, or a text of so
 -- many lines or numbers. Times are microseconds since 1970; they are exact as far as a double is,
 -- until 2255.
@@ -61,13 +61,13 @@ FROM unnest(string_to_array($1, chr(10)), string_to_array($2, chr(10)))
 JOIN aggregates AS a
     ON a.entity_type = k.entity_type AND a.entity_id = k.entity_id;
 
--- name: take_turn
+-- name: lock_keys
 -- Waits, but not long, until no other server writes the entities of these locks; they are free again
 -- when the transaction ends.
 SELECT set_config('lock_timeout', $2, true), pg_advisory_xact_lock(t.lock)
 FROM unnest($1::bigint[]) AS t (lock);
 
--- name: turns_are_free
+-- name: locks_are_free
 -- Whether no other server has or awaits its turn with one of these locks.
 SELECT bool_and(pg_try_advisory_xact_lock(t.lock)) FROM unnest($1::bigint[]) AS t (lock);
 

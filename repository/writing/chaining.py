@@ -17,11 +17,11 @@ from repository.writing.row import Row, StoredRow
 from repository.writing.snapshot import Snapshot
 
 
-class Withdrawn(Exception):
+class ChainBroken(Exception):
     """The batch ahead was not committed as a whole, or has nothing to hand over."""
 
 
-class Handover:
+class ChainLink:
     """From one batch to the next."""
 
     def __init__(self, place: int = 0) -> None:
@@ -30,7 +30,7 @@ class Handover:
         loop = asyncio.get_running_loop()
         self._rows: asyncio.Future[Mapping[EntityKey, Row] | None] = loop.create_future()
         self._transaction: asyncio.Future[int | None] = loop.create_future()
-        self._taken: list[Taken] = []
+        self._taken: list[InheritedRow] = []
         self.is_committed = False
         """Whether all of the batch was committed."""
 
@@ -50,22 +50,22 @@ class Handover:
                 part.set_result(None)
 
     async def rows(self) -> Mapping[EntityKey, Row]:
-        """The rows of the batch ahead, as soon as it has left them. Raises Withdrawn."""
+        """The rows of the batch ahead, as soon as it has left them. Raises ChainBroken."""
         rows = await self._rows
         if rows is None:
-            raise Withdrawn
+            raise ChainBroken
         return rows
 
-    async def take_over(self, found: Snapshot) -> Snapshot:
+    async def inherit(self, found: Snapshot) -> Snapshot:
         """What the batch behind has read, with what the one ahead changes as that leaves it.
 
-        Raises Withdrawn, also if the one ahead was evaluated by other revisions of entity types.
+        Raises ChainBroken, also if the one ahead was evaluated by other revisions of entity types.
         """
         offered = await self.rows()
         left = {key: row for key, row in offered.items() if row.writes}
         rows = dict(found.rows)
         for key in left.keys() & rows.keys():
-            taken = Taken(left[key], rows[key], left[key].behind(rows[key].number))
+            taken = InheritedRow(left[key], rows[key], left[key].behind(rows[key].number))
             taken.require_same_rules()
             self._taken.append(taken)
             rows[key] = taken.row
@@ -79,16 +79,16 @@ class Handover:
     async def follow(self) -> None:
         """Wait until what was taken over is committed, so that it can be written upon.
 
-        Raises Withdrawn, also if somebody else has written it since.
+        Raises ChainBroken, also if somebody else has written it since.
         """
         transaction = await self._transaction
         if transaction is None:
-            raise Withdrawn
+            raise ChainBroken
         for taken in self._taken:
             taken.follow(transaction)
 
 
-class Taken(NamedTuple):
+class InheritedRow(NamedTuple):
     """A row that the batch behind takes from the one ahead."""
 
     left: Row
@@ -100,7 +100,7 @@ class Taken(NamedTuple):
     def require_same_rules(self) -> None:
         same_type = self.left.type_revision == self.found.type_revision
         if not same_type or self.left.aggregate.epoch != self.found.aggregate.epoch:
-            raise Withdrawn
+            raise ChainBroken
 
     def follow(self, transaction: int) -> None:
         written = self.left.left
@@ -108,7 +108,7 @@ class Taken(NamedTuple):
             written = StoredRow(transaction, written.version)
         # Only what is written is checked once more when it is: a refusal must be right by itself.
         if self.found.read not in (self.left.read, written):
-            raise Withdrawn
+            raise ChainBroken
         self.row.read = written
         # What found no row looked before the one ahead made it, or after somebody deleted it again.
         self.row.unseen = written is not None and self.found.read is None

@@ -7,7 +7,7 @@ from uuid import UUID
 from codec.state import dump_aggregate
 from repository.array_arguments import lines, numbers, times, uuids
 from repository.writing.row import Row
-from runtime.time_slice import LARGE, Pace
+from runtime.time_slice import LARGE, TimeSlice
 
 Columns: TypeAlias = tuple[Callable[[Sequence[Any]], object], ...]
 """How each column of a table becomes an argument."""
@@ -52,12 +52,12 @@ async def write_arguments(rows: Sequence[Row], batch_id: UUID) -> list[Any]:
 async def _states(rows: Iterable[Row]) -> dict[int, bytes]:
     """What the rows hold in the end; of a heavy batch that takes long."""
     states: dict[int, bytes] = {}
-    pace = Pace()
+    time_slice = TimeSlice()
     for row in rows:
         if row.writes or row.is_kept_absent:
             state = states[row.number] = dump_aggregate(row.aggregate)
-            if len(state) > LARGE and pace.is_time_to_rest:
-                await pace.rest()
+            if len(state) > LARGE and time_slice.is_used_up:
+                await time_slice.rest()
     return states
 
 

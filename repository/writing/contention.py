@@ -1,8 +1,8 @@
-"""Servers that want to write the same entity take turns.
+"""Servers that contend for an entity write it one after the other, under an advisory lock.
 
 Optimistic writes need nobody's leave, which is best while nobody else writes the entity. Where two
 servers write it all the time, one of them loses each time, works in vain, and may go on losing. So
-a key that was lost to another server, which is the write protocol's to say, is written in turns for
+a key that was lost to another server, which is the write protocol's to say, is contended for
 a while: before its batches read, they take an advisory lock, and those who wait for one get it in
 the order in which they came.
 
@@ -29,12 +29,12 @@ Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
 LASTS: Final = 10.0
-"""Seconds after a loss in which a key is written in turns."""
+"""Seconds after a loss for which a key counts as contended."""
 _MAX_WAIT_MS: Final = 200
 _MAX_KEYS: Final = 10_000
 
 
-class Turns:
+class ContentionLocks:
     """Remembers which keys were lost lately, and waits for the turn to write them."""
 
     def __init__(self, pool: Pool, clock: Callable[[], float]) -> None:
@@ -54,19 +54,19 @@ class Turns:
         self._until.update(dict.fromkeys(keys, now + LASTS))
 
     def contended(self, keys: Iterable[EntityKey]) -> set[EntityKey]:
-        """Those of these keys that are written in turns."""
+        """Those of these keys that are contended."""
         if not self._until:
             return set()
         now = self._clock()
         return {key for key in keys if self._until.get(key, 0.0) > now}
 
-    async def are_wanted(self, keys: Iterable[EntityKey]) -> bool:
+    async def are_wanted_elsewhere(self, keys: Iterable[EntityKey]) -> bool:
         """Whether another server has its turn with one of these keys.
 
-        It has lost to us, though we never lost: from now on we take turns too.
+        It has lost to us, though we never lost: from now on we lock the key too.
         """
         keys = set(keys)
-        ((free,),) = await self._pool.read(WRITE["turns_are_free"], sorted(map(_lock_id, keys)))
+        ((free,),) = await self._pool.read(WRITE["locks_are_free"], sorted(map(_lock_id, keys)))
         if not free:
             self.lost(keys)
         return not free
@@ -92,10 +92,10 @@ class Turns:
     async def _hold(
         self, locks: Sequence[int], begun: "asyncio.Future[None]", ended: asyncio.Event
     ) -> None:
-        async def hold(link: Connection) -> None:
-            async with link.transaction():
+        async def hold(connection: Connection) -> None:
+            async with connection.transaction():
                 with suppress(asyncpg.LockNotAvailableError):
-                    await link.fetch(WRITE["take_turn"], locks, f"{_MAX_WAIT_MS}ms")
+                    await connection.fetch(WRITE["lock_keys"], locks, f"{_MAX_WAIT_MS}ms")
                 begun.set_result(None)
                 await ended.wait()
 

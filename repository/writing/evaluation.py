@@ -20,7 +20,7 @@ from domain.batch_errors import batch_error
 from domain.entity_key import EntityKey
 from domain.errors import FeatomError, LimitExceeded, RequestIdReused
 from domain.outcome import BatchOutcome, Outcome, UpdateOutcome
-from domain.timestamp import Instant
+from domain.timestamp import Timestamp
 from domain.update import Command, Deletion, Update, UpdateBatch, keys_of
 from repository.writing.row import RecordedRequest, Row, update_outcome, with_state
 
@@ -39,7 +39,7 @@ class Evaluation:
     """Rows as they were read, and as the commands evaluated so far leave them."""
 
     def __init__(
-        self, rows: dict[EntityKey, Row], known: dict[RequestKey, KnownRequest], now: Instant
+        self, rows: dict[EntityKey, Row], known: dict[RequestKey, KnownRequest], now: Timestamp
     ) -> None:
         """`rows` in the order of their keys; `known` are the request ids that were found."""
         self.rows = rows
@@ -101,8 +101,8 @@ class Evaluation:
             return about
         units = {row.unit for row in about}
         # Of what one ahead leaves and what was read nothing says that it stood together ever.
-        units |= {row.unit for row in rows if row.handed_over} & {
-            row.unit for row in rows if not row.handed_over
+        units |= {row.unit for row in rows if row.is_inherited} & {
+            row.unit for row in rows if not row.is_inherited
         }
         return [row for row in rows if row.unit in units]
 

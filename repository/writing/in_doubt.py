@@ -11,7 +11,7 @@ from repository.connections.commits_in_doubt import CommitsInDoubt
 from repository.connections.pool import Pool
 from repository.sessions.facts import Backend
 from repository.statements import WRITE
-from repository.writing.submission import Doubt, Submission
+from repository.writing.submission import InDoubtAttempt, Submission
 from runtime.supervision import supervised
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ _PATIENCE: Final = 0.5
 _PAUSE: Final = 1.0
 """Seconds between two tries."""
 CLOSING: Final = 2.0
-"""Seconds that `Doubts.close` takes at most."""
+"""Seconds that `InDoubtTransactions.close` takes at most."""
 
 
 class StillInDoubt(Exception):
@@ -34,7 +34,7 @@ class StillInDoubt(Exception):
         self.keys = keys
 
 
-class Doubts:
+class InDoubtTransactions:
     """Remembers what was sent a batch and gave no answer, and ends it, whoever waits for that."""
 
     def __init__(self, readers: Pool, in_doubt: CommitsInDoubt) -> None:
@@ -70,10 +70,10 @@ class Doubts:
         if in_doubt:
             raise StillInDoubt(in_doubt)
 
-    async def committed(self, submission: Submission) -> Doubt | None:
+    async def committed(self, submission: Submission) -> InDoubtAttempt | None:
         """The doubt about a command that turned out to be committed."""
         types, ids = zip(*submission.keys, strict=True)
-        for doubt in submission.doubts:
+        for doubt in submission.attempts_in_doubt:
             since = doubt.begun - _CLOCK_SLACK
             if await self._readers.read(WRITE["find_batch"], types, ids, doubt.batch_id, since):
                 return doubt

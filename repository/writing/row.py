@@ -17,7 +17,7 @@ from domain.entity_key import EntityKey
 from domain.limits import Limits
 from domain.outcome import DeletionOutcome, UpdateOutcome
 from domain.policy import Policy
-from domain.timestamp import MICROSECOND, Instant
+from domain.timestamp import MICROSECOND, Timestamp
 from domain.update import Deletion, Update
 
 _UNKNOWN: Final = 0
@@ -43,7 +43,7 @@ class RecordedRequest(Struct, frozen=True, gc=False):
     """A request id to remember."""
 
     request_id: UUID
-    commit_time: Instant
+    commit_time: Timestamp
     fingerprint: bytes
     outcome: bytes | None
     """None for all but the first entity of a request."""
@@ -56,7 +56,7 @@ class Trace(NamedTuple):
     """The incarnation of its last change."""
     version: int
     """The version of that change; 0 if only request ids are left."""
-    commit_time: Instant
+    commit_time: Timestamp
 
 
 class Savepoint(NamedTuple):
@@ -90,7 +90,7 @@ class Row(Struct, eq=False):
     policy: Policy | None = None
     again: Callable[[], FeatureAggregate] | None = None
     """Gives the aggregate as it was read."""
-    handed_over: bool = False
+    is_inherited: bool = False
     """Whether a batch ahead left it, and it was not read."""
     unseen: bool = False
     """Whether nothing that was read says that the row is there."""
@@ -158,17 +158,17 @@ class Row(Struct, eq=False):
             type_revision=self.type_revision,
             policy=self.policy,
             again=again,
-            handed_over=True,
+            is_inherited=True,
         )
 
-    def update(self, update: Update, now: Instant) -> UpdateOutcome:
+    def update(self, update: Update, now: Timestamp) -> UpdateOutcome:
         """Apply an update. Raises what FeatureAggregate.apply raises; nothing has changed then."""
         change = self.aggregate.apply(update, now)
         if change is not None:
             self._record(change)
         return update_outcome(self.aggregate, change, update, now)
 
-    def delete(self, deletion: Deletion, now: Instant) -> DeletionOutcome | None:
+    def delete(self, deletion: Deletion, now: Timestamp) -> DeletionOutcome | None:
         """End the aggregate; what follows in the batch begins another incarnation.
 
         None if the batch has made the aggregate: it must be there first. With no row in the end,
@@ -193,7 +193,7 @@ class Row(Struct, eq=False):
         )
         return DeletionOutcome(change.version, change.commit_time)
 
-    def _erase(self, deletion: Deletion, trace: Trace, now: Instant) -> DeletionOutcome:
+    def _erase(self, deletion: Deletion, trace: Trace, now: Timestamp) -> DeletionOutcome:
         """Erase what is left of an entity that was deleted before.
 
         A change says so: who erased it, and that this batch was committed. There still is no
@@ -241,7 +241,7 @@ class Row(Struct, eq=False):
 
 
 def update_outcome(
-    aggregate: FeatureAggregate, change: Change | None, update: Update, now: Instant
+    aggregate: FeatureAggregate, change: Change | None, update: Update, now: Timestamp
 ) -> UpdateOutcome:
     """The outcome of an update that left an aggregate as it is now."""
     outcome = UpdateOutcome(
@@ -255,7 +255,7 @@ def update_outcome(
 
 
 def with_state(
-    outcome: UpdateOutcome, aggregate: FeatureAggregate, update: Update, now: Instant
+    outcome: UpdateOutcome, aggregate: FeatureAggregate, update: Update, now: Timestamp
 ) -> UpdateOutcome:
     """The outcome with the aggregate as it is served, if the update asks for it and it exists."""
     if not (update.return_aggregate and aggregate.exists):

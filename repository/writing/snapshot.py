@@ -20,7 +20,7 @@ from repository.statements import WRITE
 from repository.writing.evaluation import KnownRequest, RequestKey
 from repository.writing.row import Row, StoredRow, Trace
 from repository.writing.weighing import most_bytes
-from runtime.time_slice import LARGE, Pace
+from runtime.time_slice import LARGE, TimeSlice
 
 
 class Snapshot(NamedTuple):
@@ -116,7 +116,7 @@ async def _snapshot(
     policies = await catalogue.policies(revisions, first["epoch"])
     read: dict[EntityKey, Row] = {}
     unread: list[EntityKey] = []
-    pace = Pace()
+    time_slice = TimeSlice()
     for number, key in enumerate(keys, start=1):
         record = rows[number]
         state = record["state"]
@@ -125,8 +125,8 @@ async def _snapshot(
             continue
         policy = policies[key.entity_type]
         read[key] = _row(number, key, record, first["epoch"], limits, policy)
-        if state is not None and len(state) > LARGE and pace.is_time_to_rest:
-            await pace.rest()
+        if state is not None and len(state) > LARGE and time_slice.is_used_up:
+            await time_slice.rest()
     return Snapshot(read, known, first["now"], first["in_doubt"], frozenset(unread))
 
 

@@ -17,7 +17,7 @@ _MARGIN: Final = 0.15
 """Seconds for an answer to reach its caller."""
 
 
-class Doubt(NamedTuple):
+class InDoubtAttempt(NamedTuple):
     """A batch whose commit got no answer."""
 
     batch_id: UUID
@@ -40,11 +40,11 @@ class Submission(Struct, eq=False):
     attempts: int = 0
     measured: bool = False
     """Whether its waiting time was measured."""
-    in_turn: bool = False
+    is_contended: bool = False
     """Whether the next attempt waits for its turn, and needs no pause before."""
     lost_to_a_change: bool = False
     """Whether the last attempt was in vain because an entity type is being changed."""
-    doubts: list[Doubt] = []
+    attempts_in_doubt: list[InDoubtAttempt] = []
     refusal: FeatomError | None = None
     """What the database said of a batch that it was in, if it is tried again without the others."""
     keys: tuple[EntityKey, ...] = ()
@@ -127,7 +127,7 @@ def answer_if_late(now: float, submission: Submission) -> None:
 
 def out_of_time(submission: Submission) -> FeatomError:
     """What a command is answered whose caller waits no longer."""
-    if submission.doubts:
+    if submission.attempts_in_doubt:
         return CommitUnknown()
     if submission.refusal is not None:
         return submission.refusal

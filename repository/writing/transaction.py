@@ -53,14 +53,14 @@ async def write(pool: Pool, rows: Sequence[Row], batch_id: UUID) -> Written:
     erased = [row.key for row in rows if row.erase_history]
     absent = [row.key for row in rows if row.is_kept_absent]
 
-    async def work(link: Connection) -> Written:
+    async def work(connection: Connection) -> Written:
         # The pool's proxy hands it through.
-        if link.epoch != epoch:  # type: ignore[attr-defined]
-            terminate(link)
+        if connection.epoch != epoch:  # type: ignore[attr-defined]
+            terminate(connection)
             raise EpochPassed
         if not erased and not absent:
-            return await _write_batch(link, arguments)
-        return await _transaction(link, arguments, erased, absent)
+            return await _write_batch(connection, arguments)
+        return await _transaction(connection, arguments, erased, absent)
 
     try:
         return await pool.commit(work)
@@ -69,18 +69,18 @@ async def write(pool: Pool, rows: Sequence[Row], batch_id: UUID) -> Written:
 
 
 async def _transaction(
-    link: Connection, arguments: Sequence[Any], erased: Keys, absent: Keys
+    connection: Connection, arguments: Sequence[Any], erased: Keys, absent: Keys
 ) -> Written:
     """Write some rows, erase the history of some, and see to it that some are still not there."""
-    async with link.transaction(isolation="serializable"):
+    async with connection.transaction(isolation="serializable"):
         if erased:
-            await link.execute(WRITE["erase_history"], *_columns(erased))
-            await link.execute(WRITE["erase_requests"], *_columns(erased))
-        written = await _write_batch(link, arguments)
+            await connection.execute(WRITE["erase_history"], *_columns(erased))
+            await connection.execute(WRITE["erase_requests"], *_columns(erased))
+        written = await _write_batch(connection, arguments)
         if erased and written.lost:
             raise _Undone(written)  # or a history would be erased whose entity still lives
         if absent:
-            await link.execute(WRITE["vacate"], *_columns(absent))
+            await connection.execute(WRITE["vacate"], *_columns(absent))
         return written
 
 
@@ -88,10 +88,10 @@ def _columns(keys: Keys) -> tuple[list[str], list[str]]:
     return [key.entity_type for key in keys], [key.entity_id for key in keys]
 
 
-async def _write_batch(link: Connection, arguments: Sequence[Any]) -> Written:
-    records: Sequence[Record] = await link.fetch(WRITE["write_batch"], *arguments)
+async def _write_batch(connection: Connection, arguments: Sequence[Any]) -> Written:
+    records: Sequence[Record] = await connection.fetch(WRITE["write_batch"], *arguments)
     *lost, (_, _, transaction, pid) = records
-    if pid != link.backend.pid:  # type: ignore[attr-defined]
+    if pid != connection.backend.pid:  # type: ignore[attr-defined]
         raise SharedConnection
     to_a_change = {unit for unit, is_being_changed, *_ in lost if is_being_changed}
     return Written({unit for unit, *_ in lost}, to_a_change, transaction)

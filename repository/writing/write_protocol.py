@@ -37,15 +37,15 @@ from domain.update import Command, UpdateBatch
 from repository.connections.commits_in_doubt import CommitsInDoubt
 from repository.connections.pool import AnswerLost, Pool, TransactionAborted
 from repository.entity_types.catalogue import Catalogue
-from repository.writing.chaining import Handover, Withdrawn
-from repository.writing.contention import Turns
+from repository.writing.chaining import ChainBroken, ChainLink
+from repository.writing.contention import ContentionLocks
 from repository.writing.evaluation import Evaluation
-from repository.writing.in_doubt import Doubts
+from repository.writing.in_doubt import InDoubtTransactions
 from repository.writing.snapshot import Snapshot, read_snapshot
-from repository.writing.submission import Doubt, Submission, is_live, keys_in, split
+from repository.writing.submission import InDoubtAttempt, Submission, is_live, keys_in, split
 from repository.writing.transaction import EpochPassed, write
 from repository.writing.weighing import MADE, Weights, admit
-from runtime.time_slice import Pace
+from runtime.time_slice import TimeSlice
 
 log = logging.getLogger(__name__)
 
@@ -95,8 +95,8 @@ class WriteProtocol:
         self._in_doubt = in_doubt
         self._catalogue = catalogue
         self._limits = limits
-        self._turns = Turns(readers, time.monotonic)
-        self._doubts = Doubts(readers, in_doubt)
+        self._contention = ContentionLocks(readers, time.monotonic)
+        self._transactions_in_doubt = InDoubtTransactions(readers, in_doubt)
         self.weights = Weights(readers)
 
     async def close(self) -> None:
@@ -104,31 +104,31 @@ class WriteProtocol:
 
         Must be called when the pool of writers is closed, and before that of readers is.
         """
-        await self._doubts.close()
+        await self._transactions_in_doubt.close()
 
     async def attempt(
         self,
         submissions: Sequence[Submission],
-        ahead: Handover | None = None,
-        behind: Handover | None = None,
+        ahead: ChainLink | None = None,
+        behind: ChainLink | None = None,
     ) -> list[Submission]:
         """Try to commit; answers what is decided, and returns what is not, in order.
 
         With a batch `ahead`, nothing is written or answered before that is committed, or at all if
         it is not. A batch `behind` may follow.
-        Raises Withdrawn, StillInDoubt, DatabaseUnavailable or AnswerLost, and what PostgreSQL says
-        of data that it cannot take; what was not answered then is undecided.
+        Raises ChainBroken, StillInDoubt, DatabaseUnavailable or AnswerLost, and what PostgreSQL
+        says of data that it cannot take; what was not answered then is undecided.
         """
-        contended = self._turns.contended(keys_in(submissions))
+        contended = self._contention.contended(keys_in(submissions))
         if contended and ahead is None:
-            return await self._turns.take(contended, lambda: self._attempt(submissions))
+            return await self._contention.take(contended, lambda: self._attempt(submissions))
         return await self._attempt(submissions, ahead, behind)
 
     async def _attempt(
         self,
         submissions: Sequence[Submission],
-        ahead: Handover | None = None,
-        behind: Handover | None = None,
+        ahead: ChainLink | None = None,
+        behind: ChainLink | None = None,
     ) -> list[Submission]:
         """Commit what can be committed at once, and then what must wait for that."""
         lost, later, put_off = await self._commit(submissions, ahead, behind)
@@ -143,15 +143,17 @@ class WriteProtocol:
     async def _commit(
         self,
         submissions: Sequence[Submission],
-        ahead: Handover | None,
-        behind: Handover | None,
+        ahead: ChainLink | None,
+        behind: ChainLink | None,
     ) -> Left:
         """Commit what can be committed at once."""
         # What is left of an entity is not handed over, and nothing of what is erased is.
         erases = any(submission.alone for submission in submissions)
-        if ahead is not None and (erases or await self._others_want(submissions, ahead.place)):
-            raise Withdrawn
-        await self._doubts.decide(keys_in(submissions))
+        if ahead is not None and (
+            erases or await self._is_wanted_elsewhere(submissions, ahead.place)
+        ):
+            raise ChainBroken
+        await self._transactions_in_doubt.decide(keys_in(submissions))
         most, put_off = 0, list[Submission]()
         if is_heavy := any(submission.weight for submission in submissions):
             submissions, put_off, most = await self._admit(submissions)
@@ -161,9 +163,9 @@ class WriteProtocol:
         put_off[:0] = unread
         if ahead is not None:
             if put_off:
-                raise Withdrawn
-            snapshot = await ahead.take_over(snapshot)
-        waiting = await self._settle_doubts(submissions)
+                raise ChainBroken
+            snapshot = await ahead.inherit(snapshot)
+        waiting = await self._resolve_in_doubt(submissions)
         evaluation = Evaluation(snapshot.rows, snapshot.known, from_datetime(snapshot.now))
         answers, later = await _evaluate(evaluation, waiting)
         if is_heavy:
@@ -184,7 +186,7 @@ class WriteProtocol:
                 lost.append(submission)
             else:
                 submission.settle(answer)
-        self._take_turns(lost, loss)
+        self._note_contention(lost, loss)
         return Left(lost, later, _untried(put_off))
 
     async def _read(
@@ -216,7 +218,7 @@ class WriteProtocol:
         limit = self._limits.batch_bytes
         sizes = await self.weights.weigh(keys_in(submissions))
         admission = admit(submissions, sizes, limit)
-        for submission in await self._settle_doubts(admission.too_large):
+        for submission in await self._resolve_in_doubt(admission.too_large):
             known = await self._known_outcome(submission.command)
             too_much = LimitExceeded("bytes of aggregates in a batch", limit, submission.weight)
             submission.settle(known or too_much)
@@ -234,25 +236,25 @@ class WriteProtocol:
     async def _snapshot(self, commands: Sequence[Command], most: int) -> Snapshot:
         return await read_snapshot(self._readers, self._catalogue, commands, self._limits, most)
 
-    async def _others_want(self, submissions: Sequence[Submission], place: int) -> bool:
+    async def _is_wanted_elsewhere(self, submissions: Sequence[Submission], place: int) -> bool:
         """Whether another server wants to write the same, and finds no moment to be faster."""
         if place % _LOOK_AROUND:
             return False
-        return await self._turns.are_wanted(keys_in(submissions))
+        return await self._contention.are_wanted_elsewhere(keys_in(submissions))
 
-    def _take_turns(self, lost: Sequence[Submission], loss: Loss) -> None:
+    def _note_contention(self, lost: Sequence[Submission], loss: Loss) -> None:
         """From now on, with what was lost to others."""
         to_others = [each for each in lost if loss.to_others or each.attempts > 1]
-        self._turns.lost(keys_in(each for each in to_others if not each.lost_to_a_change))
+        self._contention.lost(keys_in(each for each in to_others if not each.lost_to_a_change))
         for submission in lost:
-            submission.in_turn = bool(self._turns.contended(submission.keys))
+            submission.is_contended = bool(self._contention.contended(submission.keys))
 
     async def _write(
         self,
         evaluation: Evaluation,
         answers: Sequence[Answered],
         begun: datetime,
-        behind: Handover | None,
+        behind: ChainLink | None,
     ) -> Loss:
         """Write what is to be written."""
         rows = evaluation.involved
@@ -277,10 +279,10 @@ class WriteProtocol:
         except TransactionAborted:
             return Loss(units, to_others=False)
         except AnswerLost as lost:
-            self._doubts.note(lost.backend, [row.key for row in rows])
+            self._transactions_in_doubt.note(lost.backend, [row.key for row in rows])
             for submission, answer in answers:
                 if evaluation.unit_of(submission.command) in units:
-                    submission.doubts.append(Doubt(batch_id, begun, answer))
+                    submission.attempts_in_doubt.append(InDoubtAttempt(batch_id, begun, answer))
             raise
         if behind is not None and not written.lost:
             behind.committed(written.transaction)
@@ -292,13 +294,13 @@ class WriteProtocol:
             to_a_change=written.to_a_change,
         )
 
-    async def _settle_doubts(self, submissions: Sequence[Submission]) -> Sequence[Submission]:
+    async def _resolve_in_doubt(self, submissions: Sequence[Submission]) -> Sequence[Submission]:
         """Answer the submissions of which an earlier attempt was committed after all."""
-        if not any(submission.doubts for submission in submissions):
+        if not any(submission.attempts_in_doubt for submission in submissions):
             return submissions
         waiting = []
         for submission in submissions:
-            doubt = await self._doubts.committed(submission)
+            doubt = await self._transactions_in_doubt.committed(submission)
             if doubt is None:
                 waiting.append(submission)
             else:
@@ -321,7 +323,7 @@ async def _evaluate(
     answers: list[Answered] = []
     later: list[Submission] = []
     held: set[EntityKey] = set()
-    pace = Pace()
+    time_slice = TimeSlice()
     for submission in submissions:
         if evaluation.made > MADE:
             later.append(submission)
@@ -332,11 +334,11 @@ async def _evaluate(
         if held and not held.isdisjoint(submission.keys):
             answer = None
         elif isinstance(command, UpdateBatch):
-            answer = await pace.walk(evaluation.evaluate_in_steps(command))
+            answer = await time_slice.walk(evaluation.evaluate_in_steps(command))
         else:
             answer = evaluation.evaluate(command)
-        if pace.is_time_to_rest:
-            await pace.rest()
+        if time_slice.is_used_up:
+            await time_slice.rest()
         if answer is None:
             later.append(submission)
             held.update(submission.keys)

@@ -1,1 +1,1 @@
-"""Who may do what: authentication, authorization, rates and audit log, each a stage of its own."""
+"""Who may do what: authentication, authorization, rate limits and audit log, each a middleware."""

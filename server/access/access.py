@@ -10,24 +10,24 @@ from server.access.authentication import Authenticator, authenticated
 from server.access.authorization import Authorization
 from server.access.authorization_file import watched_grants
 from server.access.certificates import from_certificate
-from server.access.rate_limits import Rates
+from server.access.rate_limits import RateLimits
 from server.process.watched_files import WatchedFiles
 from server.rpc.decoding import Decoder
-from server.rpc.middleware import MessageStage, Stage
+from server.rpc.middleware import MessageMiddleware, Middleware
 from server.rpc.request_bytes import WaitingBytes
 from server.settings import Settings, SettingsRefused
-from telemetry.metrics import FigureSource
+from telemetry.metrics import MetricSource
 
 if TYPE_CHECKING:
     from server.access.key_sources import ObservedKeySource
 
 
 class Access(NamedTuple):
-    """Stages, the outermost first, and what must run beside them."""
+    """Middleware, the outermost first, and what must run beside them."""
 
-    stages: Sequence[Stage]
-    message_stages: Sequence[MessageStage]
-    callers: Sequence[Stage]
+    middleware: Sequence[Middleware]
+    message_middleware: Sequence[MessageMiddleware]
+    callers: Sequence[Middleware]
     """Those that are only about who calls: for services that are granted to every caller."""
     watches: Sequence[Callable[[], Awaitable[None]]]
     """To be run until the server stops."""
@@ -35,18 +35,18 @@ class Access(NamedTuple):
     """To be called when the last call has ended."""
     files: Sequence[WatchedFiles[Any]]
     """Those that are watched."""
-    sources: Sequence[FigureSource]
+    sources: Sequence[MetricSource]
 
 
 def access_of(settings: Settings, decode: Decoder) -> Access:
     """Raises SettingsRefused if a file cannot be used."""
     waiting = WaitingBytes(settings.max_waiting_bytes)
-    stages: list[Stage] = [waiting.stage]
-    message_stages: list[MessageStage] = [waiting.message_stage]
-    callers: list[Stage] = []
+    middleware: list[Middleware] = [waiting.middleware]
+    message_middleware: list[MessageMiddleware] = [waiting.message_middleware]
+    callers: list[Middleware] = []
     watches: list[Callable[[], Awaitable[None]]] = []
     files: list[WatchedFiles[Any]] = []
-    sources: list[FigureSource] = []
+    sources: list[MetricSource] = []
     if settings.auth_modes:
         authenticators, keys = _authenticators(settings)
         callers.append(authenticated(authenticators))
@@ -55,24 +55,26 @@ def access_of(settings: Settings, decode: Decoder) -> Access:
             files += keys.files
             sources.append(keys)
     if settings.rate_per_principal:
-        rates = Rates(settings.rate_per_principal, time.monotonic)
-        callers.append(rates.stage)
-        message_stages.append(rates.message_stage)
-    stages += callers
+        rate_limits = RateLimits(settings.rate_per_principal, time.monotonic)
+        callers.append(rate_limits.middleware)
+        message_middleware.append(rate_limits.message_middleware)
+    middleware += callers
     if settings.authorization is not None:
         grants = watched_grants(settings.authorization)
         watches.append(grants.watch)
         files.append(grants)
         authorization = Authorization(lambda: grants.current, decode)
-        stages.append(authorization.stage)
-        message_stages.append(authorization.message_stage)
+        middleware.append(authorization.middleware)
+        message_middleware.append(authorization.message_middleware)
     if settings.audit_log is None:
-        return Access(stages, message_stages, callers, watches, lambda: None, files, sources)
+        return Access(
+            middleware, message_middleware, callers, watches, lambda: None, files, sources
+        )
     audit_log = _audit_log(settings.audit_log)
     auditing = Auditing(audit_log, decode)
     return Access(
-        [auditing.stage, *stages],
-        [auditing.message_stage, *message_stages],
+        [auditing.middleware, *middleware],
+        [auditing.message_middleware, *message_middleware],
         callers,
         watches,
         audit_log.close,

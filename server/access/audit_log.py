@@ -14,7 +14,7 @@ from time import monotonic
 from typing import Any, Final
 
 from server.access.line_file import LineFile
-from telemetry.metrics import Figure, counter, gauge
+from telemetry.metrics import Metric, counter, gauge
 
 MAX_QUEUED: Final = 100_000
 CLOSING: Final = 5.0
@@ -50,8 +50,8 @@ class AuditLog:
             self._queue({"lost": lost})
         self._queue(entry)
 
-    def figures(self) -> Iterator[Figure]:
-        """See domain.figures.FigureSource."""
+    def metrics(self) -> Iterator[Metric]:
+        """See telemetry.metrics.MetricSource."""
         yield counter(
             "featom_audit_lines_lost_total",
             "Lines that the audit log lacks: too many were queued, or they could not be written.",

@@ -1,4 +1,4 @@
-"""The stages that tell the audit log of every call that may change something, and how it ended."""
+"""The middleware that tells the audit log of every call that may change something."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -42,7 +42,7 @@ class Auditing:
         self._log = audit_log
         self._decode = decode
 
-    def stage(self, handler: Handler) -> Handler:
+    def middleware(self, handler: Handler) -> Handler:
         """Around methods; a stream is logged by its messages, or if it is refused as a whole."""
 
         async def audited(call: Call) -> Any:
@@ -66,7 +66,7 @@ class Auditing:
 
         return audited
 
-    def message_stage(self, submit: MessageHandler) -> MessageHandler:
+    def message_middleware(self, submit: MessageHandler) -> MessageHandler:
         """Around each message of a stream."""
 
         def audited(call: Call, request: Any) -> "asyncio.Future[Any]":

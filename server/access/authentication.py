@@ -1,11 +1,11 @@
-"""The stage that learns who is calling."""
+"""The middleware that learns who is calling."""
 
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from domain.errors import Unauthenticated
 from server.rpc.call import Call, Context
-from server.rpc.middleware import Handler, Stage
+from server.rpc.middleware import Handler, Middleware
 
 _MAX_LENGTH: Final = 1_024
 
@@ -21,7 +21,7 @@ class Authenticator(Protocol):
         """
 
 
-def authenticated(authenticators: Sequence[Authenticator]) -> Stage:
+def authenticated(authenticators: Sequence[Authenticator]) -> Middleware:
     """The principal is that of the first sort of credentials that a call has.
 
     Credentials that are not good refuse the call, whatever others it has.
@@ -34,7 +34,7 @@ def authenticated(authenticators: Sequence[Authenticator]) -> Stage:
                 return principal
         raise Unauthenticated
 
-    def stage(handler: Handler) -> Handler:
+    def middleware(handler: Handler) -> Handler:
         async def known(call: Call) -> Any:
             principal = await principal_of(call.context)
             # It goes into the audit log and the history.
@@ -45,4 +45,4 @@ def authenticated(authenticators: Sequence[Authenticator]) -> Stage:
 
         return known
 
-    return stage
+    return middleware

@@ -1,4 +1,4 @@
-"""The stages that let through only what is granted."""
+"""The middleware that lets through only what is granted."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -20,7 +20,7 @@ class Authorization:
         self._grants = grants
         self._decode = decode
 
-    def stage(self, handler: Handler) -> Handler:
+    def middleware(self, handler: Handler) -> Handler:
         """Around methods.
 
         A stream ends with the first message that is refused, unless `message_stage` is around each
@@ -45,7 +45,7 @@ class Authorization:
             self._require(method, principal, self._decode(RPCS[method].request, data))
             yield data
 
-    def message_stage(self, submit: MessageHandler) -> MessageHandler:
+    def message_middleware(self, submit: MessageHandler) -> MessageHandler:
         """Around each message of a stream."""
 
         def authorized(call: Call, request: Any) -> "asyncio.Future[Any]":

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from domain.errors import AuthenticationUnavailable
 from server.access.jwks import SigningKey, matching, read_keys
 from server.process.watched_files import WatchedFiles
-from telemetry.metrics import Figure, FigureSource, counter
+from telemetry.metrics import Metric, MetricSource, counter
 
 REFRESH: Final = 300.0
 """Seconds between fetches, so that a key which the issuer has dropped is not good for long."""
@@ -40,7 +40,7 @@ class KeySource(Protocol):
         """Keep up with the issuer, for ever."""
 
 
-class ObservedKeySource(KeySource, FigureSource, Protocol):
+class ObservedKeySource(KeySource, MetricSource, Protocol):
     """One that tells how it fares."""
 
     @property
@@ -60,7 +60,7 @@ class KeysOfFile:
     def current(self) -> Sequence[SigningKey]:
         return self._file.current
 
-    def figures(self) -> Iterable[Figure]:
+    def metrics(self) -> Iterable[Metric]:
         return ()
 
     async def find(self, kid: str | None) -> Sequence[SigningKey]:
@@ -101,7 +101,7 @@ class KeysOfIssuer:
             await self._ask()
             await asyncio.sleep(ASK_AGAIN if self._failed else REFRESH)
 
-    def figures(self) -> Iterator[Figure]:
+    def metrics(self) -> Iterator[Metric]:
         yield counter(
             "featom_jwks_fetch_failures_total",
             "Times that the keys of the issuer of tokens could not be fetched, or not be used.",

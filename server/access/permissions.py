@@ -45,7 +45,7 @@ class Rpc(NamedTuple):
     """What a request changes, for the audit log, no longer than names can be; with an empty id, an
     entity type. None: nothing, whatever is asked."""
     by_message: bool = False
-    """A stream whose handler puts the message stages around each message."""
+    """A stream whose handler puts the message middleware around each message."""
 
 
 def _several(asked: Sequence[Any], what: str) -> Sequence[Any]:

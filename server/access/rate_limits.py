@@ -1,4 +1,4 @@
-"""The stages that let one principal call so often and no more."""
+"""The middleware that lets one principal call so often and no more."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from server.rpc.middleware import Handler, MessageHandler
 _MAX_REMEMBERED: Final = 10_000
 
 
-class Rates:
+class RateLimits:
     """A bucket of tokens for each principal: it holds those of one second, and fills steadily."""
 
     def __init__(self, calls_a_second: int, now: Callable[[], float]) -> None:
@@ -30,7 +30,7 @@ class Rates:
             self._forget_the_full(now)
         self._full_at[principal] = full_at
 
-    def stage(self, handler: Handler) -> Handler:
+    def middleware(self, handler: Handler) -> Handler:
         """Around methods; a stream itself costs one call, and each of its messages another."""
 
         async def within_rate(call: Call) -> Any:
@@ -39,7 +39,7 @@ class Rates:
 
         return within_rate
 
-    def message_stage(self, submit: MessageHandler) -> MessageHandler:
+    def message_middleware(self, submit: MessageHandler) -> MessageHandler:
         """Around each message of a stream."""
 
         def within_rate(call: Call, request: Any) -> "asyncio.Future[Any]":

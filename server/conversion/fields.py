@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Final, TypeAlias
 from uuid import UUID
 
-from google.protobuf.timestamp_pb2 import Timestamp
+from google.protobuf.timestamp_pb2 import Timestamp as TimestampMessage
 
-from codec.timestamps import decode_instant
+from codec.timestamps import decode_timestamp
 from domain.entity_key import EntityKey
 from domain.etag import Etag, parse_etag
-from domain.timestamp import SECOND, Instant
+from domain.timestamp import SECOND, Timestamp
 from domain.update import feature_name_problem
 from featom.v1 import aggregate_pb2
 from featom.v1 import feature_store_pb2 as pb
@@ -48,12 +48,12 @@ def read_request_id(text: str, violations: Violations) -> UUID | None:
     return UUID(text)
 
 
-def read_instant(message: Timestamp, field: str, violations: Violations) -> Instant:
-    """An instant; whether it lies in the years 1 to 9999 is for the domain to say."""
+def read_instant(message: TimestampMessage, field: str, violations: Violations) -> Timestamp:
+    """A timestamp; whether it lies in the years 1 to 9999 is for the domain to say."""
     if not 0 <= message.nanos < SECOND:
         violations.note(f"{field}.nanos", "must be from 0 to 999,999,999")
         return 0
-    return decode_instant(message)
+    return decode_timestamp(message)
 
 
 def read_feature_names(names: Sequence[str], violations: Violations) -> frozenset[str]:

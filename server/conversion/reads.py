@@ -4,7 +4,7 @@ import base64
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from google.protobuf.timestamp_pb2 import Timestamp
+from google.protobuf.timestamp_pb2 import Timestamp as TimestampMessage
 
 from domain.entity_key import (
     EntityKey,
@@ -17,7 +17,7 @@ from domain.errors import LimitExceeded, StaleEtag
 from domain.etag import Etag
 from domain.limits import Limits
 from domain.ports import AtCommitTime, AtEventTime, AtVersion, PointInTime, StoredAggregate
-from domain.timestamp import Instant, instant_problem
+from domain.timestamp import Timestamp, timestamp_problem
 from featom.v1 import feature_store_pb2 as pb
 from server.conversion.fields import read_etag, read_feature_names, read_instant, read_key
 from server.conversion.violations import Violations
@@ -167,10 +167,10 @@ def _read_point(request: pb.GetAggregateRequest, violations: Violations) -> Poin
             return None
 
 
-def _read_time(message: Timestamp, field: str, violations: Violations) -> Instant:
-    instant = read_instant(message, field, violations)
-    violations.note(field, instant_problem(instant))
-    return instant
+def _read_time(message: TimestampMessage, field: str, violations: Violations) -> Timestamp:
+    timestamp = read_instant(message, field, violations)
+    violations.note(field, timestamp_problem(timestamp))
+    return timestamp
 
 
 def _read_page_token(token: str, entity_type: str) -> str:

@@ -14,7 +14,7 @@ from typing import Final
 from google.rpc.status_pb2 import Status
 
 from codec.outcome import dump_update_outcome
-from codec.timestamps import encode_instant
+from codec.timestamps import encode_timestamp
 from codec.wire import nested, number_tag, tag, varint
 from domain.entity_key import EntityKey
 from domain.etag import ETAG_LENGTH, etag_token, etag_tokens
@@ -131,7 +131,7 @@ def _stream_head(sequence: int) -> bytes:
 
 def delete_response(outcome: DeletionOutcome) -> bytes:
     response = pb.DeleteAggregateResponse(version=outcome.version, replayed=outcome.replayed)
-    encode_instant(outcome.delete_time, response.delete_time)
+    encode_timestamp(outcome.delete_time, response.delete_time)
     return response.SerializeToString()
 
 

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from server.health.statuses import Statuses
-from telemetry.metrics import Figure, gauge
+from telemetry.metrics import Metric, gauge
 
 LIVENESS: Final = "liveness"
 READINESS: Final = "readiness"
@@ -78,8 +78,8 @@ class Health:
         self._draining = True
         self._publish(HealthCheckResponse.NOT_SERVING)
 
-    def figures(self) -> Iterator[Figure]:
-        """See domain.figures.FigureSource."""
+    def metrics(self) -> Iterator[Metric]:
+        """See telemetry.metrics.MetricSource."""
         ready = bool(self._ready) and not self._draining
         yield gauge("featom_ready", "1 while `readiness` is SERVING.", ready)
         yield gauge("featom_draining", "1 once the server is stopping.", self._draining)

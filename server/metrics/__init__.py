@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: those of calls, and the figures of the other parts."""
+"""Metrics for Prometheus: those of calls, and those of the other parts."""
 
 from server.metrics.metrics import Metrics
 from server.metrics.port import serving_metrics

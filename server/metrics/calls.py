@@ -39,7 +39,7 @@ class _Method(NamedTuple):
 
 
 class CallMetrics:
-    """Counts calls, in a stage around their handlers."""
+    """Counts calls, in middleware around their handlers."""
 
     def __init__(self, services: Sequence[ServiceDescriptor], registry: CollectorRegistry) -> None:
         self._started = Counter(
@@ -84,8 +84,8 @@ class CallMetrics:
             for method in service.methods
         }
 
-    def stage(self, handler: Handler) -> Handler:
-        """See server.stages."""
+    def middleware(self, handler: Handler) -> Handler:
+        """See server.rpc.middleware."""
         methods = self._methods
         on_error = self._on_error
 

@@ -1,4 +1,4 @@
-"""Figures as Prometheus wants them, made at each scrape."""
+"""Metrics as Prometheus wants them, made at each scrape."""
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
@@ -7,47 +7,47 @@ from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
-    Metric,
 )
+from prometheus_client.core import Metric as MetricFamily
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from telemetry.metrics import Distribution, Figure, FigureKind, FigureSource
+from telemetry.metrics import Histogram, Metric, MetricKind, MetricSource
 
 
-class FigureCollector(Collector):
-    """Asks the sources for their figures whenever Prometheus asks for metrics."""
+class MetricCollector(Collector):
+    """Asks the sources for theirs whenever Prometheus asks for metrics."""
 
-    def __init__(self, sources: Sequence[FigureSource]) -> None:
+    def __init__(self, sources: Sequence[MetricSource]) -> None:
         self._sources = sources
 
-    def describe(self) -> Iterator[Metric]:
-        """Nothing: the sources need not have figures yet when this is registered."""
+    def describe(self) -> Iterator[MetricFamily]:
+        """Nothing: the sources need not have any yet when this is registered."""
         return iter(())
 
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> Iterator[MetricFamily]:
         for source in self._sources:
-            for figure in source.figures():
-                yield _family(figure)
+            for metric in source.metrics():
+                yield _family(metric)
 
 
-def _family(figure: Figure) -> Metric:
-    if figure.kind is FigureKind.DISTRIBUTION:
-        return _histogram(figure)
-    make = CounterMetricFamily if figure.kind is FigureKind.COUNTER else GaugeMetricFamily
-    names = _label_names(figure)
-    family = make(figure.name, figure.meaning, labels=names)
-    for labels, value in figure.readings:
-        assert not isinstance(value, Distribution)
+def _family(metric: Metric) -> MetricFamily:
+    if metric.kind is MetricKind.HISTOGRAM:
+        return _histogram(metric)
+    make = CounterMetricFamily if metric.kind is MetricKind.COUNTER else GaugeMetricFamily
+    names = _label_names(metric)
+    family = make(metric.name, metric.meaning, labels=names)
+    for labels, value in metric.samples:
+        assert not isinstance(value, Histogram)
         family.add_metric([labels[name] for name in names], value)
     return family
 
 
-def _histogram(figure: Figure) -> HistogramMetricFamily:
-    names = _label_names(figure)
-    family = HistogramMetricFamily(figure.name, figure.meaning, labels=names)
-    for labels, value in figure.readings:
-        assert isinstance(value, Distribution)
+def _histogram(metric: Metric) -> HistogramMetricFamily:
+    names = _label_names(metric)
+    family = HistogramMetricFamily(metric.name, metric.meaning, labels=names)
+    for labels, value in metric.samples:
+        assert isinstance(value, Histogram)
         total = value.total
         bounds = [*map(floatToGoString, value.bounds), "+Inf"]
         buckets = list(zip(bounds, accumulate(list(value.counts)), strict=True))
@@ -55,5 +55,5 @@ def _histogram(figure: Figure) -> HistogramMetricFamily:
     return family
 
 
-def _label_names(figure: Figure) -> list[str]:
-    return list(figure.readings[0].labels) if figure.readings else []
+def _label_names(metric: Metric) -> list[str]:
+    return list(metric.samples[0].labels) if metric.samples else []

@@ -15,7 +15,7 @@ from typing import Final
 
 from formats.json_lines import FIELDS, JsonLines
 from server.rpc.call import current_call
-from telemetry.metrics import Figure, counter
+from telemetry.metrics import Metric, counter
 
 FORMATTERS: Final[Mapping[str, logging.Formatter]] = {
     "text": logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"),
@@ -35,8 +35,8 @@ class LostLines:
         """Of which the log does not tell yet."""
         self.ever = 0
 
-    def figures(self) -> Iterator[Figure]:
-        """See domain.figures.FigureSource."""
+    def metrics(self) -> Iterator[Metric]:
+        """See telemetry.metrics.MetricSource."""
         yield counter(
             "featom_log_lines_lost_total",
             "Lines of the log that were lost: standard error did not take them in time.",

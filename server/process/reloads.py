@@ -1,23 +1,23 @@
-"""What the watched files tell of themselves, all together: one figure may come from one source."""
+"""The metrics of all watched files together, since a metric may come from one source alone."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from server.process.watched_files import WatchedFiles
-from telemetry.metrics import Figure, FigureKind, Reading
+from telemetry.metrics import Metric, MetricKind, Sample
 
 
 class Reloads:
-    """Implements FigureSource of domain.figures."""
+    """Implements MetricSource of telemetry.metrics."""
 
     def __init__(self, files: Sequence[WatchedFiles[Any]]) -> None:
         self._files = files
 
-    def figures(self) -> Iterator[Figure]:
+    def metrics(self) -> Iterator[Metric]:
         if self._files:
-            yield Figure(
+            yield Metric(
                 "featom_reload_failures_total",
                 "Looks, a second apart, that found files which cannot be used.",
-                FigureKind.COUNTER,
-                [Reading({"file": each.label}, each.failures) for each in self._files],
+                MetricKind.COUNTER,
+                [Sample({"file": each.label}, each.failures) for each in self._files],
             )

@@ -10,7 +10,7 @@ from cryptography import x509
 
 from formats.pem import PemRefused, read_certificates, require_key_of
 from server.process.watched_files import ContentRefused, WatchedFiles
-from telemetry.metrics import Figure, FigureKind, Reading
+from telemetry.metrics import Metric, MetricKind, Sample
 
 log = logging.getLogger(__name__)
 
@@ -50,15 +50,15 @@ class Tls:
         self._given = current
         return current.configuration
 
-    def figures(self) -> Iterator[Figure]:
-        """See domain.figures.FigureSource."""
-        yield Figure(
+    def metrics(self) -> Iterator[Metric]:
+        """See telemetry.metrics.MetricSource."""
+        yield Metric(
             "featom_tls_certificate_expiry_timestamp_seconds",
             "When the first certificate of a file expires: of what the server shows, or of the CA"
             " that vouches for clients.",
-            FigureKind.GAUGE,
+            MetricKind.GAUGE,
             [
-                Reading({"certificate": name}, expiry)
+                Sample({"certificate": name}, expiry)
                 for name, expiry in self.files.current.expiries.items()
             ],
         )

@@ -1,4 +1,4 @@
-"""One call, as the stages around a handler see it."""
+"""One call, as the middleware around a handler see it."""
 
 import asyncio
 import re

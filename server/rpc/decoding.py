@@ -32,10 +32,10 @@ class Decoder:
 
 
 class RememberingDecoder(Decoder):
-    """Parses a request once for all who look at it: the stages before the handler, the handler, and
-    the audit log when the call has ended.
+    """Parses a request once for all who look at it: the middleware before the handler, the handler,
+    and the audit log when the call has ended.
 
-    Of a stream the last message is remembered: stages look at it just before the handler.
+    Of a stream the last message is remembered; middleware looks at it just before the handler.
     """
 
     def __init__(self, max_bytes: int) -> None:

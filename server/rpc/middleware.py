@@ -1,7 +1,7 @@
 """What happens around every handler, in one declared order.
 
-grpc's own interceptors run for each call anew and see no error that a stream raises; a stage is put
-around its handler once, when the server starts.
+grpc's own interceptors run for each call anew and see no error that a stream raises; middleware is
+put around its handler once, when the server starts.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ from server.rpc.retries import pushback
 
 # A unary handler returns its answer; one of a stream writes its answers itself.
 Handler: TypeAlias = Callable[[Call], Awaitable[Any]]
-Stage: TypeAlias = Callable[[Handler], Handler]
+Middleware: TypeAlias = Callable[[Handler], Handler]
 
-# Each message of a stream has stages too: what it asks for is begun, or raises.
+# Each message of a stream has middleware too: what it asks for is begun, or raises.
 MessageHandler: TypeAlias = Callable[[Call, Any], "asyncio.Future[Any]"]
-MessageStage: TypeAlias = Callable[[MessageHandler], MessageHandler]
+MessageMiddleware: TypeAlias = Callable[[MessageHandler], MessageHandler]
 
-Surrounded = TypeVar("Surrounded", Handler, MessageHandler)
+Wrapped = TypeVar("Wrapped", Handler, MessageHandler)
 
 log = logging.getLogger(__name__)
 access_log = logging.getLogger("featom.access")
@@ -87,10 +87,8 @@ def with_errors(handler: Handler) -> Handler:
     return answered
 
 
-def surround(
-    handler: Surrounded, stages: Sequence[Callable[[Surrounded], Surrounded]]
-) -> Surrounded:
-    """Put the first stage outermost."""
-    for stage in reversed(stages):
-        handler = stage(handler)
+def wrap(handler: Wrapped, middleware: Sequence[Callable[[Wrapped], Wrapped]]) -> Wrapped:
+    """Put the first of the middleware outermost."""
+    for around in reversed(middleware):
+        handler = around(handler)
     return handler

@@ -7,16 +7,19 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from server.rpc.call import Call, Context
-from server.rpc.middleware import Handler, Stage, surround
+from server.rpc.middleware import Handler, Middleware, wrap
 from server.rpc.tracebacks import without_frames
 
 
 def register(
-    server: grpc.aio.Server, service: ServiceDescriptor, servicer: object, stages: Sequence[Stage]
+    server: grpc.aio.Server,
+    service: ServiceDescriptor,
+    servicer: object,
+    middleware: Sequence[Middleware],
 ) -> None:
     """Serve every method of a service by the method of `servicer` that has its name."""
     handlers = {
-        method.name: _method_handler(service, method, getattr(servicer, method.name), stages)
+        method.name: _method_handler(service, method, getattr(servicer, method.name), middleware)
         for method in service.methods
     }
     generic = grpc.method_handlers_generic_handler(service.full_name, handlers)
@@ -24,14 +27,17 @@ def register(
 
 
 def _method_handler(
-    service: ServiceDescriptor, method: MethodDescriptor, handler: Handler, stages: Sequence[Stage]
+    service: ServiceDescriptor,
+    method: MethodDescriptor,
+    handler: Handler,
+    middleware: Sequence[Middleware],
 ) -> "grpc.RpcMethodHandler[Any, Any]":
     name = f"/{service.full_name}/{method.name}"
-    surrounded = surround(handler, stages)
+    wrapped = wrap(handler, middleware)
 
     async def serve_unary(request: bytes, context: Context) -> bytes:
         try:
-            answer: bytes = await surrounded(Call(name, context, request=request))
+            answer: bytes = await wrapped(Call(name, context, request=request))
         except BaseException as error:
             del request, context
             raise without_frames(error) from None
@@ -39,14 +45,14 @@ def _method_handler(
 
     async def serve_answers(request: bytes, context: Context) -> None:
         try:
-            await surrounded(Call(name, context, request=request, write=context.write))
+            await wrapped(Call(name, context, request=request, write=context.write))
         except BaseException as error:
             del request, context
             raise without_frames(error) from None
 
     async def serve_stream(requests: AsyncIterator[bytes], context: Context) -> None:
         try:
-            await surrounded(Call(name, context, stream=requests, write=context.write))
+            await wrapped(Call(name, context, stream=requests, write=context.write))
         except BaseException as error:
             del requests, context
             raise without_frames(error) from None

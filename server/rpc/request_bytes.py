@@ -1,4 +1,4 @@
-"""The stages that bound how many bytes of requests may be in the server at a time.
+"""The middleware that bounds how many bytes of requests may be in the server at a time.
 
 Their number is bounded where they wait; large ones would still fill the memory.
 """
@@ -18,7 +18,7 @@ class WaitingBytes:
         self.waiting = 0
         self._limit = limit
 
-    def stage(self, handler: Handler) -> Handler:
+    def middleware(self, handler: Handler) -> Handler:
         """Around methods; a stream counts nothing: its messages do."""
 
         async def bounded(call: Call) -> Any:
@@ -31,7 +31,7 @@ class WaitingBytes:
 
         return bounded
 
-    def message_stage(self, submit: MessageHandler) -> MessageHandler:
+    def message_middleware(self, submit: MessageHandler) -> MessageHandler:
         """Around each message of a stream."""
 
         def bounded(call: Call, request: Any) -> "asyncio.Future[Any]":

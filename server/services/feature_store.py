@@ -20,7 +20,7 @@ from server.conversion.reads import (
 from server.conversion.writes import read_deletion, read_update, read_update_batch
 from server.rpc.call import Call
 from server.rpc.decoding import Decoder
-from server.rpc.middleware import MessageStage
+from server.rpc.middleware import MessageMiddleware
 from server.rpc.retries import check_retry
 from server.rpc.stream_life import StreamLife
 from server.rpc.unsent_bytes import Room, UnsentBytes
@@ -44,11 +44,11 @@ class FeatureStore:
         decode: Decoder,
         life: StreamLife,
         unsent: UnsentBytes,
-        message_stages: Sequence[MessageStage] = (),
+        message_middleware: Sequence[MessageMiddleware] = (),
     ) -> None:
         """Streams end when their `life` is over, once they have answered what they have read.
 
-        `unsent` counts the answers. `message_stages` are put around each message of a stream.
+        `unsent` counts the answers. `message_middleware` is put around each message of a stream.
         """
         self._reader = reader
         self._writer = writer
@@ -56,7 +56,7 @@ class FeatureStore:
         self._decode = decode
         self._life = life
         self._unsent = unsent
-        self._message_stages = message_stages
+        self._message_middleware = message_middleware
 
     async def UpdateFeatures(self, call: Call) -> bytes:
         update = read_update(self._decode(pb.UpdateFeaturesRequest, call.request), call.principal)
@@ -77,7 +77,7 @@ class FeatureStore:
 
     async def StreamUpdateFeatures(self, call: Call) -> None:
         stream = UpdateStream(
-            call, self._writer, self._decode, self._life, self._unsent, self._message_stages
+            call, self._writer, self._decode, self._life, self._unsent, self._message_middleware
         )
         await stream.run()
 
@@ -122,6 +122,6 @@ class FeatureStore:
 
     async def _find(self, wanted: Read, room: Room) -> StoredAggregate | None:
         if wanted.point is not None:
-            return await self._reader.read_past(wanted.key, wanted.point)
+            return await self._reader.read_as_of(wanted.key, wanted.point)
         (found,) = await self._reader.read([wanted.key], room)
         return found

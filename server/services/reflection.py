@@ -1,4 +1,4 @@
-"""Reflection behind the same stages as every other service."""
+"""Reflection behind the same middleware as every other service."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

@@ -19,7 +19,7 @@ from server.conversion.writes import read_update
 from server.rpc.call import Call
 from server.rpc.decoding import Decoder
 from server.rpc.errors import to_status
-from server.rpc.middleware import MessageHandler, MessageStage, surround
+from server.rpc.middleware import MessageHandler, MessageMiddleware, wrap
 from server.rpc.stream_life import StreamLife
 from server.rpc.unsent_bytes import UnsentBytes
 
@@ -41,9 +41,9 @@ class UpdateStream:
         decode: Decoder,
         life: StreamLife,
         unsent: UnsentBytes,
-        stages: Sequence[MessageStage] = (),
+        middleware: Sequence[MessageMiddleware] = (),
     ) -> None:
-        """When its `life` is over nothing more is read. `stages` are put around each message."""
+        """When its `life` is over nothing more is read. `middleware` is put around each message."""
         self._call = call
         self._writer = writer
         self._decode = decode
@@ -51,7 +51,7 @@ class UpdateStream:
         self._life_is_over = False
         self._unsent = unsent
         self._deadline = call.deadline
-        self._stages = stages
+        self._middleware = middleware
         self._room = WINDOW
         self._more_room = asyncio.Event()
         self._answers: deque[tuple[int, bytes]] = deque()
@@ -102,7 +102,7 @@ class UpdateStream:
 
     async def _read(self) -> None:
         # Not kept: it knows us, and what knows itself is not freed before Python looks for it.
-        submit = surround(self._write, self._stages)
+        submit = wrap(self._write, self._middleware)
         try:
             async for data in self._call.stream:
                 request = self._decode(pb.StreamUpdateFeaturesRequest, data)

@@ -11,7 +11,7 @@ from opentelemetry.trace.status import Status
 from opentelemetry.trace.status import StatusCode as SpanStatus
 
 from server.rpc.call import Call
-from server.rpc.middleware import Handler, Stage
+from server.rpc.middleware import Handler, Middleware
 
 # What the server is to blame for; the others are the caller's.
 FAILURES: Final = frozenset(
@@ -26,11 +26,11 @@ FAILURES: Final = frozenset(
 )
 
 
-def traced(provider: TracerProvider) -> Stage:
-    """See server.stages. A call is part of the trace that its caller names."""
+def traced(provider: TracerProvider) -> Middleware:
+    """See server.rpc.middleware. A call is part of the trace that its caller names."""
     tracer = provider.get_tracer("featom")
 
-    def stage(handler: Handler) -> Handler:
+    def middleware(handler: Handler) -> Handler:
         async def in_span(call: Call) -> Any:
             with tracer.start_as_current_span(
                 call.method.removeprefix("/"),
@@ -53,7 +53,7 @@ def traced(provider: TracerProvider) -> Stage:
 
         return in_span
 
-    return stage
+    return middleware
 
 
 def _callers_context(call: Call) -> Context:

@@ -71,10 +71,10 @@ def bad_tokens(fortress: Fortress, each: int) -> None:
 
 async def _send(fortress: Fortress, calls: Iterable[tuple[str, bytes]]) -> None:
     metadata = fortress.as_caller(OWNER)
-    turns = asyncio.Semaphore(_AT_ONCE)
+    contention = asyncio.Semaphore(_AT_ONCE)
 
     async def send(rpc: str, data: bytes) -> None:
-        async with turns:
+        async with contention:
             await code_of(channel, rpc, data, metadata)
 
     credentials = fortress.credentials(fortress.client)

@@ -65,14 +65,14 @@ async def test_hostile_text_in_any_place_is_text(
     metadata = fortress.as_caller(OWNER)
     before = await tables.fetchval("SELECT count(*) FROM pg_class")
     # Who changes one entity type together with others is told so; that is not the point here.
-    turns = asyncio.Semaphore(1 if "EntityTypeService" in rpc else 32)
+    contention = asyncio.Semaphore(1 if "EntityTypeService" in rpc else 32)
 
-    async def in_turn(data: bytes) -> StatusCode:
-        async with turns:
+    async def is_contended(data: bytes) -> StatusCode:
+        async with contention:
             return await code_of(channel, rpc, data, metadata)
 
     calls = [
-        (path, text, in_turn(replaced(text).SerializeToString()))
+        (path, text, is_contended(replaced(text).SerializeToString()))
         for path, replaced in places(rpc)
         for text in HOSTILE
     ]

@@ -120,7 +120,7 @@ async def test_an_aggregate_says_which_revision_it_was_checked_against(
     await apply(types, replace(ORDERED, rules=()))
     await write(low=3)
     assert (await read(fresh_repository)).entity_type_revision == 2
-    past = await fresh_repository.read_past(KEY, AtVersion(1))
+    past = await fresh_repository.read_as_of(KEY, AtVersion(1))
     assert past is not None
     assert FeatureAggregate.FromString(past.state).entity_type_revision == 1
 
@@ -399,7 +399,7 @@ async def test_an_expired_feature_is_left_out_and_named(
     assert FeatureAggregate.FromString(listed.aggregate.state) == aggregate
     outcome = await fresh_repository.update(replace(update(name="Bob"), return_aggregate=True))
     assert list(FeatureAggregate.FromString(outcome.state or b"").expired_features) == ["count"]
-    past = await fresh_repository.read_past(KEY, AtVersion(1))
+    past = await fresh_repository.read_as_of(KEY, AtVersion(1))
     assert past is not None
     assert list(FeatureAggregate.FromString(past.state).expired_features) == ["count"]
 

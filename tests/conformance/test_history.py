@@ -3,7 +3,7 @@
 import pytest
 
 from codec.historical_state import KEYFRAME_INTERVAL
-from codec.timestamps import decode_instant
+from codec.timestamps import decode_timestamp
 from domain.entity_key import EntityKey
 from domain.ports import AtCommitTime, AtEventTime, AtVersion
 from domain.timestamp import LATEST, MICROSECOND
@@ -25,7 +25,7 @@ async def test_every_version_is_read_as_it_was(repository: Repository, key: Enti
         await repository.update(update(put("sum", 0, 1), remove("none"), key=key))
         served.append(FeatureAggregate.FromString(outcome.state or b""))
     for version, state in enumerate(served, start=1):
-        past = await repository.read_past(key, AtVersion(version))
+        past = await repository.read_as_of(key, AtVersion(version))
         assert past is not None
         assert past.version == version
         assert message_of(past) == state
@@ -37,7 +37,7 @@ async def test_a_version_that_never_was_is_not_found(
 ) -> None:
     for _ in range(3):
         await repository.update(update(add("f", 1), key=key))
-    assert await repository.read_past(key, AtVersion(version)) is None
+    assert await repository.read_as_of(key, AtVersion(version)) is None
 
 
 async def test_at_a_commit_time_the_version_of_that_time_is_read(
@@ -78,9 +78,9 @@ async def test_at_an_event_time_the_aggregate_began_when_it_did(
 ) -> None:
     first = await repository.update(update(put("f", 1, 20), key=key))
     await repository.update(update(put("f", 0, 10), key=key))
-    past = await repository.read_past(key, AtEventTime(LATEST))
+    past = await repository.read_as_of(key, AtEventTime(LATEST))
     assert past is not None
-    assert decode_instant(message_of(past).create_time) == first.update_time
+    assert decode_timestamp(message_of(past).create_time) == first.update_time
 
 
 async def test_at_an_event_time_a_removal_counts_from_its_commit(
@@ -95,14 +95,14 @@ async def test_at_an_event_time_a_removal_counts_from_its_commit(
 
 async def test_what_was_never_written_has_no_past(repository: Repository, key: EntityKey) -> None:
     for point in (AtVersion(1), AtCommitTime(LATEST), AtEventTime(LATEST)):
-        assert await repository.read_past(key, point) is None
+        assert await repository.read_as_of(key, point) is None
 
 
 async def test_what_was_deleted_has_no_past_here(repository: Repository, key: EntityKey) -> None:
     await repository.update(update(put("f", 1), key=key))
     await repository.delete(Deletion(key=key))
     for point in (AtVersion(1), AtCommitTime(LATEST), AtEventTime(LATEST)):
-        assert await repository.read_past(key, point) is None
+        assert await repository.read_as_of(key, point) is None
 
 
 async def test_an_incarnation_has_a_past_of_its_own(repository: Repository, key: EntityKey) -> None:
@@ -122,5 +122,5 @@ async def test_the_newest_version_of_the_past_is_the_present(
     for _ in range(KEYFRAME_INTERVAL):
         await repository.update(update(add("f", 1), key=key))
     now = await current(repository, key)
-    assert await repository.read_past(key, AtVersion(now.version)) == now
+    assert await repository.read_as_of(key, AtVersion(now.version)) == now
     assert features(now) == {"f": KEYFRAME_INTERVAL}

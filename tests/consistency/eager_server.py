@@ -9,7 +9,7 @@ from typing import Final
 
 from cli.main import app
 from repository.pipeline import commit_pipeline
-from repository.writing import contention as turns
+from repository.writing import contention as contention
 
 EAGER: Final = (sys.executable, "-m", "tests.consistency.eager_server")
 
@@ -17,7 +17,7 @@ EAGER: Final = (sys.executable, "-m", "tests.consistency.eager_server")
 def be_eager() -> None:
     """Let whatever waits in this process follow."""
     commit_pipeline.ENOUGH = 1  # type: ignore[attr-defined]
-    turns.LASTS = 0.05  # type: ignore[misc]
+    contention.LASTS = 0.05  # type: ignore[misc]
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import grpc
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
-from codec.timestamps import encode_instant
+from codec.timestamps import encode_timestamp
 from domain.timestamp import LATEST
 from featom.v1 import aggregate_pb2
 from featom.v1 import feature_store_pb2 as pb
@@ -52,7 +52,7 @@ def _batch(count: int) -> bytes:
 def _past() -> bytes:
     request = pb.GetAggregateRequest()
     request.key.entity_type, request.key.entity_id = LONG_KEY
-    encode_instant(LATEST, request.as_of_event_time)
+    encode_timestamp(LATEST, request.as_of_event_time)
     return request.SerializeToString()
 
 

@@ -170,10 +170,10 @@ async def _all_storms(address: str, process: int, seconds: float) -> int:
         store: FeatureStoreServiceAsyncStub = FeatureStoreServiceStub(channel)
         await store_aggregates(store)
         for name in STORMS:
-            figures = await storm(store, process, name, seconds)
-            is_good = figures.small_p99 < MOST_SECONDS and figures.memory < MOST_MEMORY
+            metrics = await storm(store, process, name, seconds)
+            is_good = metrics.small_p99 < MOST_SECONDS and metrics.memory < MOST_MEMORY
             objections += not is_good
-            print(f"{name}: {figures}{'' if is_good else ': OBJECTION'}", flush=True)
+            print(f"{name}: {metrics}{'' if is_good else ': OBJECTION'}", flush=True)
     return objections
 
 

@@ -12,7 +12,7 @@ async def test_small_updates_do_not_wait_for_large_ones(database: str) -> None:
         async with grpc.aio.insecure_channel(server.address) as channel:
             store = FeatureStoreServiceStub(channel)
             await store_aggregates(store)
-            figures = await storm(store, server.process.pid, "one aggregate each", seconds=6.0)
+            metrics = await storm(store, server.process.pid, "one aggregate each", seconds=6.0)
     # How fast that is is the machine's; that both differ is ours.
-    assert figures.small_p99 < figures.large_p50 / 2, str(figures)
-    assert figures.memory < MOST_MEMORY, str(figures)
+    assert metrics.small_p99 < metrics.large_p50 / 2, str(metrics)
+    assert metrics.memory < MOST_MEMORY, str(metrics)

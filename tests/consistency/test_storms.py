@@ -49,11 +49,11 @@ async def test_batches_follow_each_other_in_the_storms_that_are_about_that(
             await _many_batches_follow(address)
 
 
-async def _many_batches_follow(metrics: str) -> None:
+async def _many_batches_follow(address: str) -> None:
     """Return as soon as they do. Raises TimeoutError."""
     async with asyncio.timeout(30):
         while True:
-            figures = await asyncio.to_thread(scrape_at, metrics)
-            if figures.value("featom_pipeline_chained_batches_total") > 10:
+            metrics = await asyncio.to_thread(scrape_at, address)
+            if metrics.value("featom_pipeline_chained_batches_total") > 10:
                 return
             await asyncio.sleep(0.1)

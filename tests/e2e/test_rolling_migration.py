@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from featom.v1.aggregate_pb2 import FeatureAggregate
-from repository.migrations import Pace, backfill, up
+from repository.migrations import Throttle, backfill, up
 from tests.consistency.environment import new_database, own_postgres
 from tests.e2e.rolling.knowing import knowing
 from tests.e2e.rolling.load import COUNT, Load, balanced, loaded, one_more
@@ -121,7 +121,7 @@ async def expand(dsn: str) -> None:
 async def backfill_and_expand(dsn: str) -> None:
     # Nothing that reads the new column comes up before it is filled.
     assert (await up(dsn)).held_up == ["e3 needs the backfill vector_of_state first"]
-    await backfill(dsn, pace=Pace(page_rows=50))
+    await backfill(dsn, throttle=Throttle(page_rows=50))
     assert (await up(dsn)).applied == ["e3", "e4"]
 
 

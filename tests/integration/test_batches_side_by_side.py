@@ -135,9 +135,9 @@ class HeldPool(Pool):
         self.commits = asyncio.Event()
 
     async def run(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
-        async def held(link: Connection) -> Result:
-            async with link.transaction(isolation="serializable"):
-                result = await work(link)
+        async def held(connection: Connection) -> Result:
+            async with connection.transaction(isolation="serializable"):
+                result = await work(connection)
                 self.written.set()
                 await self.commits.wait()
             return result

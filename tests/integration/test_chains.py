@@ -19,7 +19,7 @@ from domain.update import Command, Deletion, UpdateBatch
 from domain.values import FeatureValue, ValueKind
 from repository.pipeline import commit_pipeline
 from repository.postgres import PostgresRepository
-from repository.writing.chaining import Handover
+from repository.writing.chaining import ChainLink
 from repository.writing.contention import _lock_id
 from repository.writing.submission import Submission
 from tests.kit.fault_injection import MeddledPool, Session, meddled_repository_on, touch
@@ -225,13 +225,13 @@ async def test_nothing_is_said_of_what_the_one_ahead_made_when_it_is_gone_again(
 ) -> None:
     """No row is found then, just as before it was made."""
     keys = key, key._replace(entity_id="other")
-    protocol, ahead = chain.repository._protocol, Handover()
+    protocol, ahead = chain.repository._protocol, ChainLink()
     made = UpdateBatch(updates=tuple(update(put("f", 1), key=each) for each in keys))
     assert await protocol.attempt([waiting(made)], None, ahead) == []
     for each in keys:
         await chain.repository.delete(Deletion(key=each))
     behind = waiting(nothing(keys))
-    assert await protocol.attempt([behind], ahead, Handover()) == [behind]
+    assert await protocol.attempt([behind], ahead, ChainLink()) == [behind]
     assert not behind.answer.done()
 
 
@@ -276,8 +276,8 @@ async def test_a_chain_ends_where_another_server_has_its_turn(
     """Batches right behind one another would leave it no moment to be faster."""
 
     async def end() -> None:
-        turns = chain.repository._protocol._turns
-        await eventually(lambda: bool(turns.contended([key])))
+        contention = chain.repository._protocol._contention
+        await eventually(lambda: bool(contention.contended([key])))
         await session.execute("SELECT pg_advisory_unlock_all()")
 
     await chain.repository.update(update(put("f", 1), key=key))

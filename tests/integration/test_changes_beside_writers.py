@@ -137,7 +137,7 @@ async def test_writers_that_wait_for_a_change_leave_the_lanes_to_others(
 
         await eventually_true(again_and_again)
         assert writes <= servers[0].statistics.batches + 2
-        assert not servers[0]._protocol._turns.contended(keys)
+        assert not servers[0]._protocol._contention.contended(keys)
     await changing
     await asyncio.gather(*own)
 

@@ -71,7 +71,9 @@ async def test_a_backend_that_does_not_end_holds_up_its_own_keys_and_no_others(
     other, both = key._replace(entity_id="other"), key._replace(entity_id="both")
     async with repository_on(shared_database) as repository:
         monkeypatch.setitem(DURABILITY, "waits_for_standby", waits)
-        repository._protocol._doubts.note(Backend(1, datetime.now(UTC) - timedelta(1)), [key])
+        repository._protocol._transactions_in_doubt.note(
+            Backend(1, datetime.now(UTC) - timedelta(1)), [key]
+        )
         together = UpdateBatch(updates=tuple(update(put("f", 1), key=each) for each in (both, key)))
         answers = await asyncio.gather(
             repository.update(update(put("f", 1), key=other)),

@@ -7,7 +7,7 @@ import pytest
 
 from domain.entity_key import EntityKey
 from repository.connections.pool import READ_COMMITTED
-from repository.writing.contention import LASTS, Turns
+from repository.writing.contention import LASTS, ContentionLocks
 from tests.kit.fault_injection import Session, pool_on, repository_on
 from tests.kit.reading import current_features
 from tests.kit.samples import add, update
@@ -40,8 +40,8 @@ async def test_two_servers_that_have_lost_a_key_write_it_one_after_the_other(
         pool_on(shared_database, READ_COMMITTED, size=4) as one,
         pool_on(shared_database, READ_COMMITTED, size=4) as other,
     ):
-        servers = [Turns(one, Clock()), Turns(other, Clock())]
-        await asyncio.gather(*(turns.take([key], work) for turns in servers * 3))
+        servers = [ContentionLocks(one, Clock()), ContentionLocks(other, Clock())]
+        await asyncio.gather(*(contention.take([key], work) for contention in servers * 3))
     assert most == 1
 
 
@@ -52,7 +52,7 @@ async def test_whose_turn_does_not_come_goes_without(
         return "done"
 
     async with pool_on(shared_database, READ_COMMITTED, size=4) as pool:
-        turns = Turns(pool, Clock())
+        contention = ContentionLocks(pool, Clock())
 
         has_it, gives_it_up = asyncio.Event(), asyncio.Event()
 
@@ -60,10 +60,10 @@ async def test_whose_turn_does_not_come_goes_without(
             has_it.set()
             await gives_it_up.wait()
 
-        holder = asyncio.create_task(turns.take([key], hold))
+        holder = asyncio.create_task(contention.take([key], hold))
         await has_it.wait()
         begun = time.monotonic()
-        assert await turns.take([key], work) == "done"
+        assert await contention.take([key], work) == "done"
         assert time.monotonic() - begun > 0.1
         assert not holder.done()
         gives_it_up.set()
@@ -81,7 +81,7 @@ async def test_a_turn_that_runs_out_of_time_does_not_cut_the_work_short(
 
     # PostgreSQL ends the turn after 0.1 s, and a second later the pool gives up.
     async with pool_on(shared_database, READ_COMMITTED, statement_timeout=0.1) as pool:
-        assert await Turns(pool, Clock()).take([key], work) == "done"
+        assert await ContentionLocks(pool, Clock()).take([key], work) == "done"
 
 
 async def test_without_a_database_there_are_no_turns_and_the_work_is_done(key: EntityKey) -> None:
@@ -89,7 +89,7 @@ async def test_without_a_database_there_are_no_turns_and_the_work_is_done(key: E
         return "done"
 
     async with pool_on("postgresql://featom@127.0.0.1:1/featom", READ_COMMITTED) as pool:
-        assert await Turns(pool, Clock()).take([key], work) == "done"
+        assert await ContentionLocks(pool, Clock()).take([key], work) == "done"
 
 
 @pytest.mark.parametrize("keys", [["a", "b"], ["b", "a"]])
@@ -103,26 +103,26 @@ async def test_turns_with_several_keys_never_end_in_a_circle(
         await asyncio.sleep(0)
 
     async with pool_on(shared_database, READ_COMMITTED, size=4) as pool:
-        turns = Turns(pool, Clock())
+        contention = ContentionLocks(pool, Clock())
         begun = time.monotonic()
-        await asyncio.gather(*(turns.take(order, work) for order in [there, back] * 10))
+        await asyncio.gather(*(contention.take(order, work) for order in [there, back] * 10))
     # A circle would be broken by the time-out alone, each time.
     assert time.monotonic() - begun < 3
 
 
 def test_a_key_is_contended_for_a_while_after_a_loss() -> None:
     clock = Clock()
-    turns = Turns(None, clock)  # type: ignore[arg-type]
+    contention = ContentionLocks(None, clock)  # type: ignore[arg-type]
     lost, other = EntityKey("customer", "c-1"), EntityKey("customer", "c-2")
-    assert turns.contended([lost, other]) == set()
-    turns.lost([lost])
-    assert turns.contended([lost, other]) == {lost}
+    assert contention.contended([lost, other]) == set()
+    contention.lost([lost])
+    assert contention.contended([lost, other]) == {lost}
     clock.now = LASTS / 2
-    turns.lost([lost])
+    contention.lost([lost])
     clock.now = LASTS * 1.4
-    assert turns.contended([lost]) == {lost}
+    assert contention.contended([lost]) == {lost}
     clock.now = LASTS * 1.6
-    assert turns.contended([lost]) == set()
+    assert contention.contended([lost]) == set()
 
 
 async def test_two_servers_that_write_one_entity_all_the_time_soon_stop_losing(

@@ -145,14 +145,16 @@ async def test_an_erasure_whose_answer_was_lost_is_not_applied_to_what_came_back
         await other.update(update(put("f", 1), key=key))
         deleted = await other.delete(Deletion(key=key))
         pool.lost_answers = 1
-        decide = repository._protocol._doubts.decide
+        decide = repository._protocol._transactions_in_doubt.decide
 
         async def come_back_and_decide(keys: Iterable[EntityKey]) -> None:
             if pool.writes == 1:
                 await other.update(update(put("f", 2), key=key))
             await decide(keys)
 
-        monkeypatch.setattr(repository._protocol._doubts, "decide", come_back_and_decide)
+        monkeypatch.setattr(
+            repository._protocol._transactions_in_doubt, "decide", come_back_and_decide
+        )
         outcome = await repository.delete(Deletion(key=key, erase_history=True))
         assert outcome.version == deleted.version
         assert await current_features(repository, key) == {"f": 2}

@@ -17,7 +17,7 @@ from domain.errors import (
     RuleViolation,
     Unavailable,
 )
-from server.instrumentation import stages_around
+from server.instrumentation import common_middleware
 from server.rpc.call import Call
 from server.rpc.registration import register
 from server.services.feature_store import SERVICE
@@ -44,7 +44,7 @@ class Failing:
 async def failing_with(error: Exception) -> AsyncIterator[grpc.aio.Channel]:
     """A client of a server that always fails so."""
     server = grpc.aio.server()
-    register(server, SERVICE, Failing(error), stages_around(None, None))
+    register(server, SERVICE, Failing(error), common_middleware(None, None))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:

@@ -13,7 +13,7 @@ from domain.entity_key import EntityKey
 from domain.errors import CommitUnknown, Corrupted, DatabaseUnavailable
 from domain.update import Deletion, UpdateBatch
 from repository.postgres import PostgresOptions, PostgresRepository
-from repository.writing.contention import Turns
+from repository.writing.contention import ContentionLocks
 from tests.kit.fault_injection import (
     Session,
     meddled_repository_on,
@@ -85,25 +85,25 @@ async def test_a_turn_is_taken_after_the_second_abort_and_not_after_the_first(
     key: EntityKey,
     monkeypatch: pytest.MonkeyPatch,
     times: int,
-    turns: int,
+    contention: int,
 ) -> None:
     """SERIALIZABLE also aborts where nobody else writes the entity."""
     taken: list[object] = []
-    take = Turns.take
+    take = ContentionLocks.take
 
-    async def noted(self: Turns, keys: Any, work: Any) -> Any:
+    async def noted(self: ContentionLocks, keys: Any, work: Any) -> Any:
         taken.append(keys)
         return await take(self, keys, work)
 
-    monkeypatch.setattr(Turns, "take", noted)
+    monkeypatch.setattr(ContentionLocks, "take", noted)
     async with (
         failing_commits(session, key, error("40001"), times=times),
         repository_on(shared_database) as repository,
     ):
         await repository.update(update(add("f", 1), key=key))
-        assert len(taken) == turns
+        assert len(taken) == contention
         await repository.update(update(add("f", 1), key=key))
-        assert len(taken) == 2 * turns
+        assert len(taken) == 2 * contention
 
 
 @pytest.mark.parametrize("sqlstate", ["P0001", "23514", "XX000"])

@@ -18,7 +18,7 @@ from repository.statements import WRITE
 from repository.writing import columns, snapshot, transaction
 from repository.writing.weighing import HEAVY, LIGHT
 from runtime import time_slice
-from tests.integration.test_long_evaluations import Turns
+from tests.integration.test_long_evaluations import ContentionLocks
 from tests.kit.fault_injection import repository_on
 from tests.kit.reading import current_features
 from tests.kit.samples import add, append, put, update
@@ -164,13 +164,13 @@ async def test_the_event_loop_turns_while_large_aggregates_are_decoded_and_encod
     stored: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(time_slice, "LONG", 0.0)
-    turns = Turns()
+    contention = ContentionLocks()
     decoded: list[int] = []
     encoded: list[int] = []
 
     def noted(seen: list[int], function: Any) -> Any:
         def call(*arguments: Any, **named: Any) -> Any:
-            seen.append(turns.count)
+            seen.append(contention.count)
             return function(*arguments, **named)
 
         return call

@@ -36,8 +36,8 @@ class Statements:
                 self.bytes.append(sum(map(len, filter(None, records[0]["states"] or ()))))
             return records
 
-        async def noted_piece(link: Connection, keys: Sequence[EntityKey]) -> Any:
-            found = await read_piece(link, keys)
+        async def noted_piece(connection: Connection, keys: Sequence[EntityKey]) -> Any:
+            found = await read_piece(connection, keys)
             self.bytes.append(sum(len(stored.state) for stored in found.values()))
             return found
 

@@ -76,7 +76,7 @@ async def test_large_updates_wait_for_a_change_and_leave_the_lanes_to_others(
         await eventually_true(again_and_again)
         assert not any(each.done() for each in own)
         assert not halves
-        assert not server._protocol._turns.contended(KEYS)
+        assert not server._protocol._contention.contended(KEYS)
     assert await changing == 2
     outcomes = [each for each in await asyncio.gather(*own) if isinstance(each, UpdateOutcome)]
     first = 2 if large else 1

@@ -17,7 +17,7 @@ from tests.kit.samples import put, update
 SIZE = 50
 
 
-class Turns:
+class ContentionLocks:
     """Counts how often the event loop turns."""
 
     def __init__(self) -> None:
@@ -43,11 +43,11 @@ async def test_the_event_loop_turns_between_updates_that_take_long(
     database: str, monkeypatch: pytest.MonkeyPatch, together: bool
 ) -> None:
     monkeypatch.setattr(time_slice, "LONG", 0.0)
-    turns, seen = Turns(), []
+    contention, seen = ContentionLocks(), []
     apply = Row.update
 
     def noted(row: Row, command: Update, now: int) -> UpdateOutcome:
-        seen.append(turns.count)
+        seen.append(contention.count)
         return apply(row, command, now)
 
     monkeypatch.setattr(Row, "update", noted)

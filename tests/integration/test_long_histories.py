@@ -148,7 +148,7 @@ async def test_a_history_over_a_limit_is_refused_by_its_name(
     monkeypatch.setattr("repository.postgres.DEFAULT_LIMITS", replace(Limits(), **limits))
     async with long_history(database, late=10_000) as (repository, _):
         with pytest.raises(LimitExceeded) as refused:
-            await repository.read_past(KEY, AtEventTime(LATEST))
+            await repository.read_as_of(KEY, AtEventTime(LATEST))
         assert (refused.value.subject, refused.value.limit) == (subject, limit)
         assert sum(pages.records) <= 4_000
         if limit == 1_000:
@@ -162,7 +162,7 @@ async def test_lists_are_answered_while_many_long_histories_are_read(
     async with long_history(database, late=1_000) as (repository, _):
         pages.hold.clear()
         point: PointInTime = AtEventTime(LATEST)
-        readers = [asyncio.create_task(repository.read_past(KEY, point)) for _ in range(10)]
+        readers = [asyncio.create_task(repository.read_as_of(KEY, point)) for _ in range(10)]
         await eventually(lambda: len(pages.records) == 2)
         for _ in range(10):
             listed, _more = await repository.list_aggregates("card", "", 10, 1_000)
@@ -177,7 +177,7 @@ async def test_a_read_whose_caller_went_away_ends_with_its_page(
 ) -> None:
     async with long_history(database, late=3_000) as (repository, _):
         pages.hold.clear()
-        reader = asyncio.create_task(repository.read_past(KEY, AtEventTime(LATEST)))
+        reader = asyncio.create_task(repository.read_as_of(KEY, AtEventTime(LATEST)))
         await eventually(lambda: len(pages.records) == 1)
         reader.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -193,7 +193,7 @@ async def test_what_is_erased_between_two_pages_is_not_half_read(
 ) -> None:
     async with long_history(database, late=3_000) as (repository, _):
         pages.hold.clear()
-        reader = asyncio.create_task(repository.read_past(KEY, AtEventTime(LATEST)))
+        reader = asyncio.create_task(repository.read_as_of(KEY, AtEventTime(LATEST)))
         await eventually(lambda: len(pages.records) == 1)
         await repository.delete(Deletion(key=KEY, erase_history=True))
         pages.hold.set()

@@ -5,26 +5,26 @@ import pytest
 from domain.entity_key import EntityKey
 from domain.errors import DatabaseUnavailable
 from repository.postgres import PostgresRepository
-from telemetry.metrics import Distribution, Reading
+from telemetry.metrics import Histogram, Sample
 from tests.integration.test_failing_commits import error, failing_commits
 from tests.kit.fault_injection import Session, meddled_repository_on, repository_on, touch
 from tests.kit.samples import add, put, update
 
 
-def readings(repository: PostgresRepository, name: str) -> list[Reading]:
-    (found,) = (figure for figure in repository.figures() if figure.name == name)
-    return list(found.readings)
+def samples(repository: PostgresRepository, name: str) -> list[Sample]:
+    (found,) = (metric for metric in repository.metrics() if metric.name == name)
+    return list(found.samples)
 
 
 def number(repository: PostgresRepository, name: str) -> float:
-    ((_, value),) = readings(repository, name)
-    assert not isinstance(value, Distribution)
+    ((_, value),) = samples(repository, name)
+    assert not isinstance(value, Histogram)
     return value
 
 
-def distribution(repository: PostgresRepository, name: str) -> Distribution:
-    ((_, value),) = readings(repository, name)
-    assert isinstance(value, Distribution)
+def histogram(repository: PostgresRepository, name: str) -> Histogram:
+    ((_, value),) = samples(repository, name)
+    assert isinstance(value, Histogram)
     return value
 
 
@@ -38,10 +38,10 @@ async def test_a_retry_is_counted_by_its_sqlstate(
     ):
         await repository.update(update(add("f", 1), key=key))
         labels = {"pool": "writing", "verdict": "again", "sqlstate": sqlstate}
-        assert readings(repository, "featom_database_failures_total") == [Reading(labels, 3)]
+        assert samples(repository, "featom_database_failures_total") == [Sample(labels, 3)]
         assert number(repository, "featom_pipeline_conflicts_total") == 3
-        assert distribution(repository, "featom_pipeline_batch_size").total == 4
-        assert sum(distribution(repository, "featom_pipeline_queue_wait_seconds").counts) == 1
+        assert histogram(repository, "featom_pipeline_batch_size").total == 4
+        assert sum(histogram(repository, "featom_pipeline_queue_wait_seconds").counts) == 1
 
 
 async def test_a_fault_is_counted_apart_from_a_retry(
@@ -54,7 +54,7 @@ async def test_a_fault_is_counted_apart_from_a_retry(
         with pytest.raises(Exception, match="not this time"):
             await repository.update(update(add("f", 1), key=key))
         labels = {"pool": "writing", "verdict": "fault", "sqlstate": "23514"}
-        assert readings(repository, "featom_database_failures_total") == [Reading(labels, 1)]
+        assert samples(repository, "featom_database_failures_total") == [Sample(labels, 1)]
         assert number(repository, "featom_pipeline_conflicts_total") == 0
 
 
@@ -66,7 +66,7 @@ async def test_a_race_that_is_lost_without_an_error_is_a_conflict(
         pool.before.append(lambda: touch(session, key))
         await repository.update(update(add("f", 1), key=key))
         assert number(repository, "featom_pipeline_conflicts_total") == 1
-        assert readings(repository, "featom_database_failures_total") == []
+        assert samples(repository, "featom_database_failures_total") == []
 
 
 async def test_a_database_that_is_away_is_counted_without_a_sqlstate(key: EntityKey) -> None:
@@ -75,7 +75,7 @@ async def test_a_database_that_is_away_is_counted_without_a_sqlstate(key: Entity
             await repository.read([key])
         counted = {
             reading.labels["pool"]: reading
-            for reading in readings(repository, "featom_database_failures_total")
+            for reading in samples(repository, "featom_database_failures_total")
         }
         assert counted["reading"].labels["verdict"] == "away"
         assert counted["reading"].labels["sqlstate"] == "none"
@@ -88,7 +88,7 @@ async def test_connections_are_counted_by_what_they_do(
         await repository.read([key])
         states = {
             (reading.labels["pool"], reading.labels["state"]): reading.value
-            for reading in readings(repository, "featom_database_connections")
+            for reading in samples(repository, "featom_database_connections")
         }
         # One that has read, and perhaps one that maintains partitions.
         assert states["reading", "idle"] in (1, 2)

@@ -25,9 +25,9 @@ from repository.connections.probe import PostgresProbe
 from repository.migrations import (
     BackfillHeldUp,
     MigrationFailed,
-    Pace,
     Patience,
     Progress,
+    Throttle,
     backfill,
     sql_from,
     status,
@@ -153,8 +153,8 @@ async def test_a_backfill_goes_on_where_it_was_left(database: str) -> None:
         async with session_on(database) as session:
             await fill(session, 100)
             with pytest.raises(Interrupted):
-                await backfill(database, pace=Pace(page_rows=20), report=report)
-            await backfill(database, pace=Pace(page_rows=25), report=report)
+                await backfill(database, throttle=Throttle(page_rows=20), report=report)
+            await backfill(database, throttle=Throttle(page_rows=25), report=report)
             wrong = "SELECT count(*) FROM aggregates WHERE vector IS DISTINCT FROM state"
             assert await session.fetchval(wrong) == 0
     assert [each.rows_seen for each in seen] == [20, 40, 65, 90, 100]
@@ -168,7 +168,7 @@ async def test_a_backfill_keeps_to_its_pace(database: str) -> None:
         async with session_on(database) as session:
             await fill(session, 100)
         begun = time.monotonic()
-        await backfill(database, pace=Pace(page_rows=20, rows_a_second=200))
+        await backfill(database, throttle=Throttle(page_rows=20, rows_a_second=200))
         assert time.monotonic() - begun >= 0.5
 
 

@@ -15,7 +15,7 @@ from domain.entity_key import EntityKey
 from domain.entity_type import EntityType
 from domain.entity_type_store import CurrentType
 from domain.feature_spec import FeatureSpec
-from domain.timestamp import EARLIEST, SECOND, Instant
+from domain.timestamp import EARLIEST, SECOND, Timestamp
 from domain.update import Update
 from domain.values import ValueKind
 from featom.v1.aggregate_pb2 import FeatureAggregate
@@ -169,8 +169,8 @@ async def test_what_is_written_into_a_day_that_was_over_is_kept_from_then_on(
 async def statistics_are_told(repository: PostgresRepository) -> None:
     """Have each connection that writes tell at once what it has inserted."""
 
-    async def tell(link: Connection) -> None:
-        await link.execute("SELECT pg_stat_force_next_flush(), pg_sleep(0.1)")
+    async def tell(connection: Connection) -> None:
+        await connection.execute("SELECT pg_stat_force_next_flush(), pg_sleep(0.1)")
 
     await asyncio.gather(*(repository._writing.run(tell) for _ in range(2)))
 
@@ -205,9 +205,9 @@ async def test_a_ttl_of_large_aggregates_ends_by_the_clock_of_the_database(
     pieces: list[int] = []
     read_piece = large_reads._read_piece
 
-    async def noted_piece(link: Connection, keys: Sequence[EntityKey]) -> Any:
+    async def noted_piece(connection: Connection, keys: Sequence[EntityKey]) -> Any:
         pieces.append(len(keys))
-        return await read_piece(link, keys)
+        return await read_piece(connection, keys)
 
     monkeypatch.setattr(large_reads, "_read_piece", noted_piece)
     keys = [a_key() for _ in range(10)]
@@ -226,7 +226,7 @@ async def test_a_ttl_of_large_aggregates_ends_by_the_clock_of_the_database(
         assert pieces == [2] * 5
 
 
-async def with_ttl(repository: PostgresRepository) -> Instant:
+async def with_ttl(repository: PostgresRepository) -> Timestamp:
     """Let `f` of customers live for half an hour; returns the time by the database's clock."""
     spec = FeatureSpec(kind=ValueKind.INT64, ttl=1_800 * SECOND)
     definition = EntityType(name="customer", features={"f": spec})

@@ -43,16 +43,16 @@ async def test_behind_a_pooler_in_session_mode_every_setting_is_in_force(
 async def test_behind_a_pooler_in_session_mode_time_outs_end_what_takes_too_long(
     shared_database: str,
 ) -> None:
-    async def idle(link: Connection) -> None:
-        async with link.transaction():
+    async def idle(connection: Connection) -> None:
+        async with connection.transaction():
             await asyncio.sleep(2.4)  # less than the pool allows
-            await link.fetch("SELECT 1")
+            await connection.fetch("SELECT 1")
 
     with pgbouncer(shared_database, "session") as pooler:
         async with pool_on(pooler.dsn, READ_COMMITTED, statement_timeout=2.0) as pool:
             # PostgreSQL's own time-outs, which come before that of the pool.
             with pytest.raises(DatabaseUnavailable, match="57014"):
-                await pool.run(lambda link: link.fetch("SELECT pg_sleep(30)"))
+                await pool.run(lambda connection: connection.fetch("SELECT pg_sleep(30)"))
             # The pooler keeps PostgreSQL's last word to itself.
             with pytest.raises(AnswerLost):
                 await pool.run(idle)
@@ -87,8 +87,8 @@ async def test_behind_a_pooler_in_session_mode_a_backend_can_be_ended(
             assert await pool.run(_backend) != backend
 
 
-async def _backend(link: Connection) -> tuple[object, ...]:
-    return link.backend  # type: ignore[attr-defined, no-any-return]
+async def _backend(connection: Connection) -> tuple[object, ...]:
+    return connection.backend  # type: ignore[attr-defined, no-any-return]
 
 
 @pytest.mark.parametrize("mode", SHARING)

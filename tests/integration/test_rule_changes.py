@@ -129,14 +129,14 @@ async def test_what_is_refused_or_only_rehearsed_leaves_no_row_of_its_type(
     twice = replace(twice, updates=twice.updates * 2)
     with pytest.raises(InvalidValue):
         await servers[0].update(twice)
-    link = await asyncpg.connect(database)
+    connection = await asyncpg.connect(database)
     try:
         names = "SELECT name FROM entity_types"
-        assert await link.fetch(names) == []
+        assert await connection.fetch(names) == []
         await servers[0].update(update(a=1))
-        assert [name for (name,) in await link.fetch(names)] == [KEY.entity_type]
+        assert [name for (name,) in await connection.fetch(names)] == [KEY.entity_type]
     finally:
-        await link.close()
+        await connection.close()
 
 
 async def test_without_the_lock_it_would(
@@ -180,7 +180,7 @@ async def test_many_changes_that_wait_leave_connections_to_those_who_read(
         await somebody_waits_for_a_lock(writer)
         async with asyncio.timeout(5):
             assert [each and each.version for each in await one.read([KEY])] == [1]
-            assert await one.read_past(KEY, AtVersion(written.version)) is not None
+            assert await one.read_as_of(KEY, AtVersion(written.version)) is not None
             assert (await one.list_aggregates("customer", "", 9, 2**20)).aggregates
             assert (await one.entity_types.current("customer")).revision == 0
         assert not any(each.done() for each in changing)
@@ -325,7 +325,7 @@ async def test_the_past_is_served_as_it_was_under_each_of_many_revisions(
         assert await apply(server, Bounds(0, 100 + version, 100)) == version
         await server.update(update(a=version, b=1))
     for version in (*reversed(versions), *versions, 8, 1, 7, 2):
-        past = await other.read_past(KEY, AtVersion(version))
+        past = await other.read_as_of(KEY, AtVersion(version))
         assert past is not None
         written = FeatureAggregate.FromString(past.state)
         assert written.entity_type_revision == version

@@ -275,7 +275,7 @@ async def test_the_history_holds_the_whole_state_every_so_many_versions(
         )
         assert [row["version"] for row in rows] == [64, 128, 192]
         for version, state in rows:
-            past = await repository.read_past(key, AtVersion(version))
+            past = await repository.read_as_of(key, AtVersion(version))
             assert past is not None
             assert message_of(past) == FeatureAggregate.FromString(state)
 

@@ -164,7 +164,9 @@ async def test_a_temporary_table_does_not_hide_ours(database: str, key: EntityKe
     async with pool_on(database, READ_COMMITTED) as pool:
         await pool.read("SELECT 1")
         await pool.run(
-            lambda link: link.execute("CREATE TEMPORARY TABLE aggregates (nothing integer)")
+            lambda connection: connection.execute(
+                "CREATE TEMPORARY TABLE aggregates (nothing integer)"
+            )
         )
         assert await pool.read("SELECT count(entity_id) FROM aggregates")
 

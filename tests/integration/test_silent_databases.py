@@ -15,7 +15,7 @@ from repository.connections.pool import READ_COMMITTED, SERIALIZABLE, AnswerLost
 from repository.postgres import PostgresOptions
 from repository.statements import WRITE
 from repository.writing import transaction
-from repository.writing.contention import Turns
+from repository.writing.contention import ContentionLocks
 from tests.kit.fault_injection import pool_on, repository_on
 from tests.kit.proxy import Proxy, Way, proxied
 from tests.kit.samples import put, update
@@ -59,11 +59,11 @@ async def test_a_transaction_does_not_wait_for_its_end_on_a_connection_that_is_s
         pool_on(proxy.dsn, SERIALIZABLE, statement_timeout=STATEMENT_TIMEOUT) as pool,
     ):
 
-        async def work(link: Connection) -> None:
-            async with link.transaction():
+        async def work(connection: Connection) -> None:
+            async with connection.transaction():
                 await silence(proxy, stack)()
                 if waits_for == "the database":
-                    await link.fetch("SELECT 1")
+                    await connection.fetch("SELECT 1")
                 else:
                     await asyncio.sleep(60)
 
@@ -89,7 +89,7 @@ async def test_a_turn_ends_when_the_connection_that_holds_it_is_silent(
             await silence(proxy, stack)()
             await asyncio.sleep(seconds)
 
-        assert await ends_in_time(Turns(pool, time.monotonic).take([key], work))
+        assert await ends_in_time(ContentionLocks(pool, time.monotonic).take([key], work))
         assert await is_of_use(pool)
 
 
@@ -110,8 +110,8 @@ async def test_a_lane_goes_on_when_the_connection_that_erases_a_history_is_silen
             def __getitem__(self, name: str) -> str:
                 if name == "write_batch":
                     monkeypatch.undo()
-                    for link in proxy._links:
-                        for gate in link.open.values() if link.writes else ():
+                    for connection in proxy._links:
+                        for gate in connection.open.values() if connection.writes else ():
                             gate.clear()
                 return super().__getitem__(name)
 

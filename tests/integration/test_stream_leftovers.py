@@ -44,10 +44,10 @@ async def stand(database: str) -> AsyncIterator[Stand]:
             Decoder(1_000_000),
             life,
             unsent,
-            [bounded.message_stage],
+            [bounded.message_middleware],
         )
         server = grpc.aio.server()
-        register(server, SERVICE, servicer, (access_logged, with_errors, bounded.stage))
+        register(server, SERVICE, servicer, (access_logged, with_errors, bounded.middleware))
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

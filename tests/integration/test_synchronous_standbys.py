@@ -159,7 +159,7 @@ async def test_of_a_commit_whose_wait_was_cut_short_nobody_is_told_until_a_stand
         questions: list[Awaitable[object]] = [
             other.read([key]),
             other.list_aggregates("card", "", 10, 1_000_000),
-            other.read_past(key, AtVersion(1)),
+            other.read_as_of(key, AtVersion(1)),
             other.entity_types.current("card"),
             other.update(again),
             other.update(update(put("f", 2), key=key, validate_only=True)),

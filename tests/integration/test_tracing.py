@@ -26,7 +26,7 @@ from featom.v1.feature_store_pb2 import (
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue
 from repository.postgres import PostgresOptions
-from server.instrumentation import stages_around
+from server.instrumentation import common_middleware
 from server.rpc.decoding import Decoder
 from server.rpc.registration import register
 from server.rpc.stream_life import StreamLife
@@ -101,7 +101,7 @@ def id_of(span: ReadableSpan) -> int:
 
 
 def linked(span: ReadableSpan) -> set[int]:
-    return {link.context.span_id for link in span.links}
+    return {connection.context.span_id for connection in span.links}
 
 
 def attributes(span: ReadableSpan) -> Mapping[str, object]:
@@ -121,7 +121,9 @@ async def traced_server(dsn: str, spans: Spans) -> AsyncIterator["FeatureStoreSe
             UnsentBytes(2**20),
         )
         server = grpc.aio.server()
-        register(server, SERVICE, servicer, (traced(spans.provider), *stages_around(None, None)))
+        register(
+            server, SERVICE, servicer, (traced(spans.provider), *common_middleware(None, None))
+        )
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -45,4 +45,4 @@ async def list_all(repository: AggregateReader, entity_type: str) -> Sequence[Li
 async def past_features(
     repository: AggregateReader, key: EntityKey, point: PointInTime
 ) -> dict[str, Any] | None:
-    return features(await repository.read_past(key, point))
+    return features(await repository.read_as_of(key, point))

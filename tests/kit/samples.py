@@ -10,14 +10,14 @@ from domain.entity_key import EntityKey
 from domain.feature import Feature
 from domain.limits import Limits
 from domain.operations import Append, Increment, Maximum, Minimum, Remove, SetValue
-from domain.timestamp import SECOND, Instant
+from domain.timestamp import SECOND, Timestamp
 from domain.update import FeatureUpdate, Update
 from domain.values import FeatureValue, ValueKind
 
 KEY: Final = EntityKey("customer", "c-1")
 UID: Final = UUID("00000000-0000-4000-8000-000000000001")
 REQUEST_ID: Final = UUID("00000000-0000-4000-8000-00000000000a")
-NOW: Final[Instant] = 1_700_000_000 * SECOND
+NOW: Final[Timestamp] = 1_700_000_000 * SECOND
 
 TWO_OF_EACH: Final[Mapping[ValueKind, tuple[Any, Any]]] = MappingProxyType(
     {
@@ -59,30 +59,30 @@ def another(kind: ValueKind) -> FeatureValue:
     return FeatureValue(kind, TWO_OF_EACH[kind][1])
 
 
-def put(name: str, content: Any, event_time: Instant | None = None) -> FeatureUpdate:
+def put(name: str, content: Any, event_time: Timestamp | None = None) -> FeatureUpdate:
     """Set a feature; `content` may be a FeatureValue."""
     return FeatureUpdate(name, SetValue(_value(content)), event_time)
 
 
-def add(name: str, content: Any, event_time: Instant | None = None) -> FeatureUpdate:
+def add(name: str, content: Any, event_time: Timestamp | None = None) -> FeatureUpdate:
     return FeatureUpdate(name, Increment(_value(content)), event_time)
 
 
-def at_least(name: str, content: Any, event_time: Instant | None = None) -> FeatureUpdate:
+def at_least(name: str, content: Any, event_time: Timestamp | None = None) -> FeatureUpdate:
     return FeatureUpdate(name, Maximum(_value(content)), event_time)
 
 
-def at_most(name: str, content: Any, event_time: Instant | None = None) -> FeatureUpdate:
+def at_most(name: str, content: Any, event_time: Timestamp | None = None) -> FeatureUpdate:
     return FeatureUpdate(name, Minimum(_value(content)), event_time)
 
 
 def append(
-    name: str, content: Any, max_length: int = 0, event_time: Instant | None = None
+    name: str, content: Any, max_length: int = 0, event_time: Timestamp | None = None
 ) -> FeatureUpdate:
     return FeatureUpdate(name, Append(_value(content), max_length), event_time)
 
 
-def remove(name: str, event_time: Instant | None = None) -> FeatureUpdate:
+def remove(name: str, event_time: Timestamp | None = None) -> FeatureUpdate:
     return FeatureUpdate(name, Remove(), event_time)
 
 
@@ -100,7 +100,7 @@ def aggregate(
     return made
 
 
-def written(*items: FeatureUpdate, now: Instant = NOW, **rest: Any) -> FeatureAggregate:
+def written(*items: FeatureUpdate, now: Timestamp = NOW, **rest: Any) -> FeatureAggregate:
     """One at version 1, as an update of these items made it at `now`."""
     made = aggregate()
     made.apply(update(*items, **rest), now)

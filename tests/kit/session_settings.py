@@ -20,9 +20,9 @@ IN_FORCE: Final = {
 """With a statement time-out of 7 s; the isolation is that of the pool."""
 
 
-async def settings_of(link: Any) -> dict[str, str]:
+async def settings_of(connection: Any) -> dict[str, str]:
     """What each of them is, and the isolation."""
     found = {}
     for name in (*IN_FORCE, "transaction_isolation"):
-        found[name] = str(await link.fetchval(f"SHOW {name}"))
+        found[name] = str(await connection.fetchval(f"SHOW {name}"))
     return found

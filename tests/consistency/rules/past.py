@@ -34,7 +34,7 @@ class Step(NamedTuple):
     mark: str
 
 
-async def read_past(dsn: str) -> dict[Entity, list[Step]]:
+async def read_as_of(dsn: str) -> dict[Entity, list[Step]]:
     """Every step, in order; a step of late values stands behind the version it left as it was."""
     connection = await asyncpg.connect(dsn)
     rows = await connection.fetch(_CHANGES)

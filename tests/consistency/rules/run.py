@@ -14,7 +14,7 @@ from featom.v1.entity_type_service_pb2_grpc import EntityTypeServiceStub
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from tests.consistency.rules import verdicts
 from tests.consistency.rules.changing import Changed, Changer
-from tests.consistency.rules.past import read_past
+from tests.consistency.rules.past import read_as_of
 from tests.consistency.rules.stored import stored_are_judged_right
 from tests.consistency.rules.writing import Told, Writer
 from tests.kit.program import FEATOM
@@ -77,7 +77,7 @@ async def run(
         finally:
             stopping.set()
             await asyncio.gather(*crowd)
-        past = await read_past(dsn)
+        past = await read_as_of(dsn)
         stored = [each async for each in stored_are_judged_right(chance, services, past)]
     found = {"stored_are_judged_right": stored}
     found |= {name: list(each) for name, each in _verdicts(past, changer.changed, told)}
@@ -86,7 +86,7 @@ async def run(
 
 
 def _verdicts(
-    past: verdicts.Past, changed: Changed, told: Told
+    past: verdicts.HistoricalState, changed: Changed, told: Told
 ) -> Iterator[tuple[str, Iterable[str]]]:
     for check in (
         verdicts.no_version_breaks_its_revision,

@@ -13,7 +13,7 @@ from tests.consistency.rules.plain_type import Features, PlainType, PlainUpdate,
 from tests.consistency.rules.wire import Refusal
 from tests.consistency.rules.writing import Attempt, Entity
 
-Past: TypeAlias = Mapping[Entity, Sequence[Step]]
+HistoricalState: TypeAlias = Mapping[Entity, Sequence[Step]]
 Named: TypeAlias = frozenset[tuple[str, str]]
 
 ABOUT_VALUES: Final = ("INVALID_VALUE", "RULE_VIOLATED", "LATE_VALUE")
@@ -21,7 +21,7 @@ NOT_NOW: Final = ("CONTENDED", "OVERLOADED")
 """Refusals that say nothing of the update."""
 
 
-def no_version_breaks_its_revision(past: Past, changed: Changed) -> Iterator[str]:
+def no_version_breaks_its_revision(past: HistoricalState, changed: Changed) -> Iterator[str]:
     for step in _steps(past):
         definition = _definition(step, changed)
         if definition is None or not step.changed:
@@ -32,7 +32,7 @@ def no_version_breaks_its_revision(past: Past, changed: Changed) -> Iterator[str
             yield f"{step.entity} at {step.version} breaks {found} of revision {step.revision}"
 
 
-def no_version_comes_after_its_revision(past: Past, changed: Changed) -> Iterator[str]:
+def no_version_comes_after_its_revision(past: HistoricalState, changed: Changed) -> Iterator[str]:
     """From the moment that an apply has returned, nothing commits under what was before it."""
     for step in _steps(past):
         revisions = changed.revisions[step.entity[0]]
@@ -46,7 +46,7 @@ def no_version_comes_after_its_revision(past: Past, changed: Changed) -> Iterato
 
 
 def every_version_is_what_was_asked_for(
-    past: Past, changed: Changed, attempts: Sequence[Attempt]
+    past: HistoricalState, changed: Changed, attempts: Sequence[Attempt]
 ) -> Iterator[str]:
     asked = {update.mark: update for attempt in attempts for update in attempt.updates}
     for step in _steps(past):
@@ -59,7 +59,7 @@ def every_version_is_what_was_asked_for(
 
 
 def what_was_acknowledged_is_there_once_and_what_was_refused_is_not(
-    past: Past, attempts: Sequence[Attempt]
+    past: HistoricalState, attempts: Sequence[Attempt]
 ) -> Iterator[str]:
     there = Counter(step.mark for step in _steps(past))
     for attempt in attempts:
@@ -70,7 +70,7 @@ def what_was_acknowledged_is_there_once_and_what_was_refused_is_not(
 
 
 def every_refusal_names_every_violation(
-    past: Past, changed: Changed, attempts: Sequence[Attempt]
+    past: HistoricalState, changed: Changed, attempts: Sequence[Attempt]
 ) -> Iterator[str]:
     for attempt in attempts:
         refusal = attempt.refusal
@@ -85,7 +85,9 @@ def every_refusal_names_every_violation(
             yield f"refused with {refusal}, expected one of {expected}: {attempt.updates}"
 
 
-def _is_explained(attempt: Attempt, refusal: Refusal, past: Past, changed: Changed) -> bool:
+def _is_explained(
+    attempt: Attempt, refusal: Refusal, past: HistoricalState, changed: Changed
+) -> bool:
     """Whether there was a moment at which the refusal was all that is to be said."""
     named = _by_place(attempt, refusal.named)
     gravest = []
@@ -145,7 +147,7 @@ def _groups(attempt: Attempt) -> list[list[int]]:
 
 
 def _possible(
-    group: Sequence[int], attempt: Attempt, past: Past, changed: Changed
+    group: Sequence[int], attempt: Attempt, past: HistoricalState, changed: Changed
 ) -> list[tuple[Verdict, ...]]:
     """The verdicts on updates of one entity, for each state that they may have met."""
     updates = [attempt.updates[place] for place in group]
@@ -183,7 +185,7 @@ def _definition(step: Step, changed: Changed) -> PlainType | None:
     return changed.revisions[step.entity[0]][step.revision].definition
 
 
-def _steps(past: Past) -> Iterator[Step]:
+def _steps(past: HistoricalState) -> Iterator[Step]:
     for steps in past.values():
         yield from steps
 

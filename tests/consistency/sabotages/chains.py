@@ -6,7 +6,7 @@ from typing import Any
 
 from repository.connections.pool import Connection, Pool
 from repository.writing import snapshot, write_protocol
-from repository.writing.chaining import Handover
+from repository.writing.chaining import ChainLink
 from tests.consistency.eager_server import be_eager
 from tests.consistency.sabotages.breaking import LATER, pools_that_write, replace_in
 
@@ -15,11 +15,11 @@ def follow_without_waiting() -> None:
     """Answer the batch behind though the one ahead is not committed yet."""
     be_eager()
 
-    async def follow(self: Handover) -> None:
+    async def follow(self: ChainLink) -> None:
         for taken in self._taken:
             taken.row.read = taken.left.left
 
-    replace_in(Handover, "follow", follow)
+    replace_in(ChainLink, "follow", follow)
     read = snapshot.read_snapshot
 
     async def read_later(*arguments: Any) -> Any:

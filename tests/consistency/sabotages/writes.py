@@ -13,7 +13,7 @@ from domain.update import Command, Update, UpdateBatch
 from repository.connections.pool import Connection, Pool
 from repository.postgres import PostgresRepository
 from repository.statements import WRITE
-from repository.writing import contention as turns
+from repository.writing import contention as contention
 from repository.writing.write_protocol import WriteProtocol
 from tests.consistency.sabotages.breaking import (
     LATER,
@@ -35,7 +35,7 @@ def no_check_of_what_is_left() -> None:
 
     Nobody waits for a turn, which would mostly hide it.
     """
-    turns.LASTS = 0.0  # type: ignore[misc]
+    contention.LASTS = 0.0  # type: ignore[misc]
 
     checked = "WHERE r.row_number NOT IN (SELECT l.row_number FROM locked AS l)"
     changed = "string_to_array($8, chr(10)), string_to_array($9, chr(10))"

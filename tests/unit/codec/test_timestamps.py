@@ -3,29 +3,29 @@
 from datetime import UTC, datetime
 
 import pytest
-from google.protobuf.timestamp_pb2 import Timestamp
+from google.protobuf.timestamp_pb2 import Timestamp as TimestampMessage
 from hypothesis import given
 
-from codec.timestamps import decode_instant, encode_instant, from_datetime, to_datetime
-from domain.timestamp import EARLIEST, LATEST, MICROSECOND, SECOND, Instant
+from codec.timestamps import decode_timestamp, encode_timestamp, from_datetime, to_datetime
+from domain.timestamp import EARLIEST, LATEST, MICROSECOND, SECOND, Timestamp
 from tests.kit.strategies import ANY_INSTANT
 
 
-def timestamp(instant: Instant) -> Timestamp:
-    message = Timestamp(seconds=5, nanos=5)
-    encode_instant(instant, message)
+def encoded(timestamp: Timestamp) -> TimestampMessage:
+    message = TimestampMessage(seconds=5, nanos=5)
+    encode_timestamp(timestamp, message)
     return message
 
 
 @given(ANY_INSTANT)
-def test_an_instant_comes_back_to_the_nanosecond(instant: Instant) -> None:
-    message = timestamp(instant)
+def test_an_instant_comes_back_to_the_nanosecond(timestamp: Timestamp) -> None:
+    message = encoded(timestamp)
     assert 0 <= message.nanos < SECOND
-    assert decode_instant(message) == instant
+    assert decode_timestamp(message) == timestamp
 
 
 @pytest.mark.parametrize(
-    ("instant", "text"),
+    ("timestamp", "text"),
     [
         (0, "1970-01-01T00:00:00Z"),
         (1, "1970-01-01T00:00:00.000000001Z"),
@@ -34,15 +34,15 @@ def test_an_instant_comes_back_to_the_nanosecond(instant: Instant) -> None:
         (LATEST, "9999-12-31T23:59:59.999999999Z"),
     ],
 )
-def test_an_instant_is_the_timestamp_that_protobuf_says(instant: Instant, text: str) -> None:
-    assert timestamp(instant).ToJsonString() == text
+def test_an_instant_is_the_timestamp_that_protobuf_says(timestamp: Timestamp, text: str) -> None:
+    assert encoded(timestamp).ToJsonString() == text
 
 
 @given(ANY_INSTANT)
-def test_a_datetime_is_the_instant_cut_to_microseconds(instant: Instant) -> None:
-    time = to_datetime(instant)
+def test_a_datetime_is_the_instant_cut_to_microseconds(timestamp: Timestamp) -> None:
+    time = to_datetime(timestamp)
     assert time.tzinfo is UTC
-    assert from_datetime(time) == instant // MICROSECOND * MICROSECOND
+    assert from_datetime(time) == timestamp // MICROSECOND * MICROSECOND
 
 
 def test_the_ends_of_time_are_datetimes() -> None:

@@ -13,8 +13,8 @@ from domain.outcome import UpdateOutcome
 from domain.update import Command, Update, keys_of
 from repository.connections.pool import AnswerLost
 from repository.pipeline.commit_pipeline import CommitPipeline
-from repository.writing.chaining import Handover
-from repository.writing.submission import Doubt, Submission
+from repository.writing.chaining import ChainLink
+from repository.writing.submission import InDoubtAttempt, Submission
 from tests.kit.samples import UID, add, entity, update
 
 Reaction: TypeAlias = Callable[[Sequence[Submission]], list[Submission]]
@@ -61,14 +61,14 @@ def loses_the_answer(batch: Sequence[Submission]) -> list[Submission]:
     batch_id = uuid4()
     for submission in batch:
         answer = outcome(number_of(submission.command))
-        submission.doubts.append(Doubt(batch_id, datetime.now(UTC), answer))
+        submission.attempts_in_doubt.append(InDoubtAttempt(batch_id, datetime.now(UTC), answer))
     raise AnswerLost("the connection broke")
 
 
 def finds_what_was_committed(batch: Sequence[Submission]) -> list[Submission]:
     """Look up every doubt, and find it committed."""
     for submission in batch:
-        submission.settle(submission.doubts[0].answer)
+        submission.settle(submission.attempts_in_doubt[0].answer)
     return []
 
 
@@ -81,13 +81,13 @@ class FakeCommitter:
         self.always: Reaction = commits
         self.under_way: list[set[EntityKey]] = []
         self.most_under_way = 0
-        self.hands_over = False
+        self.has_left_rows = False
         """Whether a batch may begin behind another."""
         self.behind: list[list[Command]] = []
         """Those batches that did, and went on when that was committed."""
-        self.turns: Callable[[], int] = lambda: 0
+        self.contention: Callable[[], int] = lambda: 0
         """How many turns of the event loop a batch takes."""
-        self._handed_over: dict[Handover | None, set[EntityKey]] = {}
+        self._handed_over: dict[ChainLink | None, set[EntityKey]] = {}
         self._open = asyncio.Event()
         self._open.set()
 
@@ -106,8 +106,8 @@ class FakeCommitter:
     async def attempt(
         self,
         submissions: Sequence[Submission],
-        ahead: Handover | None = None,
-        behind: Handover | None = None,
+        ahead: ChainLink | None = None,
+        behind: ChainLink | None = None,
     ) -> list[Submission]:
         keys = {key for submission in submissions for key in keys_of(submission.command)}
         others = [each for each in self.under_way if each is not self._handed_over.get(ahead)]
@@ -122,14 +122,14 @@ class FakeCommitter:
             if ahead is not None:
                 await ahead.follow()
                 self.behind.append(commands)
-            if behind is not None and self.hands_over:
+            if behind is not None and self.has_left_rows:
                 behind.offer({})
             await self._open.wait()
-            for _ in range(self.turns()):
+            for _ in range(self.contention()):
                 await asyncio.sleep(0)
             react = self.reactions.popleft() if self.reactions else self.always
             undecided = react(submissions)
-            if behind is not None and self.hands_over and not undecided:
+            if behind is not None and self.has_left_rows and not undecided:
                 behind.committed(1)
             return undecided
         finally:

@@ -7,14 +7,14 @@ from typing import TypeVar
 Answer = TypeVar("Answer")
 
 
-async def _turns(count: int) -> None:
+async def _contention(count: int) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
 
 
 async def a_moment() -> None:
     """Let whatever can happen without waiting happen."""
-    await _turns(100)
+    await _contention(100)
 
 
 async def at_hand(ask: Callable[[int], Answer], count: int) -> list[Answer]:
@@ -22,5 +22,5 @@ async def at_hand(ask: Callable[[int], Answer], count: int) -> list[Answer]:
     answers = []
     for number in range(count):
         answers.append(ask(number))
-        await _turns(5)
+        await _contention(5)
     return answers

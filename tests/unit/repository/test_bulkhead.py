@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from domain.errors import Overloaded
-from repository.connections.bulkhead import SideWork
+from repository.connections.bulkhead import Bulkhead
 
 
 class Database:
@@ -29,7 +29,7 @@ async def settle() -> None:
 
 
 async def test_a_few_run_at_a_time_and_the_others_follow() -> None:
-    database, reads = Database(), SideWork(2, max_waiting=10)
+    database, reads = Database(), Bulkhead(2, max_waiting=10)
     callers = [asyncio.create_task(reads.run(database.read)) for _ in range(6)]
     await settle()
     assert database.asked == 2
@@ -38,7 +38,7 @@ async def test_a_few_run_at_a_time_and_the_others_follow() -> None:
 
 
 async def test_when_too_many_wait_the_next_is_refused() -> None:
-    database, reads = Database(), SideWork(1, max_waiting=2)
+    database, reads = Database(), Bulkhead(1, max_waiting=2)
     callers = [asyncio.create_task(reads.run(database.read)) for _ in range(3)]
     await settle()
     with pytest.raises(Overloaded):
@@ -49,7 +49,7 @@ async def test_when_too_many_wait_the_next_is_refused() -> None:
 
 
 async def test_who_goes_away_while_waiting_is_not_read_for_and_takes_no_room() -> None:
-    database, reads = Database(), SideWork(1, max_waiting=2)
+    database, reads = Database(), Bulkhead(1, max_waiting=2)
     first, second = (asyncio.create_task(reads.run(database.read)) for _ in range(2))
     await settle()
     second.cancel()
@@ -61,7 +61,7 @@ async def test_who_goes_away_while_waiting_is_not_read_for_and_takes_no_room() -
 
 
 async def test_what_has_begun_goes_on_and_keeps_its_room_until_it_ends() -> None:
-    database, reads = Database(), SideWork(1, max_waiting=2)
+    database, reads = Database(), Bulkhead(1, max_waiting=2)
     gone = asyncio.create_task(reads.run(database.read))
     await settle()
     gone.cancel()

@@ -10,7 +10,7 @@ from domain.errors import DatabaseUnavailable
 from domain.outcome import Outcome
 from repository.pipeline.commit_pipeline import CommitPipeline
 from repository.pipeline.committing import commit
-from repository.writing.chaining import Handover
+from repository.writing.chaining import ChainLink
 from repository.writing.submission import Submission
 from tests.kit.samples import entity
 from tests.unit.repository.fake_committer import (
@@ -34,7 +34,7 @@ COMMANDS = 12_000
 @pytest.fixture
 def committer() -> Iterator[FakeCommitter]:
     committer = FakeCommitter()
-    committer.hands_over = True
+    committer.has_left_rows = True
     committer.hold()
     yield committer
     assert committer.under_way == []
@@ -146,21 +146,21 @@ async def test_a_batch_that_keeps_failing_is_not_halved_behind_another() -> None
     """Its halves would overtake what it came after."""
     committer = FakeCommitter()
     committer.always = loses
-    ahead = Handover()
+    ahead = ChainLink()
     ahead.committed(1)
     loop = asyncio.get_running_loop()
     batch = [
         Submission(numbered(n, entity(n)), loop.create_future(), loop.time() + 9, attempts=9)
         for n in range(4)
     ]
-    assert await commit(committer, batch, ahead, Handover()) == batch
+    assert await commit(committer, batch, ahead, ChainLink()) == batch
     assert committer.numbers == [[0, 1, 2, 3]]
 
 
 async def test_lanes_follow_themselves_and_never_each_other() -> None:
     """The fake refuses a key that is in two batches, unless one is right behind the other."""
     committer = FakeCommitter()
-    committer.hands_over = True
+    committer.has_left_rows = True
     luck = random.Random(5)
     committed: dict[str, list[int]] = {}
 
@@ -174,7 +174,7 @@ async def test_lanes_follow_themselves_and_never_each_other() -> None:
         return []
 
     committer.always = sometimes_loses
-    committer.turns = lambda: luck.randrange(30)
+    committer.contention = lambda: luck.randrange(30)
     async with pipeline_to(committer, lanes=3) as pipeline:
         answers = []
         for number in range(COMMANDS):

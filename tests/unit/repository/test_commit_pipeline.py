@@ -256,9 +256,9 @@ async def test_beyond_the_bound_nobody_may_wait() -> None:
         assert await pipeline.submit(numbered(5)) == outcome(5)
 
 
-@pytest.mark.parametrize(("in_turn", "pauses"), [(False, [1, 2, 3]), (True, [1, 2])])
+@pytest.mark.parametrize(("is_contended", "pauses"), [(False, [1, 2, 3]), (True, [1, 2])])
 async def test_what_lost_pauses_before_it_is_tried_again_unless_it_has_a_first_turn(
-    monkeypatch: pytest.MonkeyPatch, in_turn: bool, pauses: list[int]
+    monkeypatch: pytest.MonkeyPatch, is_contended: bool, pauses: list[int]
 ) -> None:
     committer = FakeCommitter()
     seen: list[int] = []
@@ -269,7 +269,7 @@ async def test_what_lost_pauses_before_it_is_tried_again_unless_it_has_a_first_t
 
     def loses_to_another(batch: Sequence[Submission]) -> list[Submission]:
         for submission in batch:
-            submission.in_turn = in_turn
+            submission.is_contended = is_contended
         return loses(batch)
 
     monkeypatch.setattr(commit_pipeline, "backoff", pause)
@@ -407,7 +407,7 @@ async def test_a_fault_after_a_batch_that_came_in_vain_behind_another_leaves_nob
         raise ValueError("a fault of ours")
 
     committer = FakeCommitter()
-    committer.hands_over = True
+    committer.has_left_rows = True
     committer.reactions.append(loses)
     async with pipeline_to(committer, lanes=2) as pipeline:
         monkeypatch.setattr(CommitPipeline, "_try_again", fails)

@@ -21,9 +21,9 @@ from domain.outcome import Outcome
 from domain.update import keys_of
 from repository.pipeline.commit_pipeline import CommitPipeline
 from repository.pipeline.committing import commit
-from repository.writing.chaining import Handover
+from repository.writing.chaining import ChainLink
 from repository.writing.in_doubt import StillInDoubt
-from repository.writing.submission import Doubt, Submission
+from repository.writing.submission import InDoubtAttempt, Submission
 from tests.kit.samples import entity
 from tests.unit.repository.fake_committer import (
     FakeCommitter,
@@ -200,14 +200,19 @@ async def test_without_what_is_in_doubt_the_others_go_on_but_none_behind_another
     """There they might overtake what comes back from the one ahead."""
     committer, loop = FakeCommitter(), asyncio.get_running_loop()
     committer.reactions.append(raises(StillInDoubt(frozenset({entity("doubted")}))))
-    waits = Doubt(uuid4(), datetime.now(UTC), outcome(0))
+    waits = InDoubtAttempt(uuid4(), datetime.now(UTC), outcome(0))
     batch = [
-        Submission(numbered(n, entity(name)), loop.create_future(), loop.time() + 9, doubts=doubts)
-        for n, (name, doubts) in enumerate(
+        Submission(
+            numbered(n, entity(name)),
+            loop.create_future(),
+            loop.time() + 9,
+            attempts_in_doubt=attempts_in_doubt,
+        )
+        for n, (name, attempts_in_doubt) in enumerate(
             [("free", []), ("doubted", [waits]), ("doubted", []), ("free", [])]
         )
     ]
-    ahead = Handover()
+    ahead = ChainLink()
     ahead.committed(1)
     undecided = await commit(committer, batch, ahead if is_behind else None)
     assert isinstance(batch[2].answer.exception(), DatabaseUnavailable)

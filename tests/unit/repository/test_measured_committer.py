@@ -2,7 +2,7 @@
 
 from repository.pipeline.commit_pipeline import CommitPipeline
 from repository.pipeline.measured_committer import MeasuredCommitter
-from repository.writing.chaining import Withdrawn
+from repository.writing.chaining import ChainBroken
 from tests.unit.repository.fake_committer import (
     FakeCommitter,
     loses,
@@ -14,7 +14,7 @@ from tests.unit.repository.fake_committer import (
 
 async def test_a_command_has_waited_once_however_often_it_is_tried() -> None:
     committer = FakeCommitter()
-    committer.reactions.extend([raises(Withdrawn()), loses, raises(Withdrawn())])
+    committer.reactions.extend([raises(ChainBroken()), loses, raises(ChainBroken())])
     measured = MeasuredCommitter(committer)
     pipeline = CommitPipeline(measured, lanes=1)
     assert await pipeline.submit(numbered(1)) == outcome(1)

@@ -230,7 +230,7 @@ async def test_commands_of_several_keys_do_not_make_a_batch_larger_than_its_shar
     assert schedule.take(limit=9, share=5, is_live=is_live) == commands[3:]
 
 
-async def test_what_is_heavy_and_what_is_light_take_turns_in_one_lane() -> None:
+async def test_what_is_heavy_and_what_is_light_lock_keyss_in_one_lane() -> None:
     schedule, loop = Schedule(), asyncio.get_running_loop()
     commands = [Submission(command_about([key]), loop.create_future(), 0.0) for key in KEYS]
     for command in commands[:2]:

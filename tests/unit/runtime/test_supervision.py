@@ -17,8 +17,8 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def counted(name: str) -> float:
-    (figure,) = FAILURES.figures()
-    found = {reading.labels["task"]: reading.value for reading in figure.readings}
+    (metric,) = FAILURES.metrics()
+    found = {reading.labels["task"]: reading.value for reading in metric.samples}
     assert isinstance(found[name], int)
     return float(found[name])  # type: ignore[arg-type]
 

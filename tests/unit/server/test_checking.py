@@ -11,7 +11,7 @@ from domain.entity_type import EntityType
 from domain.entity_type_store import ScannedAggregate
 from domain.policy import Policy
 from repository.memory import MemoryRepository
-from tests.integration.test_long_evaluations import Turns
+from tests.integration.test_long_evaluations import ContentionLocks
 
 MANY = 20
 """Turns of the event loop that an update takes at most."""
@@ -20,11 +20,11 @@ MANY = 20
 async def test_an_update_has_its_time_between_two_aggregates_that_take_long_to_check(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    turns = Turns()
+    contention = ContentionLocks()
     seen: list[int] = []
 
     def takes_long(*_: Any) -> list[Any]:
-        seen.append(turns.count)
+        seen.append(contention.count)
         time.sleep(0.05)
         return []
 

@@ -74,7 +74,7 @@ async def test_a_change_is_told_with_who_and_what_and_how_it_ended(
     auditing: Auditing, lines: Lines
 ) -> None:
     answer = pb.UpdateFeaturesResponse(version=7)
-    await auditing.stage(answers(answer))(call_of("UpdateFeatures", UPDATE))
+    await auditing.middleware(answers(answer))(call_of("UpdateFeatures", UPDATE))
     (line,) = lines
     assert line.pop("time").endswith("+00:00")
     assert line == {
@@ -136,7 +136,7 @@ async def test_every_sort_of_change_is_told(
     auditing: Auditing,
     lines: Lines,
 ) -> None:
-    await auditing.stage(answers(answer))(call_of(method, request_, service))
+    await auditing.middleware(answers(answer))(call_of(method, request_, service))
     (line,) = lines
     assert told.items() <= line.items()
 
@@ -154,7 +154,7 @@ async def test_a_call_that_fails_is_told_and_fails_as_before(
     error: BaseException, code: str, reason: str, entities: int, auditing: Auditing, lines: Lines
 ) -> None:
     with pytest.raises(type(error)) as failed:
-        await auditing.stage(answers(error))(call_of("UpdateFeatures", UPDATE))
+        await auditing.middleware(answers(error))(call_of("UpdateFeatures", UPDATE))
     assert failed.value is error
     (line,) = lines
     assert (line["code"], line["reason"], len(line["entities"])) == (code, reason, entities)
@@ -166,14 +166,14 @@ async def test_a_request_that_does_not_parse_is_told_without_entities(
     call = call_of("UpdateFeatures")
     call.request = b"\xff"
     with pytest.raises(PermissionDenied):
-        await auditing.stage(answers(PermissionDenied()))(call)
+        await auditing.middleware(answers(PermissionDenied()))(call)
     (line,) = lines
     assert line["entities"] == []
 
 
 @pytest.mark.parametrize("method", ["GetAggregate", "ListAggregates"])
 async def test_reads_are_not_told(method: str, auditing: Auditing, lines: Lines) -> None:
-    await auditing.stage(answers(pb.GetAggregateResponse()))(call_of(method))
+    await auditing.middleware(answers(pb.GetAggregateResponse()))(call_of(method))
     assert lines == []
 
 
@@ -189,14 +189,14 @@ async def test_each_message_of_a_stream_is_told_when_it_is_decided(
         return futures[-1]
 
     call = call_of("StreamUpdateFeatures")
-    stage = auditing.message_stage(begin)
+    middleware = auditing.message_middleware(begin)
     for sequence in range(4):
         message = pb.StreamUpdateFeaturesRequest(sequence=sequence, update=UPDATE)
         if sequence == 3:
             with pytest.raises(PermissionDenied):
-                stage(call, message)
+                middleware(call, message)
         else:
-            stage(call, message)
+            middleware(call, message)
     outcome = UpdateOutcome(UUID(int=1), 1, 9, 0, ())
     futures[0].set_result(outcome)
     futures[1].set_exception(RuntimeError(SECRET))
@@ -214,9 +214,9 @@ async def test_each_message_of_a_stream_is_told_when_it_is_decided(
 
 async def test_no_line_has_a_value(auditing: Auditing, lines: Lines) -> None:
     answer = pb.UpdateFeaturesResponse(version=7)
-    await auditing.stage(answers(answer))(call_of("UpdateFeatures", UPDATE))
+    await auditing.middleware(answers(answer))(call_of("UpdateFeatures", UPDATE))
     with pytest.raises(RuntimeError):
-        await auditing.stage(answers(RuntimeError(SECRET)))(call_of("UpdateFeatures", UPDATE))
+        await auditing.middleware(answers(RuntimeError(SECRET)))(call_of("UpdateFeatures", UPDATE))
     assert len(lines) == 2
     assert SECRET not in json.dumps(lines)
 
@@ -249,8 +249,8 @@ def test_a_file_that_is_moved_away_is_made_anew(tmp_path: Path) -> None:
 
 def counted(audit_log: AuditLog) -> object:
     """The lines that the metrics count as lost."""
-    figures = {figure.name: figure for figure in audit_log.figures()}
-    return figures["featom_audit_lines_lost_total"].readings[0].value
+    metrics = {metric.name: metric for metric in audit_log.metrics()}
+    return metrics["featom_audit_lines_lost_total"].samples[0].value
 
 
 def test_what_is_lost_is_said(

@@ -38,9 +38,9 @@ def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def failures(keys: KeysOfIssuer) -> object:
     """As the metrics count them."""
-    (figure,) = keys.figures()
-    assert figure.name == "featom_jwks_fetch_failures_total"
-    return figure.readings[0].value
+    (metric,) = keys.metrics()
+    assert metric.name == "featom_jwks_fetch_failures_total"
+    return metric.samples[0].value
 
 
 async def kids(keys: KeysOfIssuer, kid: str | None) -> list[str | None]:

@@ -20,7 +20,7 @@ from server.access.authentication import authenticated
 from server.access.authorization import Authorization
 from server.access.grants import Grant, Grants
 from server.access.permissions import Permission
-from server.access.rate_limits import Rates
+from server.access.rate_limits import RateLimits
 from server.rpc.call import Call, Context
 from server.rpc.decoding import RememberingDecoder
 from server.rpc.request_bytes import WaitingBytes
@@ -55,8 +55,8 @@ async def refuses(context: Context) -> str | None:
 
 
 async def test_the_first_credentials_name_the_caller() -> None:
-    stage = authenticated([knows(None), knows("cn:alice"), refuses])
-    assert await stage(done)(call_of()) == "cn:alice"
+    middleware = authenticated([knows(None), knows("cn:alice"), refuses])
+    assert await middleware(done)(call_of()) == "cn:alice"
 
 
 async def test_bad_credentials_are_not_made_good_by_others() -> None:
@@ -84,10 +84,10 @@ def updating(entity_type: str) -> pb.UpdateFeaturesRequest:
 
 
 async def test_what_is_granted_is_let_through_and_all_else_is_named() -> None:
-    stage = authorization().stage(done)
-    assert await stage(call_of("BatchGetAggregates", reading("card"), principal="cn:alice"))
+    middleware = authorization().middleware(done)
+    assert await middleware(call_of("BatchGetAggregates", reading("card"), principal="cn:alice"))
     with pytest.raises(PermissionDenied) as refused:
-        await stage(
+        await middleware(
             call_of("BatchGetAggregates", reading("card", "shop", "x"), principal="cn:alice")
         )
     assert refused.value.refused == ("read shop", "read x")
@@ -95,22 +95,22 @@ async def test_what_is_granted_is_let_through_and_all_else_is_named() -> None:
 
 async def test_a_caller_without_a_name_is_granted_nothing() -> None:
     with pytest.raises(PermissionDenied):
-        await authorization().stage(done)(call_of("BatchGetAggregates", reading("card")))
+        await authorization().middleware(done)(call_of("BatchGetAggregates", reading("card")))
 
 
 async def test_a_request_that_does_not_parse_is_refused_as_such() -> None:
     call = call_of(principal="cn:alice")
     call.request = b"\xff"
     with pytest.raises(InvalidValue):
-        await authorization().stage(done)(call)
+        await authorization().middleware(done)(call)
 
 
 async def test_each_message_of_a_stream_is_checked() -> None:
-    stage = authorization().message_stage(begun)
+    middleware = authorization().message_middleware(begun)
     call = call_of("StreamUpdateFeatures", principal="cn:alice")
-    stage(call, pb.StreamUpdateFeaturesRequest(update=updating("card")))
+    middleware(call, pb.StreamUpdateFeaturesRequest(update=updating("card")))
     with pytest.raises(PermissionDenied, match="write shop"):
-        stage(call, pb.StreamUpdateFeaturesRequest(update=updating("shop")))
+        middleware(call, pb.StreamUpdateFeaturesRequest(update=updating("shop")))
 
 
 async def test_a_stream_whose_handler_checks_nothing_ends_with_what_is_refused() -> None:
@@ -124,24 +124,24 @@ async def test_a_stream_whose_handler_checks_nothing_ends_with_what_is_refused()
     seen: list[bytes] = []
     call = call_of("UpdateFeatures", updating("card"), principal="cn:alice", stream=messages())
     with pytest.raises(PermissionDenied):
-        await authorization().stage(reads_all)(call)
+        await authorization().middleware(reads_all)(call)
     assert seen == [updating("card").SerializeToString()]
 
 
 async def test_a_principal_has_a_burst_of_a_second_and_then_its_rate() -> None:
     clock = [100.0]
-    rates = Rates(10, lambda: clock[0])
-    stage = rates.stage(done)
+    rate_limits = RateLimits(10, lambda: clock[0])
+    middleware = rate_limits.middleware(done)
     for _ in range(10):
-        await stage(call_of(principal="cn:alice"))
+        await middleware(call_of(principal="cn:alice"))
     with pytest.raises(RateExceeded) as refused:
-        await stage(call_of(principal="cn:alice"))
+        await middleware(call_of(principal="cn:alice"))
     assert refused.value.retry_after == pytest.approx(0.1)
-    assert await stage(call_of(principal="cn:bob")) == "cn:bob"
+    assert await middleware(call_of(principal="cn:bob")) == "cn:bob"
     clock[0] += refused.value.retry_after + 0.001
-    assert await stage(call_of(principal="cn:alice")) == "cn:alice"
+    assert await middleware(call_of(principal="cn:alice")) == "cn:alice"
     with pytest.raises(RateExceeded):
-        rates.message_stage(begun)(call_of(principal="cn:alice"), None)
+        rate_limits.message_middleware(begun)(call_of(principal="cn:alice"), None)
 
 
 async def test_principals_are_forgotten_when_they_have_been_quiet(
@@ -149,15 +149,15 @@ async def test_principals_are_forgotten_when_they_have_been_quiet(
 ) -> None:
     monkeypatch.setattr("server.access.rate_limits._MAX_REMEMBERED", 3)
     clock = [100.0]
-    rates = Rates(1, lambda: clock[0])
+    rate_limits = RateLimits(1, lambda: clock[0])
     for number in range(3):
-        rates.take(f"cn:{number}")
+        rate_limits.take(f"cn:{number}")
     clock[0] += 0.5
     with pytest.raises(RateExceeded):
-        rates.take("cn:0")
+        rate_limits.take("cn:0")
     clock[0] += 1
-    rates.take("cn:new")
-    assert list(rates._full_at) == ["cn:new"]
+    rate_limits.take("cn:new")
+    assert list(rate_limits._full_at) == ["cn:new"]
 
 
 async def test_bytes_that_wait_are_bounded_and_given_back() -> None:
@@ -170,14 +170,14 @@ async def test_bytes_that_wait_are_bounded_and_given_back() -> None:
 
     call = call_of()
     call.request = b"123456"
-    stage = waiting.stage(waits)
-    first = asyncio.ensure_future(stage(call))
+    middleware = waiting.middleware(waits)
+    first = asyncio.ensure_future(middleware(call))
     await asyncio.sleep(0)
     with pytest.raises(Overloaded):
-        await asyncio.wait_for(stage(call), 5)
+        await asyncio.wait_for(middleware(call), 5)
     release.set()
     assert await first == "done"
-    assert await stage(call) == "done"
+    assert await middleware(call) == "done"
     assert waiting.waiting == 0
 
 
@@ -190,17 +190,17 @@ async def test_bytes_of_a_call_that_fails_are_given_back(error: BaseException) -
     call = call_of()
     call.request = b"123456"
     with pytest.raises(type(error)):
-        await waiting.stage(fails)(call)
+        await waiting.middleware(fails)(call)
     assert waiting.waiting == 0
 
 
 async def test_bytes_of_messages_wait_until_they_are_decided() -> None:
     message = pb.StreamUpdateFeaturesRequest(update=updating("card"))
     waiting = WaitingBytes(message.ByteSize())
-    stage = waiting.message_stage(begun)
-    future = stage(call_of(), message)
+    middleware = waiting.message_middleware(begun)
+    future = middleware(call_of(), message)
     with pytest.raises(Overloaded):
-        stage(call_of(), message)
+        middleware(call_of(), message)
     future.cancel()
     await asyncio.sleep(0)
     assert waiting.waiting == 0
@@ -209,5 +209,5 @@ async def test_bytes_of_messages_wait_until_they_are_decided() -> None:
         raise Overloaded
 
     with pytest.raises(Overloaded):
-        waiting.message_stage(fails)(call_of(), message)
+        waiting.message_middleware(fails)(call_of(), message)
     assert waiting.waiting == 0

@@ -142,7 +142,7 @@ async def test_a_draining_server_is_not_ready_and_stays_so() -> None:
 
 async def test_figures_say_whether_it_is_ready_and_whether_it_is_draining() -> None:
     def told(health: Health) -> dict[str, object]:
-        return {figure.name: figure.readings[0].value for figure in health.figures()}
+        return {metric.name: metric.samples[0].value for metric in health.metrics()}
 
     async with watched() as (health, probe):
         assert told(health) == {"featom_ready": 0, "featom_draining": 0}

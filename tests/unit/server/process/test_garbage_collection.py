@@ -24,11 +24,11 @@ from server.access.authentication import authenticated
 from server.access.authorization import Authorization
 from server.access.grants import Grant, Grants
 from server.access.permissions import Permission
-from server.access.rate_limits import Rates
+from server.access.rate_limits import RateLimits
 from server.metrics import Metrics
 from server.rpc.call import Call, Context
 from server.rpc.decoding import Decoder, RememberingDecoder
-from server.rpc.middleware import MessageStage, Stage, access_logged, with_errors
+from server.rpc.middleware import MessageMiddleware, Middleware, access_logged, with_errors
 from server.rpc.registration import register
 from server.rpc.request_bytes import WaitingBytes
 from server.rpc.stream_life import StreamLife
@@ -49,8 +49,8 @@ Ask = Callable[[grpc.aio.Channel], Awaitable[None]]
 class Stages(NamedTuple):
     """What is around calls, and around messages of streams."""
 
-    calls: Sequence[Stage]
-    messages: Sequence[MessageStage]
+    calls: Sequence[Middleware]
+    messages: Sequence[MessageMiddleware]
     decode: Decoder
     close: Callable[[], None] = lambda: None
 
@@ -63,14 +63,19 @@ def all_that_there_are(folder: Path) -> Stages:
     decode = RememberingDecoder(MAX_BYTES)
     audit_log = AuditLog(str(folder / "audit.jsonl"))
     auditing = Auditing(audit_log, decode)
-    waiting, rates = WaitingBytes(MAX_BYTES), Rates(1_000, time.monotonic)
+    waiting, rate_limits = WaitingBytes(MAX_BYTES), RateLimits(1_000, time.monotonic)
     grants = Grants([Grant(["**"], {permission: ["*"] for permission in Permission})])
     authorization = Authorization(lambda: grants, decode)
-    access = (auditing, waiting, rates, authorization)
-    around = (traced(TracerProvider()), access_logged, Metrics([SERVICE], []).stage, with_errors)
+    access = (auditing, waiting, rate_limits, authorization)
+    around = (
+        traced(TracerProvider()),
+        access_logged,
+        Metrics([SERVICE], []).middleware,
+        with_errors,
+    )
     return Stages(
-        (*around, *(each.stage for each in access), authenticated([anybody])),
-        [each.message_stage for each in access],
+        (*around, *(each.middleware for each in access), authenticated([anybody])),
+        [each.message_middleware for each in access],
         decode,
         audit_log.close,
     )
@@ -83,25 +88,25 @@ async def anybody(context: Context) -> str:
 @pytest.fixture(params=[as_few_as_may_be, all_that_there_are], ids=lambda each: each.__name__)
 async def channel(request: Any, tmp_path: Path) -> AsyncIterator[grpc.aio.Channel]:
     """To a server in this process."""
-    stages: Stages = request.param(tmp_path)
+    middleware: Stages = request.param(tmp_path)
     stored = MemoryRepository()
     servicer = FeatureStore(
         stored,
         stored,
         DEFAULT_LIMITS,
-        stages.decode,
+        middleware.decode,
         StreamLife(60),
         UnsentBytes(1_000_000),
-        stages.messages,
+        middleware.messages,
     )
     server = grpc.aio.server()
-    register(server, SERVICE, servicer, stages.calls)
+    register(server, SERVICE, servicer, middleware.calls)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as opened:
         yield opened
     await server.stop(None)
-    stages.close()
+    middleware.close()
 
 
 async def get(channel: grpc.aio.Channel, data: bytes) -> grpc.StatusCode:

@@ -13,7 +13,7 @@ import pytest
 from domain.errors import AggregateNotFound
 from server.process.logs import LOST_LINES, logging_to_stderr
 from server.rpc.call import Call, current_call
-from server.rpc.middleware import Handler, access_logged, surround, with_errors
+from server.rpc.middleware import Handler, access_logged, with_errors, wrap
 from tests.unit.server.fake_context import METHOD, Aborted, FakeContext, call_with
 
 log = logging.getLogger("featom.test")
@@ -119,7 +119,7 @@ def handler_that(does: str) -> Handler:
         log.info("in the handler")
         return b""
 
-    return surround(handler, (access_logged, with_errors))
+    return wrap(handler, (access_logged, with_errors))
 
 
 async def test_every_line_of_a_call_has_its_id(logged: Logged) -> None:
@@ -182,8 +182,8 @@ def test_lines_that_nobody_takes_are_lost_and_counted_and_the_others_are_written
         while "line 9" not in stuck.getvalue():
             time.sleep(0.01)
         log.info("one more")
-    (figure,) = LOST_LINES.figures()
-    assert figure.readings[0].value == LOST_LINES.ever
+    (metric,) = LOST_LINES.metrics()
+    assert metric.samples[0].value == LOST_LINES.ever
     assert f"{lost} lines of the log were lost" in stuck.getvalue()
     assert "one more" in stuck.getvalue()
 

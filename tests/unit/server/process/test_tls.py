@@ -35,9 +35,9 @@ def test_the_metrics_tell_when_the_first_certificate_of_the_chain_expires(tmp_pa
         each.not_valid_after_utc.timestamp()
         for each in x509.load_pem_x509_certificates(certificate.read_bytes())
     ]
-    (figure,) = Tls(certificate, key, None).figures()
+    (metric,) = Tls(certificate, key, None).metrics()
     assert len(set(ends)) == 2
-    assert [(each.labels, each.value) for each in figure.readings] == [
+    assert [(each.labels, each.value) for each in metric.samples] == [
         ({"certificate": "server"}, min(ends))
     ]
 
@@ -46,8 +46,8 @@ def test_the_metrics_tell_when_the_first_ca_of_clients_expires(tmp_path: Path) -
     old, new = Authority("old"), Authority("new", valid_for=timedelta(hours=2))
     clients = tmp_path / "ca.crt"
     clients.write_bytes(new.certificate + old.certificate)
-    (figure,) = Tls(*new.issue("server").write(tmp_path), clients).figures()
-    ends = {each.labels["certificate"]: each.value for each in figure.readings}
+    (metric,) = Tls(*new.issue("server").write(tmp_path), clients).metrics()
+    ends = {each.labels["certificate"]: each.value for each in metric.samples}
     first = x509.load_pem_x509_certificate(old.certificate).not_valid_after_utc
     assert set(ends) == {"server", "client_ca"}
     assert ends["client_ca"] == first.timestamp()

@@ -81,8 +81,8 @@ def test_the_failures_of_all_files_are_one_figure(files: list[Path]) -> None:
     one, two = (WatchedFiles(path.name, [path], numbers) for path in files)
     files[1].write_text("x")
     two.refresh()
-    (figure,) = Reloads([one, two]).figures()
-    assert [(reading.labels["file"], reading.value) for reading in figure.readings] == [
+    (metric,) = Reloads([one, two]).metrics()
+    assert [(reading.labels["file"], reading.value) for reading in metric.samples] == [
         ("one", 0),
         ("two", 1),
     ]

@@ -11,7 +11,7 @@ from grpc import StatusCode
 from domain.errors import AggregateNotFound, Corrupted
 from server.rpc.call import Call
 from server.rpc.errors import INTERNAL_MESSAGE
-from server.rpc.middleware import Handler, Stage, access_logged, surround, with_errors
+from server.rpc.middleware import Handler, Middleware, access_logged, with_errors, wrap
 from tests.unit.server.fake_context import METHOD, Aborted, FakeContext, call_with
 
 
@@ -33,15 +33,15 @@ async def test_an_answer_goes_through_unchanged() -> None:
     async def handler(call: Call) -> bytes:
         return call.request[::-1]
 
-    stages = (access_logged, with_errors)
-    assert await surround(handler, stages)(call_with(FakeContext(), b"abc")) == b"cba"
+    middleware = (access_logged, with_errors)
+    assert await wrap(handler, middleware)(call_with(FakeContext(), b"abc")) == b"cba"
 
 
 async def test_the_first_stage_is_the_outermost() -> None:
     order: list[str] = []
 
-    def named(name: str) -> Stage:
-        def stage(handler: Handler) -> Handler:
+    def named(name: str) -> Middleware:
+        def middleware(handler: Handler) -> Handler:
             async def staged(call: Call) -> bytes:
                 order.append(name)
                 answer: bytes = await handler(call)
@@ -49,12 +49,12 @@ async def test_the_first_stage_is_the_outermost() -> None:
 
             return staged
 
-        return stage
+        return middleware
 
     async def handler(call: Call) -> bytes:
         return b""
 
-    await surround(handler, [named("first"), named("second")])(call_with(FakeContext()))
+    await wrap(handler, [named("first"), named("second")])(call_with(FakeContext()))
     assert order == ["first", "second"]
 
 
@@ -129,13 +129,11 @@ async def test_a_call_that_fails_is_in_the_access_log_and_one_that_succeeds_is_n
         return b""
 
     caplog.set_level(logging.INFO, "featom.access")
-    await surround(handler, (access_logged, with_errors))(call_with(FakeContext()))
+    await wrap(handler, (access_logged, with_errors))(call_with(FakeContext()))
     assert not caplog.records
     context = FakeContext([("x-request-id", "id-7")])
     with pytest.raises(Aborted):
-        await surround(failing(AggregateNotFound()), (access_logged, with_errors))(
-            call_with(context)
-        )
+        await wrap(failing(AggregateNotFound()), (access_logged, with_errors))(call_with(context))
     (record,) = caplog.records
     assert record.getMessage() == f"id-7 {METHOD} NOT_FOUND ipv4:127.0.0.1:1"
 

@@ -172,12 +172,12 @@ class PostgresRepository(AggregateWriter, AggregateReader):
             query_keys=FEW_KEYS,
             tracer=tracer,
         )
-        contention = Bulkhead(_LARGE_READS, options.max_waiting)
+        large = Bulkhead(_LARGE_READS, options.max_waiting)
         self._large_reads = LargeReads(
             self._reading,
             self._in_doubt,
             self._few_large,
-            contention,
+            large,
             self._expiry,
             DEFAULT_LIMITS,
         )
@@ -245,8 +245,9 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         return found
 
     async def read_as_of(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
+        server = self._in_doubt.generation
         found = await self._history.read_as_of(key, point)
-        await self._in_doubt.vouch()
+        await self._bulkhead.run(lambda: self._in_doubt.vouch(server))
         return found
 
     async def list_aggregates(
@@ -256,8 +257,9 @@ class PostgresRepository(AggregateWriter, AggregateReader):
 
     async def _list(self, entity_type: str, after: str, limit: int, max_bytes: int) -> ListedPage:
         arguments = (entity_type, after, limit, max_bytes)
+        server = self._in_doubt.generation
         records = await self._reading.read(READ["list_aggregates"], *arguments)
-        await self._in_doubt.vouch()
+        await self._in_doubt.vouch(server)
         if not records:
             return ListedPage([], more=False)
         await self._expiry.catch_up(records[0]["epoch"], records[0]["types_generation"])

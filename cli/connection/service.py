@@ -31,7 +31,7 @@ def asking(endpoint: Endpoint) -> Iterator[EntityTypeServiceStub]:
 
 
 def failed(problem: object) -> typer.Exit:
-    """As server.exits.failed; 1 says that a command has found something."""
+    """As cli.exits.failed; 1 says that a command has found something."""
     return exits.failed(problem, _FAILED)
 
 

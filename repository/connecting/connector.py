@@ -13,7 +13,7 @@ from asyncpg.connect_utils import SessionAttribute
 from repository.connecting.encryption import driver_dsn, system_context
 from repository.connecting.target import Host, Target, target_of
 from repository.credentials.password import Password
-from repository.sessions.refusals import FormerPrimary, OnStandby, SessionRefused
+from repository.sessions.refusals import FormerPrimary, OnStandby, ReadOnly, SessionRefused
 
 _PASSWORD_SECONDS: Final = 6.0
 """For asking where the password comes from."""
@@ -38,6 +38,7 @@ _NEXT_HOST: Final = (
     HostUnfit,
     OnStandby,
     FormerPrimary,
+    ReadOnly,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,

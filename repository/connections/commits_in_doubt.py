@@ -35,24 +35,33 @@ class CommitsInDoubt:
         self._clearing: asyncio.Task[None] | None = None
         self._noted: set[asyncio.Task[None]] = set()
 
-    async def vouch(self) -> None:
-        """Return when all that was read before the call is durable.
+    @property
+    def generation(self) -> int:
+        """To be taken before a read that is to be vouched for: what a server shows says nothing of
+        what was read on another one."""
+        return self._pool.generation
+
+    async def vouch(self, generation: int) -> None:
+        """Return when all that was read since this generation was taken is durable.
 
         Raises DatabaseUnavailable.
         """
         if await self._pool.read(DURABILITY["list_in_doubt"]):
-            await self.settle()
+            await self.settle(generation)
+        elif self.generation != generation:
+            raise DatabaseUnavailable("What was read is not known to be durable yet.")
 
-    async def settle(self) -> None:
-        """Return when all that could be seen before the call is durable.
+    async def settle(self, generation: int) -> None:
+        """Return when all that could be seen since this generation was taken is durable.
 
-        Raises DatabaseUnavailable if that takes long: PostgreSQL waits for a standby.
+        Raises DatabaseUnavailable if that takes long: PostgreSQL waits for a standby; or if the
+        server is another one by now.
         """
         if self._next is None:
             self._next = asyncio.create_task(self._round(self._running), name="barrier")
         barrier = self._next
         done, _ = await asyncio.wait({barrier}, timeout=_PATIENCE)
-        if not done or not barrier.result():
+        if not done or not barrier.result() or self.generation != generation:
             raise DatabaseUnavailable("What was read is not known to be durable yet.")
 
     def note(self, backend: Backend) -> None:

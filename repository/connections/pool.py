@@ -126,6 +126,11 @@ class Pool:
         await self._pool
 
     @property
+    def generation(self) -> int:
+        """Another one means that connections lead to another server, perhaps."""
+        return self._primary.generation
+
+    @property
     def size(self) -> int:
         """How many connections there may be."""
         return self._size
@@ -244,7 +249,7 @@ class Pool:
         """See what a failure tells of the server, beyond this piece of work."""
         if failure.verdict is Verdict.LOST:
             self._primary.is_suspected = True
-        if failure.sqlstate in SUSPICIOUS:
+        if failure.sqlstate in SUSPICIOUS and failure.verdict is Verdict.AWAY:
             await self._primary.suspect(f"SQLSTATE {failure.sqlstate}")
         elif failure.sqlstate == DISK_FULL:
             self._primary.disk_is_full = True
@@ -283,4 +288,8 @@ def _unavailable(failure: Failure) -> DatabaseUnavailable:
 
 def _is_standby(connection: Connection) -> bool:
     """Whether the server has said so; it does as soon as that changes."""
-    return getattr(connection.get_settings(), "in_hot_standby", "off") == "on"
+    try:
+        settings = connection.get_settings()
+    except asyncpg.InterfaceError:  # the driver has let go of it
+        return False
+    return getattr(settings, "in_hot_standby", "off") == "on"

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from repository.connecting.connector import Connector
+from repository.connecting.connector import CannotConnect, Connector
 from repository.connections.known import Admission, KnownConnection
 from repository.connections.primary import Primary
 from repository.credentials.password import Password
@@ -127,9 +127,10 @@ class PostgresProbe:
             self._renew_at = now + _AGE
             try:
                 self._connection = await self._renewed_in_time(before)
-            except _REFUSED_AT_THE_DOOR:
+            except CannotConnect as error:
                 # The server is there, and the connection that we have shows whether it is well.
-                if before is None:
+                if before is None or not error.sqlstate.startswith(_REFUSED_AT_THE_DOOR):
+                    self._drop()
                     raise
             except Exception:
                 self._drop()
@@ -239,10 +240,8 @@ async def _require_room(session: Session) -> None:
         raise DiskFull(sqlstate=error.sqlstate) from error
 
 
-_REFUSED_AT_THE_DOOR: Final = (
-    asyncpg.TooManyConnectionsError,
-    asyncpg.InvalidAuthorizationSpecificationError,  # and of a password
-)
+_REFUSED_AT_THE_DOOR: Final = ("53300", "28")
+"""SQLSTATEs, or their class: too many connections; credentials that are not accepted."""
 
 
 def _see_failure(task: "asyncio.Task[Any]") -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import asyncpg
 
-from repository.statements import DURABILITY, READ, SESSION, TYPES, WRITE
+from repository.statements import DURABILITY, READ, RETENTION, SESSION, TYPES, WRITE
 from telemetry.tracing import Tracer
 
 if TYPE_CHECKING:
@@ -13,7 +13,9 @@ else:
     Connection = asyncpg.Connection
 
 _NAMES: Final = {
-    sql: name for named in (READ, WRITE, TYPES, SESSION, DURABILITY) for name, sql in named.items()
+    sql: name
+    for named in (READ, WRITE, TYPES, SESSION, DURABILITY, RETENTION)
+    for name, sql in named.items()
 }
 
 
@@ -30,6 +32,10 @@ def traced_connections(kind: type[Connection], tracer: Tracer) -> type[Connectio
         async def fetch(self, query: str, *args: Any, **options: Any) -> Any:
             with tracer.statement(name_of(query)):
                 return await super().fetch(query, *args, **options)
+
+        async def fetchrow(self, query: str, *args: Any, **options: Any) -> Any:
+            with tracer.statement(name_of(query)):
+                return await super().fetchrow(query, *args, **options)
 
         async def fetchval(self, query: str, *args: Any, **options: Any) -> Any:
             with tracer.statement(name_of(query)):

@@ -128,8 +128,9 @@ class PostgresEntityTypes:
 
     async def _read_for_answer(self, statement: str, *arguments: object) -> list[Record]:
         """As `_read`, when what was found is durable."""
+        server = self._in_doubt.generation
         records = await self._read(statement, *arguments)
-        await self._side.run(self._in_doubt.vouch)
+        await self._side.run(lambda: self._in_doubt.vouch(server))
         return records
 
     async def _transact(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:

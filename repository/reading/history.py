@@ -39,10 +39,10 @@ class History:
     When its caller goes away, it ends with the page that is being read.
     """
 
-    def __init__(self, pool: Pool, contention: Bulkhead, expiry: Expiry, limits: Limits) -> None:
+    def __init__(self, pool: Pool, bulkhead: Bulkhead, expiry: Expiry, limits: Limits) -> None:
         """Each statement on `pool` is a piece of work of the bulkhead."""
         self._pool = pool
-        self._contention = contention
+        self._bulkhead = bulkhead
         self._expiry = expiry
         self._limits = limits
 
@@ -54,7 +54,7 @@ class History:
         found = await self._at(key, current, point)
         if found is None:
             return None
-        return await self._contention.run(lambda: self._expiry.served_as_of(key, found, point))
+        return await self._bulkhead.run(lambda: self._expiry.served_as_of(key, found, point))
 
     async def _at(
         self, key: EntityKey, current: StoredAggregate, point: PointInTime
@@ -169,4 +169,4 @@ class History:
         return current is not None and current.uid == read.uid
 
     async def _read(self, statement: str, *arguments: object) -> list[Record]:
-        return await self._contention.run(lambda: self._pool.read(statement, *arguments))
+        return await self._bulkhead.run(lambda: self._pool.read(statement, *arguments))

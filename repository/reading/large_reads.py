@@ -57,7 +57,7 @@ class LargeReads:
         pool: Pool,
         in_doubt: CommitsInDoubt,
         few: ReadCoalescer,
-        contention: Bulkhead,
+        bulkhead: Bulkhead,
         expiry: Expiry,
         limits: Limits,
     ) -> None:
@@ -68,7 +68,7 @@ class LargeReads:
         self._pool = pool
         self._in_doubt = in_doubt
         self._few = few
-        self._contention = contention
+        self._bulkhead = bulkhead
         self._expiry = expiry
         self._limits = limits
 
@@ -98,7 +98,7 @@ class LargeReads:
             few = await self._few.read(keys)
             if not isinstance(few, TooLarge):
                 return few
-        return await self._contention.run(lambda: self._read_in_pieces(keys, room))
+        return await self._bulkhead.run(lambda: self._read_in_pieces(keys, room))
 
     async def _read_in_pieces(self, keys: Sequence[EntityKey], room: int) -> Found | TooLarge:
         different = list(dict.fromkeys(keys))
@@ -113,12 +113,14 @@ class LargeReads:
                         found |= await _read_piece(connection, piece)
                 return needed, measured, found
 
+        server = self._in_doubt.generation
         needed, measured, found = await self._pool.read_by(work)
+        if measured.in_doubt:
+            await self._in_doubt.settle(server)
         if needed > room:
             return TooLarge(needed)
-        await self._expiry.catch_up(measured.epoch, measured.generation)
-        if measured.in_doubt:
-            await self._in_doubt.settle()
+        if measured.sizes:
+            await self._expiry.catch_up(measured.epoch, measured.generation)
         # Out of `found`, so that of each aggregate there is only one form at a time.
         served = [found.pop(key, None) for key in different]
         await self._expiry.serve(different, served, measured.read_time)
@@ -129,7 +131,8 @@ class LargeReads:
 async def _measure(connection: Connection, keys: Sequence[EntityKey]) -> _Measured:
     records = await connection.fetch(READ["measure_aggregates"], *_names(keys))
     if not records:
-        return _Measured({}, 0, 0, False, EARLIEST)  # nothing to serve at a time
+        # Nothing to serve at a time; and no row says whether a deletion is in doubt.
+        return _Measured({}, 0, 0, True, EARLIEST)
     sizes = {keys[record["ordinal"] - 1]: record["size"] for record in records}
     first = records[0]
     return _Measured(

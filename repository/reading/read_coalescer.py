@@ -224,6 +224,7 @@ class ReadCoalescer:
         found: Found = [None] * len(keys)
         sizes: Sequence[int] = ()
         arguments = (lines(types), lines(ids), share)
+        server = self._in_doubt.generation
         (record,) = await self._pool.read(READ["read_aggregates"], *arguments)
         epoch, generation, in_doubt, read_time, larger, ordinals, *columns = record
         if ordinals is not None:
@@ -236,7 +237,7 @@ class ReadCoalescer:
         await self._expiry.catch_up(epoch, generation)
         await self._expiry.serve(keys, found, from_datetime(read_time))
         if in_doubt:
-            await self._in_doubt.settle()
+            await self._in_doubt.settle(server)
         return _Query(found, sizes)
 
 

@@ -154,6 +154,7 @@ class WriteProtocol:
         ):
             raise ChainBroken
         await self._transactions_in_doubt.decide(keys_in(submissions))
+        generation = self._in_doubt.generation
         most, put_off = 0, list[Submission]()
         if is_heavy := any(submission.weight for submission in submissions):
             submissions, put_off, most = await self._admit(submissions)
@@ -177,7 +178,7 @@ class WriteProtocol:
         followed = None if later or put_off or erases else behind
         loss = await self._write(evaluation, answers, snapshot.now, followed)
         if snapshot.in_doubt and not loss.committed:
-            await self._in_doubt.settle()
+            await self._in_doubt.settle(generation)
         lost = []
         for submission, answer in answers:
             unit = evaluation.unit_of(submission.command)
@@ -226,11 +227,12 @@ class WriteProtocol:
 
     async def _known_outcome(self, command: Command) -> Outcome | FeatomError | None:
         """What was applied once is answered so, also if its aggregates are too large since."""
+        generation = self._in_doubt.generation
         found = await self._snapshot([command], 0)
         now = from_datetime(found.now)
         outcome = Evaluation(found.rows, found.known, now).known_outcome(command)
-        if found.in_doubt and outcome is not None:
-            await self._in_doubt.settle()
+        if found.in_doubt:  # a refusal for its size rests on it too
+            await self._in_doubt.settle(generation)
         return outcome
 
     async def _snapshot(self, commands: Sequence[Command], most: int) -> Snapshot:

@@ -23,8 +23,8 @@ class Authorization:
     def middleware(self, handler: Handler) -> Handler:
         """Around methods.
 
-        A stream ends with the first message that is refused, unless `message_stage` is around each
-        of them: then that one alone is refused.
+        A stream ends with the first message that is refused, unless `message_middleware` is around
+        each of them: then that one alone is refused.
         """
 
         async def authorized(call: Call) -> Any:

@@ -130,7 +130,7 @@ def logging_to_stderr(level: str, form: str = "text") -> Iterator[None]:
     """
     records: queue.Queue[logging.LogRecord] = queue.Queue(MAX_QUEUED)
     writer = logging.StreamHandler(sys.stderr)
-    writer.setFormatter(FORMATTERS[form])
+    writer.setFormatter(FORMATTERS[form.lower()])
     listener = _Writer(records, writer)
     root = logging.getLogger()
     root.handlers = [_Records(records)]

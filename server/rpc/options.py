@@ -1,5 +1,5 @@
 """What gRPC's servers are told. gRPC ignores an option that it does not know, without a word, so a
-test looks for the effect of each: tests/integration/test_grpc_options.py."""
+test looks for the effect of each: tests/unit/server/test_grpc_options.py."""
 
 from collections.abc import Sequence
 from typing import Final, TypeAlias

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
 from typing import Any, Final
 
 from grpc_reflection.v1alpha import reflection_pb2 as pb
@@ -28,9 +27,15 @@ class Reflection:
         self._decode = Decoder(MAX_REQUEST_BYTES)
 
     async def ServerReflectionInfo(self, call: Call) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._life.seconds()):
-                return await self._answer(call)
+        answering = asyncio.ensure_future(self._answer(call))
+        over = asyncio.ensure_future(self._life.over())
+        try:
+            await asyncio.wait((answering, over), return_when=asyncio.FIRST_COMPLETED)
+            if answering.done():
+                return answering.result()
+        finally:
+            answering.cancel()
+            over.cancel()
         raise self._life.why_over()
 
     async def _answer(self, call: Call) -> None:

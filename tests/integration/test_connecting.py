@@ -226,20 +226,20 @@ async def test_sockets_are_kept_alive_as_the_dsn_says(shared_database: str) -> N
     async with proxied(shared_database) as proxy:
         said = "keepalives_idle=33&keepalives_interval=7&keepalives_count=4&tcp_user_timeout=9000"
         connection = await Connector(f"{proxy.dsn}?{said}").connect({})
-        connection = connection._transport.get_extra_info("socket")
+        link = connection._transport.get_extra_info("socket")
 
         def of_tcp(option: int) -> int:
-            return int(connection.getsockopt(socket.IPPROTO_TCP, option))
+            return int(link.getsockopt(socket.IPPROTO_TCP, option))
 
-        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert link.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         assert of_tcp(socket.TCP_KEEPIDLE) == 33
         assert of_tcp(socket.TCP_KEEPINTVL) == 7
         assert of_tcp(socket.TCP_KEEPCNT) == 4
         assert of_tcp(socket.TCP_USER_TIMEOUT) == 9_000
         await connection.close()
         connection = await Connector(f"{proxy.dsn}?keepalives=0").connect({})
-        connection = connection._transport.get_extra_info("socket")
-        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
+        link = connection._transport.get_extra_info("socket")
+        assert link.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
         await connection.close()
 
 
@@ -249,8 +249,8 @@ def test_sockets_are_kept_alive_on_the_event_loop_of_servers_too(
     async def kept_alive() -> None:
         async with proxied(shared_database) as proxy:
             connection = await Connector(f"{proxy.dsn}?keepalives_idle=33").connect({})
-            connection = connection._transport.get_extra_info("socket")
-            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 33
+            link = connection._transport.get_extra_info("socket")
+            assert link.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 33
             await connection.close()
 
     with ThreadPoolExecutor() as elsewhere:

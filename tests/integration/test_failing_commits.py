@@ -78,7 +78,7 @@ async def test_a_transaction_that_lost_at_commit_is_run_again(
         assert await current_features(repository, key) == {"f": 1}
 
 
-@pytest.mark.parametrize(("times", "turns"), [(0, 0), (1, 0), (2, 1)])
+@pytest.mark.parametrize(("times", "contention"), [(0, 0), (1, 0), (2, 1)])
 async def test_a_turn_is_taken_after_the_second_abort_and_not_after_the_first(
     shared_database: str,
     session: Session,

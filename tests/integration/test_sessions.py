@@ -206,6 +206,21 @@ async def test_a_check_writes_and_makes_no_connection_of_its_own(
     assert after - before > 5
 
 
+async def test_a_server_that_takes_no_more_connections_is_as_well_as_the_one_that_it_has(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: object, **__: object) -> None:
+        raise asyncpg.TooManyConnectionsError("sorry, too many clients already")
+
+    async with probe_on(database) as probe:
+        await probe.check()
+        connection = probe._connection
+        monkeypatch.setattr(Connector, "_connect", full)
+        probe._primary.is_suspected = True
+        await probe.check()
+        assert probe._connection is connection
+
+
 async def test_setting_up_takes_four_statements_once_the_barrier_has_passed(
     database: str,
 ) -> None:

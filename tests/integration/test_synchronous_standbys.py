@@ -252,10 +252,10 @@ async def test_a_backend_is_announced_before_it_is_ended_and_until_a_standby_has
         assert await session.fetch("SELECT FROM pg_stat_activity WHERE pid = $1", own["pid"]) == []
         assert not await nothing_is_in_doubt(session)
         with pytest.raises(DatabaseUnavailable):
-            await in_doubt.vouch()
+            await in_doubt.vouch(in_doubt.generation)
         pair.standby.start()
         assert await ending
-        await in_doubt.vouch()
+        await in_doubt.vouch(in_doubt.generation)
         assert await nothing_is_in_doubt(session)
         await in_doubt.close()
 

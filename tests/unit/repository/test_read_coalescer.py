@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -95,7 +96,7 @@ async def coalescer_on(
 ) -> AsyncIterator[ReadCoalescer]:
     fake: Any = pool
     expiry: Any = FakeExpiry(expired)
-    in_doubt: Any = None
+    in_doubt: Any = SimpleNamespace(generation=0)
     settings = {"readers": 1, "max_waiting": 8_192} | options
     coalescer = ReadCoalescer(fake, in_doubt, expiry, **settings)
     try:

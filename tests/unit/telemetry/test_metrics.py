@@ -1,4 +1,4 @@
-"""Distributions count as Prometheus' histograms do."""
+"""Histograms count as Prometheus' histograms do."""
 
 from telemetry.metrics import Histogram
 

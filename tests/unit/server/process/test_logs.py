@@ -14,6 +14,7 @@ from domain.errors import AggregateNotFound
 from server.process.logs import LOST_LINES, logging_to_stderr
 from server.rpc.call import Call, current_call
 from server.rpc.middleware import Handler, access_logged, with_errors, wrap
+from server.settings import Settings
 from tests.unit.server.fake_context import METHOD, Aborted, FakeContext, call_with
 
 log = logging.getLogger("featom.test")
@@ -41,6 +42,13 @@ def logged(capsys: pytest.CaptureFixture[str]) -> Any:
     root.handlers = handlers
     root.setLevel(level)
     logging.getLogger("alembic").setLevel(alembic)
+
+
+@pytest.mark.parametrize("form", ["TEXT", "Json"])
+def test_a_format_that_settings_take_in_capitals_is_known(form: str) -> None:
+    Settings(log_format=form)
+    with logging_to_stderr("info", form):
+        logging.getLogger("featom").info("said")
 
 
 def test_text_stays_as_it_was(logged: Logged) -> None:

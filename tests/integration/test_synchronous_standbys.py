@@ -20,7 +20,7 @@ from domain.outcome import UpdateOutcome
 from domain.ports import AtVersion
 from domain.update import Deletion, Update
 from repository.connections.commits_in_doubt import CommitsInDoubt
-from repository.connections.pool import READ_COMMITTED
+from repository.connections.isolation import ReadCommittedPool
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.sessions.facts import Backend
 from repository.statements import DURABILITY
@@ -241,7 +241,7 @@ async def test_a_backend_is_announced_before_it_is_ended_and_until_a_standby_has
     pair: Replicated, session: Session
 ) -> None:
     dsn = as_app_role(pair.primary.dsn)
-    async with pool_on(dsn, READ_COMMITTED, 2, 5.0) as pool, session_on(dsn) as victim:
+    async with pool_on(dsn, ReadCommittedPool, 2, 5.0) as pool, session_on(dsn) as victim:
         in_doubt = CommitsInDoubt(pool)
         (own,) = await victim.fetch(
             "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"

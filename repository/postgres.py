@@ -31,7 +31,13 @@ from repository.credentials.password import Password
 from repository.entity_types.catalogue import Catalogue
 from repository.entity_types.expiry import Expiry
 from repository.entity_types.postgres import PostgresEntityTypes
-from repository.metrics import pipeline_metrics, pool_metrics, read_metrics, retention_metrics
+from repository.metrics import (
+    pipeline_metrics,
+    pool_metrics,
+    primary_metrics,
+    read_metrics,
+    retention_metrics,
+)
 from repository.partitions import maintain_partitions
 from repository.pipeline.commit_pipeline import CommitPipeline, Statistics
 from repository.pipeline.measured_committer import MeasuredCommitter
@@ -197,6 +203,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         )
         yield from read_metrics(self._coalescer, options.max_waiting)
         yield from pool_metrics({"reading": self._reading, "writing": self._writing})
+        yield from primary_metrics(self.primary)
         yield from retention_metrics(self._retention)
 
     async def drain(self) -> None:

@@ -1,7 +1,8 @@
 -- What a new connection is asked and told before anything else uses it.
 
 -- query: describe
--- Describes the server and the session. $1 names our tables: `schemas` has where they are found.
+-- Describes the server and the session. $1 names our tables: `schemas` has where they are found. $2
+-- names settings: `crash_unsafe` has those that are off.
 -- pg_control_checkpoint() would know a new timeline only after the first checkpoint on it.
 SELECT
     s.pid, s.backend_start,
@@ -17,6 +18,11 @@ SELECT
     pg_is_in_recovery() AS in_recovery,
     current_setting('transaction_read_only') = 'on' AS read_only,
     current_setting('synchronous_commit') AS synchronous_commit,
+    ARRAY(
+        SELECT u.name
+        FROM unnest($2::text[]) AS u (name)
+        WHERE current_setting(u.name) = 'off'
+    ) AS crash_unsafe,
     ARRAY(
         SELECT DISTINCT quote_ident(n.nspname)
         FROM unnest($1::text[]) AS t (name)

@@ -19,7 +19,7 @@ from domain.entity_type_store import (
     ScannedAggregate,
     ScannedPage,
 )
-from domain.errors import Contended, DatabaseUnavailable, EntityTypeInUse
+from domain.errors import Contended, DatabaseUnavailable, EntityTypeInUse, IncompatibleChange
 from domain.timestamp import Timestamp
 from repository.connections.bulkhead import Bulkhead
 from repository.connections.commits_in_doubt import CommitsInDoubt
@@ -114,15 +114,14 @@ class PostgresEntityTypes:
         return await mark(self._read)
 
     async def scan(self, name: str, after: str, limit: int) -> ScannedPage:
-        return scanned(
-            await self._read(TYPES.query("scan_aggregates"), name, after, limit, PAGE_BYTES)
-        )
+        arguments = (name, after, limit, PAGE_BYTES)
+        return scanned(await self._read_for_answer(TYPES.query("scan_aggregates"), *arguments))
 
     def written_since(
         self, name: str, since: Mark
     ) -> AsyncGenerator[Sequence[ScannedAggregate], None]:
         assert isinstance(since, SnapshotMark)
-        return written_since(self._read, name, since)
+        return written_since(self._read_for_answer, name, since)
 
     async def count(self, name: str) -> int:
         records = await self._read(TYPES.query("count_aggregates"), name, _COUNTED + 1)
@@ -139,12 +138,19 @@ class PostgresEntityTypes:
         """As `_read`, when what was found is durable."""
         server = self._in_doubt.generation
         records = await self._read(query, *arguments)
-        await self._side.run(lambda: self._in_doubt.vouch(server))
+        await self._vouch(server)
         return records
 
+    async def _vouch(self, server: int) -> None:
+        await self._side.run(lambda: self._in_doubt.vouch(server))
+
     async def _transact(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+        server = self._in_doubt.generation
         try:
             return await self._changes.run(lambda: self._side.run(lambda: self._pool.commit(work)))
+        except (EntityTypeInUse, IncompatibleChange):
+            await self._vouch(server)  # for what it was refused for
+            raise
         except TransactionAborted as failure:
             raise Contended("Writers of the entity type did not let the change in.") from failure
         # To apply the same again changes nothing, so the caller may always retry.

@@ -4,10 +4,12 @@ import math
 from collections.abc import Iterator, Mapping
 
 from repository.connections.pool import Pool
+from repository.connections.primary import Primary
 from repository.pipeline.commit_pipeline import CommitPipeline
 from repository.pipeline.measured_committer import MeasuredCommitter
 from repository.reading.read_coalescer import ReadCoalescer
 from repository.retention import ObservedRetention
+from repository.sessions.facts import CRASH_SAFETY
 from telemetry.metrics import Metric, MetricKind, Sample, counter, gauge, histogram
 
 
@@ -102,6 +104,21 @@ def pool_metrics(pools: Mapping[str, Pool]) -> Iterator[Metric]:
         "Connections that there may be.",
         MetricKind.GAUGE,
         [Sample({"pool": name}, pool.size) for name, pool in pools.items()],
+    )
+
+
+def primary_metrics(primary: Primary) -> Iterator[Metric]:
+    """What was seen of the database's server."""
+    unsafe = primary.crash_unsafe
+    yield Metric(
+        "featom_database_crash_unsafe",
+        "1 while a setting of PostgreSQL is off without which a crash of its machine loses or"
+        " damages what was acknowledged.",
+        MetricKind.GAUGE,
+        [
+            Sample({"setting": setting}, math.nan if unsafe is None else setting in unsafe)
+            for setting in CRASH_SAFETY
+        ],
     )
 
 

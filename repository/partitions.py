@@ -7,7 +7,8 @@ from typing import Final
 
 import asyncpg
 
-from repository.connections.pool import Pool, TransactionAborted
+from repository.connections.isolation import ReadCommittedPool
+from repository.connections.pool import TransactionAborted
 from repository.retention import ObservedRetention
 from repository.statements import RETENTION
 
@@ -19,7 +20,7 @@ _TRIES: Final = 20
 log = logging.getLogger(__name__)
 
 
-async def maintain_partitions(pool: Pool, retention: ObservedRetention) -> None:
+async def maintain_partitions(pool: ReadCommittedPool, retention: ObservedRetention) -> None:
     """Maintain them every ten minutes, for ever; what fails is tried again in a minute.
 
     Rows without a partition of their own go to the default one, so nothing depends on the minute.
@@ -37,7 +38,9 @@ async def maintain_partitions(pool: Pool, retention: ObservedRetention) -> None:
             await asyncio.sleep(_INTERVAL)
 
 
-async def advance_partitions(pool: Pool, promised: timedelta, *, pause: float = 0.5) -> list[str]:
+async def advance_partitions(
+    pool: ReadCommittedPool, promised: timedelta, *, pause: float = 0.5
+) -> list[str]:
     """Take step after step until none is left; returns what was done.
 
     Each is a transaction of its own, so the locks of one are gone before the next. One that does

@@ -24,14 +24,20 @@ from domain.update import Command
 from repository.connecting.connector import Connector
 from repository.connections.bulkhead import Bulkhead
 from repository.connections.commits_in_doubt import CommitsInDoubt
+from repository.connections.isolation import ReadCommittedPool, SerializablePool
 from repository.connections.pool import CLOSING as POOL_CLOSING
-from repository.connections.pool import READ_COMMITTED, SERIALIZABLE, Pool
 from repository.connections.primary import Primary
 from repository.credentials.password import Password
 from repository.entity_types.catalogue import Catalogue
 from repository.entity_types.expiry import Expiry
 from repository.entity_types.postgres import PostgresEntityTypes
-from repository.metrics import pipeline_metrics, pool_metrics, read_metrics, retention_metrics
+from repository.metrics import (
+    pipeline_metrics,
+    pool_metrics,
+    primary_metrics,
+    read_metrics,
+    retention_metrics,
+)
 from repository.partitions import maintain_partitions
 from repository.pipeline.commit_pipeline import CommitPipeline, Statistics
 from repository.pipeline.measured_committer import MeasuredCommitter
@@ -108,18 +114,16 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         self._options = options
         self.primary = Primary()
         """The server that it works on, to be shared with a probe."""
-        self._reading = Pool(
+        self._reading = ReadCommittedPool(
             connector,
-            READ_COMMITTED,
             size=options.reading_connections,
             statement_timeout=options.statement_timeout,
             tracer=options.tracer,
             primary=self.primary,
             name="reading",
         )
-        self._writing = Pool(
+        self._writing = SerializablePool(
             connector,
-            SERIALIZABLE,
             size=options.lanes,
             statement_timeout=options.statement_timeout,
             tracer=options.tracer,
@@ -199,6 +203,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         )
         yield from read_metrics(self._coalescer, options.max_waiting)
         yield from pool_metrics({"reading": self._reading, "writing": self._writing})
+        yield from primary_metrics(self.primary)
         yield from retention_metrics(self._retention)
 
     async def drain(self) -> None:
@@ -258,7 +263,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
     async def _list(self, entity_type: str, after: str, limit: int, max_bytes: int) -> ListedPage:
         arguments = (entity_type, after, limit, max_bytes)
         server = self._in_doubt.generation
-        records = await self._reading.read(READ["list_aggregates"], *arguments)
+        records = await self._reading.read(READ.query("list_aggregates"), *arguments)
         await self._in_doubt.vouch(server)
         if not records:
             return ListedPage([], more=False)

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from repository.connections.pool import Connection, Pool
+from repository.connections.isolation import ReadCommittedPool
+from repository.connections.pool import Connection
 from repository.credentials.password import Password
 from repository.migrations.session import session_on
 from repository.sessions.facts import Session
@@ -85,7 +86,7 @@ class ObservedRetention:
         self._told_at = 0.0
         self._said: Retention | None = None
 
-    async def look(self, pool: Pool) -> None:
+    async def look(self, pool: ReadCommittedPool) -> None:
         """Tell the store what is promised and how much time has passed, and see what it keeps.
 
         Raises as Pool.run.

@@ -1,24 +1,69 @@
-"""The SQL of the repository, by name, from the files in `sql/`."""
+"""The SQL of the repository, by name, from the files in `sql/`.
+
+Each statement says what happens if it is run a second time, which is what it needs to be run again
+after its answer was lost:
+
+    -- query: NAME         reads only
+    -- idempotent: NAME    a second run changes nothing
+    -- once: NAME          neither; for a transaction whose outcome is looked up when in doubt
+
+Pools take the first two kinds by their types. A string is none of them, so a statement reaches a
+pool by `query` or `idempotent`, which refuse another kind's name.
+"""
 
 import re
+from enum import Enum
 from importlib import resources
-from typing import Final
+from typing import Final, NewType
 
-_NAME: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
-
-
-def load_statements(file: str) -> dict[str, str]:
-    """The statements of one file. What stands before the first name is for readers."""
-    text = (resources.files("repository") / "sql" / file).read_text()
-    _, *parts = _NAME.split(text)
-    return {
-        name: body.strip().rstrip(";") for name, body in zip(parts[::2], parts[1::2], strict=True)
-    }
+Query = NewType("Query", str)
+"""A statement that reads only."""
+Idempotent = NewType("Idempotent", str)
+"""A statement that may write, but of which a second run changes nothing."""
 
 
-READ: Final = load_statements("read.sql")
-WRITE: Final = load_statements("write.sql")
-TYPES: Final = load_statements("entity_types.sql")
-SESSION: Final = load_statements("session.sql")
-DURABILITY: Final = load_statements("durability.sql")
-RETENTION: Final = load_statements("retention.sql")
+class Kind(Enum):
+    """What happens if a statement is run again."""
+
+    QUERY = "query"
+    IDEMPOTENT = "idempotent"
+    ONCE = "once"
+
+
+_HEADER: Final = re.compile(rf"^-- ({'|'.join(kind.value for kind in Kind)}): (\w+)$", re.MULTILINE)
+
+
+class WrongKind(Exception):
+    """The statement is of another kind."""
+
+
+class Statements(dict[str, str]):
+    """The statements of one file, for transactions; and by their kinds, for pools."""
+
+    def __init__(self, file: str) -> None:
+        # What stands before the first header is for readers.
+        _, *parts = _HEADER.split((resources.files("repository") / "sql" / file).read_text())
+        kinds, names, bodies = parts[::3], parts[1::3], parts[2::3]
+        super().__init__(zip(names, (body.strip().rstrip(";") for body in bodies), strict=True))
+        self.kinds: Final = {name: Kind(kind) for name, kind in zip(names, kinds, strict=True)}
+
+    def query(self, name: str) -> Query:
+        """A statement that reads only. Raises WrongKind or KeyError."""
+        return Query(self._of_kind(name, Kind.QUERY))
+
+    def idempotent(self, name: str) -> Idempotent:
+        """A statement that may be run again. Raises WrongKind or KeyError."""
+        return Idempotent(self._of_kind(name, Kind.IDEMPOTENT))
+
+    def _of_kind(self, name: str, kind: Kind) -> str:
+        if self.kinds[name] is not kind:
+            raise WrongKind(f"{name} is {self.kinds[name].value}, not {kind.value}")
+        return self[name]
+
+
+READ: Final = Statements("read.sql")
+WRITE: Final = Statements("write.sql")
+TYPES: Final = Statements("entity_types.sql")
+SESSION: Final = Statements("session.sql")
+DURABILITY: Final = Statements("durability.sql")
+RETENTION: Final = Statements("retention.sql")

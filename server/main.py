@@ -103,14 +103,16 @@ async def serve_on(
     tls = _tls(settings)
     reloads = Reloads([*access.files, *([tls.files] if tls else [])])
     guards = (*access.sources, *([tls] if tls else []), reloads)
-    metrics = metrics_of(settings, SERVICES, [repository, probe, health, LOST_LINES, *guards])
+    unsent = UnsentBytes(settings.max_unsent_bytes)
+    metrics = metrics_of(
+        settings, SERVICES, [repository, probe, health, unsent, LOST_LINES, *guards]
+    )
     around = common_middleware(metrics, tracing)
     server = grpc.aio.server(options=store_options(settings))
     life = StreamLife(settings.max_connection_age)
     health_service = HealthService(health.statuses, Watches(), life)
     register(server, HEALTH_SERVICE, health_service, (with_errors,))
     middleware = (*around, *access.middleware)
-    unsent = UnsentBytes(settings.max_unsent_bytes)
     servicer = FeatureStore(
         repository, repository, DEFAULT_LIMITS, decode, life, unsent, access.message_middleware
     )

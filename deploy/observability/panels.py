@@ -310,6 +310,18 @@ ROWS: Final = (
                 ),
             ),
             Panel(
+                "Not safe from crashes",
+                "Settings of PostgreSQL that are off, so a crash of its machine loses or damages"
+                " what was acknowledged.",
+                "short",
+                (
+                    Query(
+                        f"max by (setting) ({of('featom_database_crash_unsafe')}) > 0",
+                        "{{setting}} is off",
+                    ),
+                ),
+            ),
+            Panel(
                 "Clocks apart",
                 "How far the database's clock is ahead of that of each server, and by how much that"
                 " may be wrong. Commit times and ttl go by the database's.",
@@ -358,6 +370,19 @@ ROWS: Final = (
                 "Resident.",
                 "bytes",
                 (Query(of("process_resident_memory_bytes"), "{{instance}}"),),
+            ),
+            Panel(
+                "Answers not taken",
+                "Bytes of answers that callers have not taken yet, as a share of what there may"
+                " be. At 1 reads of that size wait, and get OVERLOADED.",
+                "percentunit",
+                (
+                    Query(
+                        f"{of('featom_unsent_answer_bytes')}"
+                        f" / {of('featom_unsent_answer_bytes_limit')}",
+                        "{{size}} {{instance}}",
+                    ),
+                ),
             ),
             Panel(
                 "Open files",

@@ -12,7 +12,8 @@ from contextlib import suppress
 from typing import Final
 
 from domain.errors import DatabaseUnavailable
-from repository.connections.pool import AnswerLost, Connection, Pool, TransactionAborted
+from repository.connections.isolation import ReadCommittedPool
+from repository.connections.pool import AnswerLost, Connection, TransactionAborted
 from repository.connections.timeline import LOCK_TIMEOUT
 from repository.sessions.facts import Backend
 from repository.statements import DURABILITY
@@ -27,8 +28,7 @@ _PATIENCE: Final = 3.0
 class CommitsInDoubt:
     """What answers may rest on while a commit is in doubt."""
 
-    def __init__(self, pool: Pool) -> None:
-        """`pool` is READ COMMITTED."""
+    def __init__(self, pool: ReadCommittedPool) -> None:
         self._pool = pool
         self._running: asyncio.Task[bool] | None = None
         self._next: asyncio.Task[bool] | None = None
@@ -46,7 +46,7 @@ class CommitsInDoubt:
 
         Raises DatabaseUnavailable.
         """
-        if await self._pool.read(DURABILITY["list_in_doubt"]):
+        if await self._pool.read(DURABILITY.query("list_in_doubt")):
             await self.settle(generation)
         elif self.generation != generation:
             raise DatabaseUnavailable("What was read is not known to be durable yet.")
@@ -76,11 +76,11 @@ class CommitsInDoubt:
     async def end(self, backend: Backend) -> bool:
         """Whether a backend is gone, and all that it committed is durable."""
         # What waits for a standby is seen by nobody: ended, it would be.
-        waits = await self._pool.read(DURABILITY["waits_for_standby"], *backend)
+        waits = await self._pool.read(DURABILITY.query("waits_for_standby"), *backend)
         if waits and waits[0][0]:
             return False
-        await self._pool.read(DURABILITY["announce"], str(backend), LOCK_TIMEOUT)
-        ended = await self._pool.read(DURABILITY["end_backend"], *backend, _ENDING_MS)
+        await self._pool.ensure(DURABILITY.idempotent("announce"), str(backend), LOCK_TIMEOUT)
+        ended = await self._pool.ensure(DURABILITY.idempotent("end_backend"), *backend, _ENDING_MS)
         if not all(gone for (gone,) in ended):
             return False
         await self._commit(DURABILITY["withdraw"], str(backend), LOCK_TIMEOUT)
@@ -116,7 +116,7 @@ class CommitsInDoubt:
     async def _clear(self) -> None:
         """End what servers that are gone have left, and withdraw it."""
         with suppress(DatabaseUnavailable):
-            for (name,) in await self._pool.read(DURABILITY["list_in_doubt"]):
+            for (name,) in await self._pool.read(DURABILITY.query("list_in_doubt")):
                 await self._end_once(Backend.named(name))
 
     async def _end_once(self, backend: Backend) -> None:

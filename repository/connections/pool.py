@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, and single statements on them."""
+"""Connections to PostgreSQL that are kept, and work on them. What may be run again: isolation."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final, TypeAlias, TypeVar
+from typing import ClassVar, Final, TypeAlias, TypeVar
 
 import asyncpg
 
@@ -23,11 +23,9 @@ from repository.migrations import window
 from repository.sessions.facts import Backend
 from repository.sessions.refusals import SessionRefused, SharedConnection
 from repository.sessions.setting_up import terminate
-from repository.sessions.settings import READ_COMMITTED, SERIALIZABLE, Settings, server_settings
+from repository.sessions.settings import Settings, server_settings
 from telemetry.metrics import Histogram
 from telemetry.tracing import Tracer
-
-__all__ = ["READ_COMMITTED", "SERIALIZABLE", "Pool"]
 
 Record: TypeAlias = asyncpg.Record
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -61,16 +59,18 @@ class AnswerTooLarge(Exception):
 
 
 class Pool:
-    """Connections of one isolation level, made when they are needed.
+    """Connections of one isolation level, made when they are needed; abstract.
 
     Only tasks that nobody cancels may use it: cancelling a query makes the driver open another
     connection, without a time limit.
     """
 
+    isolation: ClassVar[Settings]
+    """What the sessions set beside what all of them do."""
+
     def __init__(
         self,
         dsn: str | Connector,
-        isolation: Settings,
         *,
         size: int,
         statement_timeout: float,
@@ -87,7 +87,8 @@ class Pool:
         self.failures: Counter[tuple[Verdict, str]] = Counter()
         """By what they mean, and by SQLSTATE."""
         self._size = size
-        self._timeout = statement_timeout + 1.0
+        self.patience = statement_timeout + 1.0
+        """Seconds after which a statement is given up that PostgreSQL has not."""
         self._primary = primary or Primary()
         self._connector = Connector(dsn) if isinstance(dsn, str) else dsn
         self._reconnecting = Reconnecting(self._connect)
@@ -99,7 +100,7 @@ class Pool:
             primary=self._primary,
             build=window.BUILD,
             settings=server_settings(
-                isolation, window.session_name(window.BUILD), statement_timeout
+                self.isolation, window.session_name(window.BUILD), statement_timeout
             ),
             connector=self._connector,
             another=partial(self._connector.connect, self._at_start),
@@ -148,25 +149,6 @@ class Pool:
         except TimeoutError:
             self._pool.terminate()
 
-    async def read(self, sql: str, *arguments: object) -> list[Record]:
-        """Run a statement that may be run again. Raises DatabaseUnavailable or AnswerTooLarge."""
-        return await self.read_by(lambda connection: connection.fetch(sql, *arguments))
-
-    async def read_by(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
-        """Run `work` that may be run again, if its connection breaks. Raises as `read` does."""
-        loop = asyncio.get_running_loop()
-        latest = loop.time() + self._timeout
-        broken = 0
-        while True:
-            try:
-                return await self.run(work)
-            except (AnswerLost, TransactionAborted) as failure:
-                # Of connections that broke while they were idle, each is found out by using it.
-                broken += 1
-                if broken > self._size or loop.time() > latest:
-                    raise DatabaseUnavailable from failure
-                log.info("reading again: %s", failure.__cause__)
-
     async def commit(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
         """As `run`, for work that writes. Raises AnswerLost also if PostgreSQL gives a warning: the
         commit can be seen then, and perhaps no standby has it.
@@ -195,9 +177,9 @@ class Pool:
             begun = loop.time()
             # Just before the time-out: that cancels once, and in a transaction a ROLLBACK follows,
             # which would wait for an answer as long as TCP does.
-            cut_off = loop.call_later(self._timeout, terminate, connection)
+            cut_off = loop.call_later(self.patience, terminate, connection)
             try:
-                async with asyncio.timeout(self._timeout):
+                async with asyncio.timeout(self.patience):
                     result = await work(connection)
                 if generation != self._primary.generation:
                     # The server may be the primary no more; then what it did is lost.
@@ -258,7 +240,7 @@ class Pool:
     async def _connection(self) -> AsyncIterator[Connection]:
         try:
             # Each host has a time of its own, so that one that is silent does not hide another.
-            connection = await self._pool.acquire(timeout=self._timeout + self._connector.seconds)
+            connection = await self._pool.acquire(timeout=self.patience + self._connector.seconds)
         except window.SchemaMismatch as misfit:
             raise DatabaseUnavailable(f"this server must not be used: {misfit}") from misfit
         except SessionRefused as refusal:

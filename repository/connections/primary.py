@@ -30,6 +30,8 @@ class Primary:
         """Set when a new connection should show soon whether the server is still the same."""
         self.disk_is_full = False
         """Whether PostgreSQL has said so, and nobody has seen otherwise since."""
+        self.crash_unsafe: frozenset[str] | None = None
+        """Settings that were off when they were last seen, see CRASH_SAFETY; None before that."""
         self._server: Server | None = None
         self._timelines: dict[int, int] = {}
         """The newest of each cluster."""
@@ -53,11 +55,24 @@ class Primary:
         self._timelines[server.system_identifier] = server.timeline
         self._server = server
         self._told = ""
+        self._see_crash_safety(facts)
         if before in (None, server):
             return False
         log.warning("the primary is another server now: %s", facts.address)
         await self._give_up()
         return True
+
+    def _see_crash_safety(self, facts: Facts) -> None:
+        unsafe = frozenset(facts.crash_unsafe)
+        if unsafe - (self.crash_unsafe or frozenset()):
+            log.warning(
+                "%s off at %s: a crash of its machine loses or damages what was acknowledged",
+                " and ".join(sorted(unsafe)),
+                facts.address,
+            )
+        elif self.crash_unsafe and not unsafe:
+            log.warning("the database is safe from crashes again: %s", facts.address)
+        self.crash_unsafe = unsafe
 
     async def refuse(self, refusal: Exception, address: str) -> None:
         """Log why a new connection is refused, once a cause, and give up those that are open.

@@ -7,7 +7,7 @@ from codec.entity_type import load_entity_type
 from domain.errors import DatabaseUnavailable
 from domain.policy import Policy
 from domain.rules import RuleCompiler
-from repository.connections.pool import Pool
+from repository.connections.isolation import ReadCommittedPool
 from repository.statements import TYPES
 
 _KEPT: Final = 4
@@ -22,8 +22,7 @@ class Catalogue:
     """Policies by name and revision. Within an epoch a revision never changes, so what is here is
     never old; in the next one its number may be given again."""
 
-    def __init__(self, pool: Pool, compiler: RuleCompiler) -> None:
-        """`pool` is READ COMMITTED."""
+    def __init__(self, pool: ReadCommittedPool, compiler: RuleCompiler) -> None:
         self._pool = pool
         self._compiler = compiler
         self._epoch = 0
@@ -31,7 +30,7 @@ class Catalogue:
 
     async def ensure_rows(self, names: Collection[str]) -> None:
         """See to it that these types have a row to lock."""
-        await self._pool.read(TYPES["ensure_rows"], list(names))
+        await self._pool.ensure(TYPES.idempotent("ensure_rows"), list(names))
 
     async def policies(self, revisions: Mapping[str, int], epoch: int) -> dict[str, Policy | None]:
         """The policy of each type at a revision of an epoch; None where there is no entity type.
@@ -59,7 +58,7 @@ class Catalogue:
         self, revisions: Mapping[str, int], epoch: int, known: Kept
     ) -> dict[str, Policy | None]:
         records = await self._pool.read(
-            TYPES["read_revisions"], list(revisions), list(revisions.values())
+            TYPES.query("read_revisions"), list(revisions), list(revisions.values())
         )
         policies: dict[str, Policy | None] = {}
         for name, revision, definition, found_in in records:

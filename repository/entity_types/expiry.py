@@ -10,7 +10,7 @@ from domain.entity_key import EntityKey
 from domain.feature_spec import FeatureSpec
 from domain.ports import AtVersion, PointInTime, StoredAggregate
 from domain.timestamp import Timestamp
-from repository.connections.pool import Pool
+from repository.connections.isolation import ReadCommittedPool
 from repository.entity_types.catalogue import Catalogue
 from repository.statements import TYPES
 
@@ -21,8 +21,7 @@ _REST_AFTER_BYTES: Final = 1_048_576
 class Expiry:
     """Leaves expired features out of what is served. Every `now` is of the database's clock."""
 
-    def __init__(self, pool: Pool, catalogue: Catalogue) -> None:
-        """`pool` is READ COMMITTED."""
+    def __init__(self, pool: ReadCommittedPool, catalogue: Catalogue) -> None:
         self._pool = pool
         self._catalogue = catalogue
         self._epoch = 0
@@ -36,7 +35,7 @@ class Expiry:
         """
         if epoch == self._epoch and generation <= self._generation:
             return
-        records = await self._pool.read(TYPES["read_all_types"])
+        records = await self._pool.read(TYPES.query("read_all_types"))
         by_type = {
             name: load_entity_type(definition).expiring
             for name, _, definition, *_ in records

@@ -19,13 +19,14 @@ from domain.entity_type_store import (
     ScannedAggregate,
     ScannedPage,
 )
-from domain.errors import Contended, DatabaseUnavailable, EntityTypeInUse
+from domain.errors import Contended, DatabaseUnavailable, EntityTypeInUse, IncompatibleChange
 from domain.timestamp import Timestamp
 from repository.connections.bulkhead import Bulkhead
 from repository.connections.commits_in_doubt import CommitsInDoubt
-from repository.connections.pool import AnswerLost, Connection, Pool, Record, TransactionAborted
+from repository.connections.isolation import ReadCommittedPool
+from repository.connections.pool import AnswerLost, Connection, Record, TransactionAborted
 from repository.entity_types.written import PAGE_BYTES, SnapshotMark, mark, scanned, written_since
-from repository.statements import TYPES
+from repository.statements import TYPES, Query
 
 Result = TypeVar("Result")
 
@@ -42,9 +43,13 @@ class PostgresEntityTypes:
     """Implements EntityTypeStore of domain.entity_type_store."""
 
     def __init__(
-        self, pool: Pool, in_doubt: CommitsInDoubt, side: Bulkhead, changes: Bulkhead
+        self,
+        pool: ReadCommittedPool,
+        in_doubt: CommitsInDoubt,
+        side: Bulkhead,
+        changes: Bulkhead,
     ) -> None:
-        """`pool` is READ COMMITTED; all work is `side` work. Of `changes` there is one at a time:
+        """All work is `side` work. Of `changes` there is one at a time:
         they wait for each other in any case, and shall not all do so on a connection.
         """
         self._pool = pool
@@ -53,20 +58,20 @@ class PostgresEntityTypes:
         self._changes = changes
 
     async def current(self, name: str) -> CurrentType:
-        records = await self._read_for_answer(TYPES["read_type"], name)
+        records = await self._read_for_answer(TYPES.query("read_type"), name)
         if not records:
             return CurrentType(0, None)
         revision, definition, _ = records[0]
         return CurrentType(revision, None if definition is None else load_entity_type(definition))
 
     async def revision(self, name: str, revision: int) -> EntityType | None:
-        records = await self._read_for_answer(TYPES["read_revisions"], [name], [revision])
+        records = await self._read_for_answer(TYPES.query("read_revisions"), [name], [revision])
         if not records or records[0]["definition"] is None:
             return None
         return load_entity_type(records[0]["definition"])
 
     async def list_types(self, after: str, limit: int, max_bytes: int) -> ListedTypes:
-        records = await self._read_for_answer(TYPES["list_types"], after, limit, max_bytes)
+        records = await self._read_for_answer(TYPES.query("list_types"), after, limit, max_bytes)
         listed = [load_entity_type(record["definition"]) for record in records]
         return ListedTypes(listed, more=bool(records) and records[-1]["more"])
 
@@ -86,7 +91,9 @@ class PostgresEntityTypes:
                 return next_type if made else None
 
         # In a transaction of its own: others who want to make the same row wait for this one.
-        await self._read(TYPES["ensure_rows"], [definition.name])
+        await self._side.run(
+            lambda: self._pool.ensure(TYPES.idempotent("ensure_rows"), [definition.name])
+        )
         return await self._transact(work)
 
     async def delete(self, name: str, read: CurrentType, *, force: bool) -> bool:
@@ -100,42 +107,50 @@ class PostgresEntityTypes:
         return await self._transact(work)
 
     async def now(self) -> Timestamp:
-        records = await self._read(TYPES["current_time"])
+        records = await self._read(TYPES.query("current_time"))
         return from_datetime(records[0][0])
 
     async def mark(self) -> Mark:
         return await mark(self._read)
 
     async def scan(self, name: str, after: str, limit: int) -> ScannedPage:
-        return scanned(await self._read(TYPES["scan_aggregates"], name, after, limit, PAGE_BYTES))
+        arguments = (name, after, limit, PAGE_BYTES)
+        return scanned(await self._read_for_answer(TYPES.query("scan_aggregates"), *arguments))
 
     def written_since(
         self, name: str, since: Mark
     ) -> AsyncGenerator[Sequence[ScannedAggregate], None]:
         assert isinstance(since, SnapshotMark)
-        return written_since(self._read, name, since)
+        return written_since(self._read_for_answer, name, since)
 
     async def count(self, name: str) -> int:
-        records = await self._read(TYPES["count_aggregates"], name, _COUNTED + 1)
+        records = await self._read(TYPES.query("count_aggregates"), name, _COUNTED + 1)
         counted = int(records[0][0])
         if counted <= _COUNTED:
             return counted
-        explained = await self._read(TYPES["estimate_aggregates"], name)
+        explained = await self._read(TYPES.query("estimate_aggregates"), name)
         return max(counted, int(json.loads(explained[0][0])[0]["Plan"]["Plan Rows"]))
 
-    async def _read(self, statement: str, *arguments: object) -> list[Record]:
-        return await self._side.run(lambda: self._pool.read(statement, *arguments))
+    async def _read(self, query: Query, *arguments: object) -> list[Record]:
+        return await self._side.run(lambda: self._pool.read(query, *arguments))
 
-    async def _read_for_answer(self, statement: str, *arguments: object) -> list[Record]:
+    async def _read_for_answer(self, query: Query, *arguments: object) -> list[Record]:
         """As `_read`, when what was found is durable."""
         server = self._in_doubt.generation
-        records = await self._read(statement, *arguments)
-        await self._side.run(lambda: self._in_doubt.vouch(server))
+        records = await self._read(query, *arguments)
+        await self._vouch(server)
         return records
 
+    async def _vouch(self, server: int) -> None:
+        await self._side.run(lambda: self._in_doubt.vouch(server))
+
     async def _transact(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+        server = self._in_doubt.generation
         try:
             return await self._changes.run(lambda: self._side.run(lambda: self._pool.commit(work)))
+        except (EntityTypeInUse, IncompatibleChange):
+            await self._vouch(server)  # for what it was refused for
+            raise
         except TransactionAborted as failure:
             raise Contended("Writers of the entity type did not let the change in.") from failure
         # To apply the same again changes nothing, so the caller may always retry.

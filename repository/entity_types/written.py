@@ -41,7 +41,7 @@ class SnapshotMark(NamedTuple):
 
 async def mark(fetch: Fetch) -> SnapshotMark:
     """Everything that is committed now comes before it."""
-    ((timeline, next_transaction, under_way),) = await fetch(TYPES["mark"])
+    ((timeline, next_transaction, under_way),) = await fetch(TYPES.query("mark"))
     return SnapshotMark(timeline, int(next_transaction), under_way)
 
 
@@ -56,7 +56,7 @@ async def written_since(
     while position < until.next_transaction or began_before:
         end = min(position + step, until.next_transaction)
         changes = await fetch(
-            TYPES["written_since"], name, str(position), str(end), began_before, _KEYS
+            TYPES.query("written_since"), name, str(position), str(end), began_before, _KEYS
         )
         new = [int(transaction) for transaction, _, is_older in changes if not is_older]
         if len(new) < _KEYS:
@@ -78,7 +78,7 @@ async def _pages(
         after, more = "", True
         while more:
             some = list(ids[first : first + PAGE])
-            records = await fetch(TYPES["scan_written"], name, some, after, PAGE_BYTES)
+            records = await fetch(TYPES.query("scan_written"), name, some, after, PAGE_BYTES)
             page = scanned(records)
             if page.aggregates:
                 yield page.aggregates

@@ -22,9 +22,10 @@ from domain.limits import Limits
 from domain.ports import AtCommitTime, AtEventTime, AtVersion, PointInTime, StoredAggregate
 from domain.timestamp import Timestamp
 from repository.connections.bulkhead import Bulkhead
-from repository.connections.pool import Pool, Record
+from repository.connections.isolation import ReadCommittedPool
+from repository.connections.pool import Record
 from repository.entity_types.expiry import Expiry
-from repository.statements import READ
+from repository.statements import READ, Query
 
 PAGE_CHANGES: Final = 500
 PAGE_BYTES: Final = 262_144
@@ -39,7 +40,9 @@ class History:
     When its caller goes away, it ends with the page that is being read.
     """
 
-    def __init__(self, pool: Pool, bulkhead: Bulkhead, expiry: Expiry, limits: Limits) -> None:
+    def __init__(
+        self, pool: ReadCommittedPool, bulkhead: Bulkhead, expiry: Expiry, limits: Limits
+    ) -> None:
         """Each statement on `pool` is a piece of work of the bulkhead."""
         self._pool = pool
         self._bulkhead = bulkhead
@@ -69,13 +72,13 @@ class History:
                 return await self._at_event_time(key, current, time)
 
     async def _current(self, key: EntityKey) -> StoredAggregate | None:
-        records = await self._read(READ["current_incarnation"], *key)
+        records = await self._read(READ.query("current_incarnation"), *key)
         return StoredAggregate(*records[0]) if records else None
 
     async def _version(self, key: EntityKey, current: StoredAggregate, time: Timestamp) -> int:
         """The newest version at a commit time; 0 if there was none."""
         arguments = (*key, current.uid, to_datetime(time), current.version)
-        records = await self._read(READ["version_at"], *arguments)
+        records = await self._read(READ.query("version_at"), *arguments)
         return int(records[0]["version"])
 
     async def _at_version(
@@ -100,7 +103,7 @@ class History:
     ) -> HistoricalState:
         """The newest whole state up to a version; an empty one if the history begins later."""
         oldest = max(version - KEYFRAME_INTERVAL + 1, 1)
-        records = await self._read(READ["read_keyframe"], *key, current.uid, version, oldest)
+        records = await self._read(READ.query("read_keyframe"), *key, current.uid, version, oldest)
         return HistoricalState(*records[0]) if records else HistoricalState(0, b"")
 
     async def _folded(
@@ -111,7 +114,7 @@ class History:
         after = keyframe.version
         while after < version:
             arguments = (*key, current.uid, after + 1, version, PAGE_BYTES)
-            page = await self._read(READ["read_versions"], *arguments)
+            page = await self._read(READ.query("read_versions"), *arguments)
             for record in page:
                 folded.add(record["change"])
             after = page[-1]["version"] if page else version
@@ -154,12 +157,12 @@ class History:
     ) -> Sequence[Record]:
         """The first changes after one."""
         arguments = (*key, current.uid, version, time, PAGE_CHANGES, PAGE_BYTES)
-        return await self._read(READ["read_changes"], *arguments)
+        return await self._read(READ.query("read_changes"), *arguments)
 
     async def _refuse_too_many(self, key: EntityKey, current: StoredAggregate) -> None:
         """Before the work is done: to count is nothing beside it."""
         limit = self._limits.past_changes
-        records = await self._read(READ["has_more_changes"], *key, current.uid, limit)
+        records = await self._read(READ.query("has_more_changes"), *key, current.uid, limit)
         if records[0]["has_more"]:
             raise LimitExceeded("changes in a read", limit)
 
@@ -168,5 +171,5 @@ class History:
         current = await self._current(key)
         return current is not None and current.uid == read.uid
 
-    async def _read(self, statement: str, *arguments: object) -> list[Record]:
-        return await self._bulkhead.run(lambda: self._pool.read(statement, *arguments))
+    async def _read(self, query: Query, *arguments: object) -> list[Record]:
+        return await self._bulkhead.run(lambda: self._pool.read(query, *arguments))

@@ -17,7 +17,8 @@ from domain.timestamp import EARLIEST, Timestamp
 from repository.array_arguments import lines
 from repository.connections.bulkhead import Bulkhead
 from repository.connections.commits_in_doubt import CommitsInDoubt
-from repository.connections.pool import Connection, Pool
+from repository.connections.isolation import ReadCommittedPool
+from repository.connections.pool import Connection
 from repository.entity_types.expiry import Expiry
 from repository.reading.read_coalescer import Found, ReadCoalescer, TooLarge
 from repository.statements import READ
@@ -54,7 +55,7 @@ class LargeReads:
 
     def __init__(
         self,
-        pool: Pool,
+        pool: ReadCommittedPool,
         in_doubt: CommitsInDoubt,
         few: ReadCoalescer,
         bulkhead: Bulkhead,
@@ -104,17 +105,16 @@ class LargeReads:
         different = list(dict.fromkeys(keys))
 
         async def work(connection: Connection) -> tuple[int, _Measured, _ByKey]:
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
-                measured = await _measure(connection, different)
-                needed = sum(measured.sizes.get(key, 0) for key in keys)
-                found: _ByKey = {}
-                if needed <= room:
-                    for piece in _pieces(measured.sizes):
-                        found |= await _read_piece(connection, piece)
-                return needed, measured, found
+            measured = await _measure(connection, different)
+            needed = sum(measured.sizes.get(key, 0) for key in keys)
+            found: _ByKey = {}
+            if needed <= room:
+                for piece in _pieces(measured.sizes):
+                    found |= await _read_piece(connection, piece)
+            return needed, measured, found
 
         server = self._in_doubt.generation
-        needed, measured, found = await self._pool.read_by(work)
+        needed, measured, found = await self._pool.read_snapshot(work)
         if measured.in_doubt:
             await self._in_doubt.settle(server)
         if needed > room:

@@ -19,7 +19,7 @@ from domain.ports import StoredAggregate
 from repository.array_arguments import lines
 from repository.arrivals import Arrivals
 from repository.connections.commits_in_doubt import CommitsInDoubt
-from repository.connections.pool import Pool
+from repository.connections.isolation import ReadCommittedPool
 from repository.entity_types.expiry import Expiry
 from repository.statements import READ
 from runtime.supervision import supervised
@@ -71,7 +71,7 @@ class ReadCoalescer:
 
     def __init__(
         self,
-        pool: Pool,
+        pool: ReadCommittedPool,
         in_doubt: CommitsInDoubt,
         expiry: Expiry,
         *,
@@ -225,7 +225,7 @@ class ReadCoalescer:
         sizes: Sequence[int] = ()
         arguments = (lines(types), lines(ids), share)
         server = self._in_doubt.generation
-        (record,) = await self._pool.read(READ["read_aggregates"], *arguments)
+        (record,) = await self._pool.read(READ.query("read_aggregates"), *arguments)
         epoch, generation, in_doubt, read_time, larger, ordinals, *columns = record
         if ordinals is not None:
             uids, versions, states = columns

@@ -14,6 +14,8 @@ Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 TABLES: Final = ("aggregates", "changes", "requests", "store_epoch", "schema_window")
 """Tables that must be found in one schema. They need not be there yet."""
+CRASH_SAFETY: Final = ("fsync", "full_page_writes")
+"""Settings without which a crash of PostgreSQL's machine loses or damages what was committed."""
 
 
 class Backend(NamedTuple):
@@ -56,6 +58,8 @@ class Facts:
     in_recovery: bool
     read_only: bool
     synchronous_commit: str
+    crash_unsafe: Sequence[str]
+    """Those of CRASH_SAFETY that are off."""
     schemas: Sequence[str]
     """The schemas that our tables are found in, quoted."""
 
@@ -63,7 +67,7 @@ class Facts:
 async def describe(session: Session) -> Facts:
     """Ask the server. Raises OnStandby or SharedConnection where it cannot be asked for that."""
     try:
-        record: Any = await session.fetchrow(SESSION["describe"], TABLES)
+        record: Any = await session.fetchrow(SESSION["describe"], TABLES, CRASH_SAFETY)
     except asyncpg.FeatureNotSupportedError as error:
         # All that PostgreSQL refuses of this on a standby: a SERIALIZABLE transaction.
         raise OnStandby(sqlstate=error.sqlstate) from error
@@ -79,6 +83,7 @@ async def describe(session: Session) -> Facts:
         in_recovery=record["in_recovery"],
         read_only=record["read_only"],
         synchronous_commit=record["synchronous_commit"],
+        crash_unsafe=record["crash_unsafe"],
         schemas=record["schemas"],
     )
 

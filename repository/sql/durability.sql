@@ -8,7 +8,7 @@
 -- Who waits for a standby is not freed by a client that goes away. The lock lets one barrier wait,
 -- whoever asks; the others give up.
 
--- name: look_around
+-- query: look_around
 -- The epoch; and whether it is that of this timeline and a barrier has passed since PostgreSQL was
 -- started. After a crash, after which PostgreSQL's own start is the old one, durable_since is empty.
 SELECT
@@ -19,14 +19,14 @@ SELECT
     ) AS is_settled
 FROM store_epoch AS e;
 
--- name: lock_barrier
+-- once: lock_barrier
 SELECT set_config('lock_timeout', $1, true), pg_advisory_xact_lock(7305411223044);
 
--- name: follow_timeline
+-- once: follow_timeline
 -- Raises the epoch if the timeline is another one, and makes the commit a barrier in any case.
 SELECT follow_timeline(), pg_logical_emit_message(true, 'featom', '');
 
--- name: settle
+-- idempotent: settle
 -- Notes that a barrier has passed since PostgreSQL was started.
 WITH earlier AS (
     DELETE FROM durable_since AS d WHERE d.postmaster_start < pg_postmaster_start_time()
@@ -35,25 +35,25 @@ INSERT INTO durable_since (postmaster_start)
 VALUES (pg_postmaster_start_time())
 ON CONFLICT DO NOTHING;
 
--- name: barrier
+-- once: barrier
 SELECT
     set_config('lock_timeout', $1, true),
     pg_advisory_xact_lock(7305411223044),
     pg_logical_emit_message(true, 'featom', '');
 
--- name: list_in_doubt
+-- query: list_in_doubt
 -- A commit in doubt was announced before it could be seen, and is until it is durable. So this may
 -- be asked after the reads that it is about.
 SELECT unnest(e.commits_in_doubt) FROM store_epoch AS e;
 
--- name: waits_for_standby
+-- query: waits_for_standby
 -- Whether a backend has committed and waits for a synchronous standby; nobody sees that commit yet.
 -- None comes back if the backend is gone.
 SELECT a.wait_event IS NOT DISTINCT FROM 'SyncRep'
 FROM pg_stat_activity AS a
 WHERE a.pid = $1 AND a.backend_start = $2;
 
--- name: announce
+-- idempotent: announce
 -- Tells all servers that a backend is about to be ended, also while no standby is there to wait for.
 WITH announced AS (
     UPDATE store_epoch AS e
@@ -62,7 +62,7 @@ WITH announced AS (
 )
 SELECT set_config('lock_timeout', $2, true), set_config('synchronous_commit', 'local', true);
 
--- name: end_backend
+-- idempotent: end_backend
 -- Ends a backend, unless it waits for a standby, and says whether it is gone: from then on what it
 -- was sent is committed or never will be. None comes back if the backend was gone already.
 SELECT
@@ -71,7 +71,7 @@ SELECT
 FROM pg_stat_activity AS a
 WHERE a.pid = $1 AND a.backend_start = $2;
 
--- name: withdraw
+-- once: withdraw
 -- A barrier, and with it what was announced is settled.
 WITH withdrawn AS (
     UPDATE store_epoch AS e

@@ -1,6 +1,6 @@
 -- Entity types. Each statement runs at READ COMMITTED.
 
--- name: ensure_rows
+-- idempotent: ensure_rows
 -- Gives every type that is written a row that can be locked; in one order everywhere, as each waits
 -- for another session that is about to make the same. What is there is left alone: an insert would
 -- wait for the change of a type that is about to be committed.
@@ -11,7 +11,7 @@ WHERE NOT EXISTS (SELECT FROM entity_types AS t WHERE t.name = n.name)
 ORDER BY n.name
 ON CONFLICT DO NOTHING;
 
--- name: read_revisions
+-- query: read_revisions
 -- Reads some revisions, and the epoch in which they are these; one that does not exist does not come
 -- back.
 SELECT r.name, r.revision, r.definition, e.epoch
@@ -19,18 +19,18 @@ FROM unnest($1::text[], $2::bigint[]) AS k (name, revision)
 CROSS JOIN store_epoch AS e
 JOIN entity_type_revisions AS r ON r.name = k.name AND r.revision = k.revision;
 
--- name: read_all_types
+-- query: read_all_types
 -- Every definition, and the generation that it is at least as new as.
 SELECT t.name, t.revision, t.definition, e.types_generation, e.epoch
 FROM store_epoch AS e
 LEFT JOIN entity_types AS t ON t.definition IS NOT NULL;
 
--- name: read_type
+-- query: read_type
 SELECT t.revision, t.definition, t.create_time
 FROM entity_types AS t
 WHERE t.name = $1;
 
--- name: list_types
+-- query: list_types
 -- Reads one page, in the order of the names: at most so many, and at most so many bytes unless it is
 -- one alone.
 SELECT p.definition, p.more
@@ -49,7 +49,7 @@ FROM (
 WHERE p.fits
 ORDER BY p.name;
 
--- name: lock_type
+-- once: lock_type
 -- Waits, but not long, for the writers of one type that are in flight, and lets no new one begin;
 -- readers and the writers of other types go on. The row's lock is not enough: writers share it, and
 -- can hold it without end, one after the other. They try for this one, and do not get it while a
@@ -59,31 +59,31 @@ SELECT
     set_config('idle_in_transaction_session_timeout', $3, true),
     pg_advisory_xact_lock(hashtextextended($1, 7305411223044));
 
--- name: lock_row
+-- once: lock_row
 -- Waits for writers of a build that knows this lock alone.
 SELECT t.revision
 FROM entity_types AS t
 WHERE t.name = $1
 FOR UPDATE;
 
--- name: replace_type
+-- once: replace_type
 -- Makes a definition the next revision, if the one that was read is still the current one.
 UPDATE entity_types AS t
 SET revision = $3, definition = $4, create_time = $5, update_time = $6
 WHERE t.name = $1 AND t.revision = $2
 RETURNING t.revision;
 
--- name: record_revision
+-- once: record_revision
 INSERT INTO entity_type_revisions (name, revision, definition, create_time)
 VALUES ($1, $2, $3, $4);
 
--- name: raise_generation
+-- once: raise_generation
 UPDATE store_epoch SET types_generation = types_generation + 1;
 
--- name: current_time
+-- query: current_time
 SELECT clock_timestamp();
 
--- name: mark
+-- query: mark
 -- The timeline of the log, the number from which on no transaction is committed, and the smaller
 -- ones that are under way.
 SELECT
@@ -94,7 +94,7 @@ SELECT
     pg_snapshot_xmax(pg_current_snapshot())::text AS next_transaction,
     ARRAY(SELECT x.xid::text FROM pg_snapshot_xip(pg_current_snapshot()) AS x (xid)) AS under_way;
 
--- name: written_since
+-- query: written_since
 -- Reads which aggregates of a type some transactions have changed: those from $2 to before $3, page
 -- by page in their order, whole ones; and those of $4, which began before.
 SELECT w.xid::text, w.entity_id, w.began_before
@@ -116,7 +116,7 @@ FROM (
     )
 ) AS w;
 
--- name: scan_written
+-- query: scan_written
 -- Reads some aggregates of a type, as scan_aggregates reads all.
 SELECT p.entity_id, p.state, p.more
 FROM (
@@ -132,7 +132,7 @@ FROM (
 WHERE p.fits
 ORDER BY p.entity_id;
 
--- name: scan_aggregates
+-- query: scan_aggregates
 -- Reads one page of a type's aggregates, in the order of their ids: at most so many, and at most so
 -- many bytes unless it is one alone.
 SELECT p.entity_id, p.state, p.more
@@ -150,18 +150,18 @@ FROM (
 WHERE p.fits
 ORDER BY p.entity_id;
 
--- name: count_aggregates
+-- query: count_aggregates
 -- How many aggregates a type has, if it is no more than $2.
 SELECT count(*)
 FROM (
     SELECT FROM aggregates AS a WHERE a.entity_type = $1 ORDER BY a.entity_id LIMIT $2
 ) AS counted;
 
--- name: estimate_aggregates
+-- query: estimate_aggregates
 -- What PostgreSQL takes their number for.
 EXPLAIN (FORMAT JSON) SELECT FROM aggregates AS a WHERE a.entity_type = $1;
 
--- name: any_aggregate
+-- query: any_aggregate
 -- The order is that of the index: what PostgreSQL believes of a type may be long untrue, and writers
 -- wait meanwhile.
 SELECT count(*) > 0

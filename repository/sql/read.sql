@@ -1,6 +1,6 @@
 -- Reads of committed state, each one statement at READ COMMITTED: one snapshot.
 
--- name: read_aggregates
+-- query: read_aggregates
 -- Reads the aggregates of some keys, as columns: an array of each field, side by side, and null if
 -- there is no aggregate. One row is less work for the driver than one for each aggregate, and so is
 -- one text for each array: the keys come a line each, as no name of an entity has a line break.
@@ -27,7 +27,7 @@ CROSS JOIN (
         ON a.entity_type = k.entity_type AND a.entity_id = k.entity_id
 ) AS found;
 
--- name: measure_aggregates
+-- query: measure_aggregates
 -- How long the states of some keys are, without reading them; one of no aggregate does not come back.
 -- `read_time` is that of all that is read in the same snapshot.
 SELECT
@@ -40,7 +40,7 @@ JOIN aggregates AS a
     ON a.entity_type = k.entity_type AND a.entity_id = k.entity_id
 CROSS JOIN store_epoch AS e;
 
--- name: list_aggregates
+-- query: list_aggregates
 -- Reads one page of an entity type, in the order of the ids: at most so many, and at most so many
 -- bytes unless it is one alone. The length of a state is known without reading it.
 SELECT
@@ -64,7 +64,7 @@ CROSS JOIN store_epoch AS e
 WHERE p.fits
 ORDER BY p.entity_id;
 
--- name: read_keyframe
+-- query: read_keyframe
 -- The newest whole state of some versions, $4 down to $5, to fold later changes into. Of a version
 -- only the first change is looked at: those that came late while it was current have none, and their
 -- number has no bound.
@@ -81,7 +81,7 @@ WHERE c.state IS NOT NULL
 ORDER BY v.version DESC
 LIMIT 1;
 
--- name: read_versions
+-- query: read_versions
 -- What each of some versions changed, $4 up to $5, oldest first: at most $6 bytes, unless it is one
 -- alone. What came late while a version was current is not read.
 SELECT p.version, p.change
@@ -103,7 +103,7 @@ FROM (
 WHERE p.fits
 ORDER BY p.version;
 
--- name: read_changes
+-- query: read_changes
 -- One page of the changes of one incarnation, those after the version $4 and the commit time $5,
 -- oldest first: at most $6, and at most $7 bytes unless it is one alone.
 SELECT p.version, p.commit_time, p.change, p.more
@@ -125,7 +125,7 @@ FROM (
 WHERE p.fits
 ORDER BY p.version, p.commit_time;
 
--- name: has_more_changes
+-- query: has_more_changes
 -- Whether one incarnation has more than so many changes.
 SELECT EXISTS (
     SELECT
@@ -135,7 +135,7 @@ SELECT EXISTS (
     OFFSET $4
 ) AS has_more;
 
--- name: version_at
+-- query: version_at
 -- The newest version of one incarnation, $5 at most, at a time of the database's clock; 0 if there
 -- was none. Commit times rise with the version, so it is looked for by halves: to look at all
 -- changes since then has no bound. A half has a beginning, if only that of its first change that
@@ -168,7 +168,7 @@ WITH RECURSIVE search (low, high) AS (
 )
 SELECT s.low AS version FROM search AS s WHERE s.low = s.high;
 
--- name: current_incarnation
+-- query: current_incarnation
 SELECT a.uid, e.epoch, a.version, a.state
 FROM aggregates AS a
 CROSS JOIN store_epoch AS e

@@ -1,7 +1,8 @@
 -- What a new connection is asked and told before anything else uses it.
 
--- name: describe
--- Describes the server and the session. $1 names our tables: `schemas` has where they are found.
+-- query: describe
+-- Describes the server and the session. $1 names our tables: `schemas` has where they are found. $2
+-- names settings: `crash_unsafe` has those that are off.
 -- pg_control_checkpoint() would know a new timeline only after the first checkpoint on it.
 SELECT
     s.pid, s.backend_start,
@@ -18,6 +19,11 @@ SELECT
     current_setting('transaction_read_only') = 'on' AS read_only,
     current_setting('synchronous_commit') AS synchronous_commit,
     ARRAY(
+        SELECT u.name
+        FROM unnest($2::text[]) AS u (name)
+        WHERE current_setting(u.name) = 'off'
+    ) AS crash_unsafe,
+    ARRAY(
         SELECT DISTINCT quote_ident(n.nspname)
         FROM unnest($1::text[]) AS t (name)
         JOIN pg_class AS c ON c.oid = to_regclass(t.name)
@@ -26,15 +32,15 @@ SELECT
 FROM pg_stat_activity AS s
 WHERE s.pid = pg_backend_pid();
 
--- name: apply
+-- once: apply
 -- Sets what the session needs, and reads each setting back.
 SELECT s.name, set_config(s.name, s.value, false) AS in_force, pg_backend_pid() AS pid
 FROM unnest($1::text[], $2::text[]) AS s (name, value);
 
--- name: own_pid
+-- query: own_pid
 SELECT pg_backend_pid();
 
--- name: heartbeat
+-- once: heartbeat
 -- Proves that calls can be served: what is read and which rights are missing, of those in $1 to $3;
 -- the message makes it a write, whose commit reaches the log, and the standbys that it must reach.
 SELECT
@@ -52,7 +58,7 @@ SELECT
     ) AS missing,
     pg_logical_emit_message(true, 'featom', '') AS lsn;
 
--- name: what_it_waits_for
+-- query: what_it_waits_for
 -- What a backend is busy with, that was asked for a heartbeat; nothing if it has ended it.
 SELECT coalesce(a.wait_event, 'the processor') AS waits_for
 FROM pg_stat_activity AS a
@@ -60,7 +66,7 @@ WHERE
     a.pid = $1 AND a.backend_start = $2
     AND a.state = 'active' AND a.wait_event IS DISTINCT FROM 'ClientWrite';
 
--- name: spill
+-- query: spill
 -- Fails if the disk is full: the sort does not fit into the memory that it gets, and leaves nothing.
 SELECT count(*)
 FROM (

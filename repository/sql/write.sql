@@ -4,7 +4,7 @@
 -- many lines or numbers. Times are microseconds since 1970; they are exact as far as a double is,
 -- until 2255.
 
--- name: read_for_update
+-- query: read_for_update
 -- Reads the rows that a batch is about, before its transaction, at READ COMMITTED: a probe for an
 -- absent key inside a SERIALIZABLE transaction would lock an index page shared with strangers.
 -- One row comes back for each key, in any order; that of the first key has what is the same for all.
@@ -26,7 +26,7 @@ LEFT JOIN entity_types AS t ON t.name = k.entity_type
 LEFT JOIN aggregates AS a
     ON a.entity_type = k.entity_type AND a.entity_id = k.entity_id;
 
--- name: read_for_update_with_requests
+-- query: read_for_update_with_requests
 -- The same, and in the same snapshot which request ids are known: rows with a fingerprint, numbered
 -- as $4 to $6. The first outcome is the one that counts. What is there is known, whatever a clock
 -- says of its age: it goes with its partition.
@@ -53,7 +53,7 @@ JOIN requests AS r
     ON r.entity_type = k.entity_type AND r.entity_id = k.entity_id
     AND r.request_id = k.request_id;
 
--- name: sizes
+-- query: sizes
 -- The bytes of some aggregates, numbered as their keys; what is not there does not come back.
 SELECT k.ordinal, octet_length(a.state) AS bytes
 FROM unnest(string_to_array($1, chr(10)), string_to_array($2, chr(10)))
@@ -61,17 +61,17 @@ FROM unnest(string_to_array($1, chr(10)), string_to_array($2, chr(10)))
 JOIN aggregates AS a
     ON a.entity_type = k.entity_type AND a.entity_id = k.entity_id;
 
--- name: lock_keys
+-- once: lock_keys
 -- Waits, but not long, until no other server writes the entities of these locks; they are free again
 -- when the transaction ends.
 SELECT set_config('lock_timeout', $2, true), pg_advisory_xact_lock(t.lock)
 FROM unnest($1::bigint[]) AS t (lock);
 
--- name: locks_are_free
+-- query: locks_are_free
 -- Whether no other server has or awaits its turn with one of these locks.
 SELECT bool_and(pg_try_advisory_xact_lock(t.lock)) FROM unnest($1::bigint[]) AS t (lock);
 
--- name: find_batch
+-- query: find_batch
 -- Which of these keys a batch changed: asked when the answer to its commit was lost. A batch writes
 -- all of a unit, so one key tells for all.
 SELECT k.ordinal
@@ -82,7 +82,7 @@ WHERE EXISTS (
         AND c.batch_id = $3 AND c.commit_time >= $4
 );
 
--- name: write_batch
+-- once: write_batch
 -- Writes each row that is still the one that was read, with the changes and request ids that belong
 -- to it. Rows that must be written together form a unit; a unit of which a row has lost its race
 -- comes back, and nothing of it is written.
@@ -231,14 +231,14 @@ SELECT l.unit, l.to_a_change, NULL::xid AS transaction, NULL::integer AS pid FRO
 UNION ALL
 SELECT NULL, NULL, pg_current_xact_id()::xid, pg_backend_pid();
 
--- name: vacate
+-- once: vacate
 -- Takes away the rows that write_batch has made, in the same transaction, for entities that are to
 -- have none: nobody ever sees them. They alone are at version 0.
 DELETE FROM aggregates AS a
 USING unnest($1::text[], $2::text[]) AS k (entity_type, entity_id)
 WHERE a.entity_type = k.entity_type AND a.entity_id = k.entity_id AND a.version = 0;
 
--- name: read_traces
+-- query: read_traces
 -- What is left of entities that have no aggregate: the last change of each, of whichever
 -- incarnation, or only request ids. One of which nothing is left does not come back.
 SELECT k.ordinal, c.uid, c.version, c.commit_time
@@ -257,13 +257,13 @@ WHERE
         WHERE r.entity_type = k.entity_type AND r.entity_id = k.entity_id
     );
 
--- name: erase_history
+-- once: erase_history
 -- Erases what is known of some entities, in the transaction that deletes them.
 DELETE FROM changes AS c
 USING unnest($1::text[], $2::text[]) AS k (entity_type, entity_id)
 WHERE c.entity_type = k.entity_type AND c.entity_id = k.entity_id;
 
--- name: erase_requests
+-- once: erase_requests
 -- Forgets every request about these entities, beside erase_history: the digest of a request can be
 -- guessed from, and an outcome names features. That of the erasure itself is written afterwards.
 DELETE FROM requests AS r

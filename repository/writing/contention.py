@@ -21,7 +21,8 @@ from typing import Final, TypeVar
 import asyncpg
 
 from domain.entity_key import EntityKey
-from repository.connections.pool import Connection, Pool
+from repository.connections.isolation import ReadCommittedPool
+from repository.connections.pool import Connection
 from repository.statements import WRITE
 
 Result = TypeVar("Result")
@@ -37,8 +38,8 @@ _MAX_KEYS: Final = 10_000
 class ContentionLocks:
     """Remembers which keys were lost lately, and waits for the turn to write them."""
 
-    def __init__(self, pool: Pool, clock: Callable[[], float]) -> None:
-        """`pool` is READ COMMITTED; `clock` counts seconds."""
+    def __init__(self, pool: ReadCommittedPool, clock: Callable[[], float]) -> None:
+        """`clock` counts seconds."""
         self._pool = pool
         self._clock = clock
         self._until: dict[EntityKey, float] = {}
@@ -66,7 +67,9 @@ class ContentionLocks:
         It has lost to us, though we never lost: from now on we lock the key too.
         """
         keys = set(keys)
-        ((free,),) = await self._pool.read(WRITE["locks_are_free"], sorted(map(_lock_id, keys)))
+        ((free,),) = await self._pool.read(
+            WRITE.query("locks_are_free"), sorted(map(_lock_id, keys))
+        )
         if not free:
             self.lost(keys)
         return not free

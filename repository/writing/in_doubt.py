@@ -8,7 +8,7 @@ from typing import Final
 
 from domain.entity_key import EntityKey
 from repository.connections.commits_in_doubt import CommitsInDoubt
-from repository.connections.pool import Pool
+from repository.connections.isolation import ReadCommittedPool
 from repository.sessions.facts import Backend
 from repository.statements import WRITE
 from repository.writing.submission import InDoubtAttempt, Submission
@@ -37,8 +37,7 @@ class StillInDoubt(Exception):
 class InDoubtTransactions:
     """Remembers what was sent a batch and gave no answer, and ends it, whoever waits for that."""
 
-    def __init__(self, readers: Pool, in_doubt: CommitsInDoubt) -> None:
-        """`readers` are READ COMMITTED."""
+    def __init__(self, readers: ReadCommittedPool, in_doubt: CommitsInDoubt) -> None:
         self._readers = readers
         self._in_doubt = in_doubt
         self._backends: dict[Backend, frozenset[EntityKey]] = {}
@@ -75,7 +74,9 @@ class InDoubtTransactions:
         types, ids = zip(*submission.keys, strict=True)
         for doubt in submission.attempts_in_doubt:
             since = doubt.begun - _CLOCK_SLACK
-            if await self._readers.read(WRITE["find_batch"], types, ids, doubt.batch_id, since):
+            if await self._readers.read(
+                WRITE.query("find_batch"), types, ids, doubt.batch_id, since
+            ):
                 return doubt
         return None
 

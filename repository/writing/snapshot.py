@@ -14,7 +14,8 @@ from domain.policy import Policy
 from domain.timestamp import EARLIEST
 from domain.update import Command, Deletion, keys_of
 from repository.array_arguments import lines
-from repository.connections.pool import Pool, Record
+from repository.connections.isolation import ReadCommittedPool
+from repository.connections.pool import Record
 from repository.entity_types.catalogue import Catalogue
 from repository.statements import WRITE
 from repository.writing.evaluation import KnownRequest, RequestKey
@@ -37,7 +38,7 @@ class Snapshot(NamedTuple):
 
 
 async def read_snapshot(
-    pool: Pool,
+    pool: ReadCommittedPool,
     catalogue: Catalogue,
     commands: Sequence[Command],
     limits: Limits,
@@ -59,19 +60,21 @@ async def read_snapshot(
     )
     arguments: list[Any] = [*_names(keys), max(most, most_bytes(len(keys)))]
     if not requests:
-        records = await pool.read(WRITE["read_for_update"], *arguments)
+        records = await pool.read(WRITE.query("read_for_update"), *arguments)
         snapshot = await _snapshot(keys, records, {}, limits, catalogue)
         return await _with_traces(pool, snapshot, commands)
     arguments += _names([key for key, _ in requests])
     arguments.append([request_id for _, request_id in requests])
-    records = await pool.read(WRITE["read_for_update_with_requests"], *arguments)
+    records = await pool.read(WRITE.query("read_for_update_with_requests"), *arguments)
     rows = [record for record in records if record["fingerprint"] is None]
     answered = [record for record in records if record["fingerprint"] is not None]
     snapshot = await _snapshot(keys, rows, _known(requests, answered), limits, catalogue)
     return await _with_traces(pool, snapshot, commands)
 
 
-async def _with_traces(pool: Pool, snapshot: Snapshot, commands: Sequence[Command]) -> Snapshot:
+async def _with_traces(
+    pool: ReadCommittedPool, snapshot: Snapshot, commands: Sequence[Command]
+) -> Snapshot:
     """The same, with what is left of entities that are to be erased and have no aggregate.
 
     Whoever makes an aggregate since the snapshot is noticed by the write.
@@ -85,7 +88,7 @@ async def _with_traces(pool: Pool, snapshot: Snapshot, commands: Sequence[Comman
         and snapshot.rows[command.key].read is None
     ]
     if keys:
-        for ordinal, *last in await pool.read(WRITE["read_traces"], *zip(*keys, strict=True)):
+        for ordinal, *last in await pool.read(WRITE.query("read_traces"), *zip(*keys, strict=True)):
             snapshot.rows[keys[ordinal - 1]].trace = _trace(*last)
     return snapshot
 

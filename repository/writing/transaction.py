@@ -5,7 +5,8 @@ from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from domain.entity_key import EntityKey
-from repository.connections.pool import Connection, Pool, Record, TransactionAborted
+from repository.connections.isolation import SerializablePool
+from repository.connections.pool import Connection, Record, TransactionAborted
 from repository.sessions.refusals import SharedConnection
 from repository.sessions.setting_up import terminate
 from repository.statements import WRITE
@@ -43,7 +44,7 @@ class _Undone(Exception):
         self.written = written
 
 
-async def write(pool: Pool, rows: Sequence[Row], batch_id: UUID) -> Written:
+async def write(pool: SerializablePool, rows: Sequence[Row], batch_id: UUID) -> Written:
     """Write what is to be written of some rows, in the order of their keys.
 
     Raises what Pool.commit raises, or EpochPassed.

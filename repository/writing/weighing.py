@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from domain.entity_key import EntityKey
 from domain.update import UpdateBatch
 from repository.array_arguments import lines
-from repository.connections.pool import Pool
+from repository.connections.isolation import ReadCommittedPool
 from repository.statements import WRITE
 from repository.writing.submission import Submission
 
@@ -39,7 +39,7 @@ def most_bytes(keys: int) -> int:
 class Weights:
     """Remembers which aggregates are large, so that commands about them are known to be heavy."""
 
-    def __init__(self, readers: Pool) -> None:
+    def __init__(self, readers: ReadCommittedPool) -> None:
         self._readers = readers
         self._bytes: OrderedDict[EntityKey, int] = OrderedDict()
 
@@ -53,7 +53,7 @@ class Weights:
         """The bytes of each of these aggregates that is there. Raises DatabaseUnavailable."""
         asked = sorted(set(keys))
         names = lines([key.entity_type for key in asked]), lines([key.entity_id for key in asked])
-        records = await self._readers.read(WRITE["sizes"], *names)
+        records = await self._readers.read(WRITE.query("sizes"), *names)
         sizes = {asked[ordinal - 1]: int(size) for ordinal, size in records}
         self._remember(asked, sizes)
         return sizes

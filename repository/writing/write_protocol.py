@@ -35,7 +35,8 @@ from domain.limits import Limits
 from domain.outcome import Outcome
 from domain.update import Command, UpdateBatch
 from repository.connections.commits_in_doubt import CommitsInDoubt
-from repository.connections.pool import AnswerLost, Pool, TransactionAborted
+from repository.connections.isolation import ReadCommittedPool, SerializablePool
+from repository.connections.pool import AnswerLost, TransactionAborted
 from repository.entity_types.catalogue import Catalogue
 from repository.writing.chaining import ChainBroken, ChainLink
 from repository.writing.contention import ContentionLocks
@@ -83,13 +84,12 @@ class WriteProtocol:
 
     def __init__(
         self,
-        readers: Pool,
-        writers: Pool,
+        readers: ReadCommittedPool,
+        writers: SerializablePool,
         in_doubt: CommitsInDoubt,
         catalogue: Catalogue,
         limits: Limits,
     ) -> None:
-        """`readers` are READ COMMITTED, `writers` SERIALIZABLE."""
         self._readers = readers
         self._writers = writers
         self._in_doubt = in_doubt

@@ -7,11 +7,13 @@ all others have a half each, so that large ones never keep those out.
 import asyncio
 import sys
 from collections import deque
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Final, NamedTuple
 
 from domain.errors import Overloaded
 from server.rpc.call import Call
+from telemetry.metrics import Metric, MetricKind, Sample
 
 TINY: Final = 4 * 1_024
 """Bytes of an answer that is not counted: it takes no more than its call does in any case."""
@@ -31,18 +33,18 @@ class _Share:
 
     def __init__(self, limit: int) -> None:
         self.held = 0
-        self._limit = limit
+        self.limit: Final = limit
         self._queue: deque[_Waiting] = deque()
         self._made = 0
         """Bytes of answers that are made, and wait."""
 
     @property
     def is_full(self) -> bool:
-        return self.held >= self._limit
+        return self.held >= self.limit
 
     def fits(self, size: int) -> bool:
         """One alone fits in any case."""
-        return self.held == 0 or self.held + size <= self._limit
+        return self.held == 0 or self.held + size <= self.limit
 
     async def take(self, size: int, *, made: bool) -> None:
         """Wait for room, in the order of arrival. Raises Overloaded.
@@ -53,7 +55,7 @@ class _Share:
         if not self._queue and self.fits(size):
             self.held += size
             return
-        if made and self._made + size > self._limit:
+        if made and self._made + size > self.limit:
             raise Overloaded(_FULL)
         self._made += size * made
         try:
@@ -98,6 +100,23 @@ class UnsentBytes:
     def held(self) -> int:
         """Bytes of the answers on their way, and of those that have room and are being made."""
         return self._large.held + self._others.held
+
+    def metrics(self) -> Iterator[Metric]:
+        """See telemetry.metrics.MetricSource."""
+        shares = {"large": self._large, "other": self._others}
+        yield Metric(
+            "featom_unsent_answer_bytes",
+            "Bytes of answers that their callers have not taken yet: large (above 1 MiB) or other.",
+            MetricKind.GAUGE,
+            [Sample({"size": name}, share.held) for name, share in shares.items()],
+        )
+        yield Metric(
+            "featom_unsent_answer_bytes_limit",
+            "Bytes of answers that there may be; what comes then waits, and is refused as"
+            " OVERLOADED.",
+            MetricKind.GAUGE,
+            [Sample({"size": name}, share.limit) for name, share in shares.items()],
+        )
 
     def require_room(self) -> None:
         """Raises Overloaded if there is none for an answer that may become large."""

@@ -15,7 +15,8 @@ from featom.v1 import feature_store_pb2 as pb
 from featom.v1.aggregate_pb2 import EntityKey as KeyMessage
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue
-from repository.connections.pool import SERIALIZABLE, Connection, Pool, Result
+from repository.connections.isolation import SerializablePool
+from repository.connections.pool import Connection, Result
 from repository.postgres import PostgresRepository
 from repository.statements import WRITE
 from tests.kit.fault_injection import (
@@ -126,11 +127,11 @@ async def test_a_batch_that_makes_what_another_deletes_never_deadlocks_with_it(
     assert await deadlocks_in(database) == 0
 
 
-class HeldPool(Pool):
+class HeldPool(SerializablePool):
     """Does not commit what it has written before a test says so."""
 
     def __init__(self, dsn: str) -> None:
-        super().__init__(dsn, SERIALIZABLE, size=2, statement_timeout=PATIENCE)
+        super().__init__(dsn, size=2, statement_timeout=PATIENCE)
         self.written = asyncio.Event()
         self.commits = asyncio.Event()
 

@@ -20,10 +20,11 @@ import uvloop
 from domain.errors import DatabaseUnavailable
 from repository.connecting.connector import CannotConnect, Connector
 from repository.connecting.target import DsnRefused
-from repository.connections.pool import READ_COMMITTED
+from repository.connections.isolation import ReadCommittedPool
 from repository.connections.probe import PostgresProbe, ProbeFailed
 from repository.migrations import MigrationFailed, status
 from repository.postgres import PostgresRepository
+from repository.statements import Query
 from server.embedded_postgres import EmbeddedPostgres
 from tests.kit.fault_injection import pool_on
 from tests.kit.postgres import Postgres, binaries_by_version, folder_for_postgres
@@ -113,8 +114,8 @@ async def test_servers_their_probe_and_migrations_go_on_to_the_next_host(
 ) -> None:
     with silent_host() as host:
         dsn = behind(shared_database, host)
-        async with pool_on(dsn, READ_COMMITTED) as pool:
-            assert [tuple(row) for row in await pool.read("SELECT 1")] == [(1,)]
+        async with pool_on(dsn, ReadCommittedPool) as pool:
+            assert [tuple(row) for row in await pool.read(Query("SELECT 1"))] == [(1,)]
         probe = PostgresProbe(dsn)
         await probe.check()
         await probe.close()
@@ -176,9 +177,9 @@ async def test_a_standby_is_passed_over_and_refused_by_name_where_it_is_alone(
         await Connector(alone).connect({})
     with pytest.raises(MigrationFailed, match="is a standby"):
         await status(alone)
-    async with pool_on(alone, READ_COMMITTED) as pool:
+    async with pool_on(alone, ReadCommittedPool) as pool:
         with pytest.raises(DatabaseUnavailable, match="is a standby"):
-            await pool.read("SELECT 1")
+            await pool.read(Query("SELECT 1"))
     with pytest.raises(ProbeFailed, match="is a standby"):
         await PostgresProbe(alone).check()
     (host,) = Connector(standby)._target.hosts
@@ -216,9 +217,9 @@ async def test_all_hosts_are_named_when_none_can_be_used() -> None:
 
 async def test_what_a_host_says_is_told(database: str) -> None:
     dsn = behind(database).replace("dbname=", "dbname=no_such_")
-    async with pool_on(dsn, READ_COMMITTED) as pool:
+    async with pool_on(dsn, ReadCommittedPool) as pool:
         with pytest.raises(DatabaseUnavailable, match="no database of this name") as away:
-            await pool.read("SELECT 1")
+            await pool.read(Query("SELECT 1"))
     assert away.value.sqlstate == "3D000"
 
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from domain.entity_key import EntityKey
-from repository.connections.pool import READ_COMMITTED
+from repository.connections.isolation import ReadCommittedPool
 from repository.writing.contention import LASTS, ContentionLocks
 from tests.kit.fault_injection import Session, pool_on, repository_on
 from tests.kit.reading import current_features
@@ -37,8 +37,8 @@ async def test_two_servers_that_have_lost_a_key_write_it_one_after_the_other(
         under_way -= 1
 
     async with (
-        pool_on(shared_database, READ_COMMITTED, size=4) as one,
-        pool_on(shared_database, READ_COMMITTED, size=4) as other,
+        pool_on(shared_database, ReadCommittedPool, size=4) as one,
+        pool_on(shared_database, ReadCommittedPool, size=4) as other,
     ):
         servers = [ContentionLocks(one, Clock()), ContentionLocks(other, Clock())]
         await asyncio.gather(*(contention.take([key], work) for contention in servers * 3))
@@ -51,7 +51,7 @@ async def test_whose_turn_does_not_come_goes_without(
     async def work() -> str:
         return "done"
 
-    async with pool_on(shared_database, READ_COMMITTED, size=4) as pool:
+    async with pool_on(shared_database, ReadCommittedPool, size=4) as pool:
         contention = ContentionLocks(pool, Clock())
 
         has_it, gives_it_up = asyncio.Event(), asyncio.Event()
@@ -80,7 +80,7 @@ async def test_a_turn_that_runs_out_of_time_does_not_cut_the_work_short(
         return "done"
 
     # PostgreSQL ends the turn after 0.1 s, and a second later the pool gives up.
-    async with pool_on(shared_database, READ_COMMITTED, statement_timeout=0.1) as pool:
+    async with pool_on(shared_database, ReadCommittedPool, statement_timeout=0.1) as pool:
         assert await ContentionLocks(pool, Clock()).take([key], work) == "done"
 
 
@@ -88,7 +88,7 @@ async def test_without_a_database_there_are_no_turns_and_the_work_is_done(key: E
     async def work() -> str:
         return "done"
 
-    async with pool_on("postgresql://featom@127.0.0.1:1/featom", READ_COMMITTED) as pool:
+    async with pool_on("postgresql://featom@127.0.0.1:1/featom", ReadCommittedPool) as pool:
         assert await ContentionLocks(pool, Clock()).take([key], work) == "done"
 
 
@@ -102,7 +102,7 @@ async def test_turns_with_several_keys_never_end_in_a_circle(
     async def work() -> None:
         await asyncio.sleep(0)
 
-    async with pool_on(shared_database, READ_COMMITTED, size=4) as pool:
+    async with pool_on(shared_database, ReadCommittedPool, size=4) as pool:
         contention = ContentionLocks(pool, Clock())
         begun = time.monotonic()
         await asyncio.gather(*(contention.take(order, work) for order in [there, back] * 10))

@@ -17,7 +17,7 @@ from domain.entity_type_store import CurrentType
 from domain.errors import RuleViolated, StaleEtag, Unavailable
 from domain.feature_spec import FeatureSpec
 from domain.values import ValueKind
-from repository.connections.pool import SERIALIZABLE
+from repository.connections.isolation import SerializablePool
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.writing.row import Row, StoredRow
 from repository.writing.transaction import EpochPassed, write
@@ -130,7 +130,7 @@ async def test_a_row_that_was_read_under_another_epoch_is_not_written(database: 
     async with repository_on(as_app_role(database)) as server:
         await server.update(update(put("f", 1), key=KEY))
         async with (
-            pool_on(as_app_role(database), SERIALIZABLE) as writers,
+            pool_on(as_app_role(database), SerializablePool) as writers,
             session_on(database) as session,
         ):
             (found,) = await session.fetch("SELECT xmin, version FROM aggregates")

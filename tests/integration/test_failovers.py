@@ -98,6 +98,39 @@ async def test_a_server_on_a_standby_is_not_ready_and_serves_once_that_is_promot
             assert (await store.GetAggregate(read)).aggregate.version == 1
 
 
+async def test_a_database_that_is_not_safe_from_crashes_is_served_and_told_of(
+    made: Clusters, caplog: pytest.LogCaptureFixture
+) -> None:
+    primary = made.primary({"full_page_writes": "off"})
+    await migrate_for_servers(primary.dsn)
+    async with (
+        repository_on(as_app_role(primary.dsn)) as repository,
+        probe_on(as_app_role(primary.dsn), repository) as probe,
+        session_on(primary.dsn) as session,
+    ):
+        await probe.check()
+        await repository.update(update(put("f", 1), key=KEY))
+        assert crash_unsafe(repository) == {"fsync": 0, "full_page_writes": 1}
+        assert "full_page_writes off at 127.0.0.1" in caplog.text
+        await session.execute("ALTER SYSTEM SET full_page_writes TO on")
+        await session.execute("ALTER SYSTEM SET fsync TO off")
+        await session.execute("SELECT pg_reload_conf()")
+
+        async def is_seen() -> bool:
+            await probe.check()
+            return crash_unsafe(repository) == {"fsync": 1, "full_page_writes": 0}
+
+        await eventually_true(is_seen)
+        assert "fsync off at 127.0.0.1" in caplog.text
+
+
+def crash_unsafe(repository: PostgresRepository) -> dict[str, float]:
+    (found,) = (
+        metric for metric in repository.metrics() if metric.name == "featom_database_crash_unsafe"
+    )
+    return {sample.labels["setting"]: float(sample.value) for sample in found.samples}  # type: ignore[arg-type]
+
+
 async def test_after_a_switchover_behind_one_address_nothing_is_read_from_the_old_primary(
     made: Clusters,
 ) -> None:

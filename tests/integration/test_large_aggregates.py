@@ -12,9 +12,9 @@ from domain.entity_key import EntityKey
 from domain.errors import LimitExceeded
 from domain.outcome import Outcome, UpdateOutcome
 from domain.update import Update, UpdateBatch
-from repository.connections.pool import Pool
+from repository.connections.isolation import ReadCommittedPool
 from repository.postgres import PostgresOptions, PostgresRepository
-from repository.statements import WRITE
+from repository.statements import WRITE, Query
 from repository.writing import columns, snapshot, transaction
 from repository.writing.weighing import HEAVY, LIGHT
 from runtime import time_slice
@@ -45,15 +45,15 @@ class Reads:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.bytes: list[int] = []
-        read = Pool.read
+        read = ReadCommittedPool.read
 
-        async def noted(pool: Pool, sql: str, *arguments: object) -> list[Any]:
+        async def noted(pool: ReadCommittedPool, sql: Query, *arguments: object) -> list[Any]:
             records = await read(pool, sql, *arguments)
             if sql == WRITE["read_for_update"]:
                 self.bytes.append(sum(len(record["state"] or b"") for record in records))
             return records
 
-        monkeypatch.setattr(Pool, "read", noted)
+        monkeypatch.setattr(ReadCommittedPool, "read", noted)
 
 
 def adding(keys: Sequence[EntityKey]) -> list[Update]:

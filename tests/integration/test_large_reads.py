@@ -11,10 +11,11 @@ from domain.entity_key import EntityKey
 from domain.errors import LimitExceeded
 from domain.limits import Limits
 from domain.update import UpdateBatch
-from repository.connections.pool import Connection, Pool
+from repository.connections.isolation import ReadCommittedPool
+from repository.connections.pool import Connection
 from repository.postgres import PostgresRepository
 from repository.reading import large_reads, read_coalescer
-from repository.statements import READ
+from repository.statements import READ, Query
 from tests.kit.fault_injection import repository_on
 from tests.kit.reading import features
 from tests.kit.samples import add, entity, put, update
@@ -28,9 +29,9 @@ class Statements:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.bytes: list[int] = []
-        read, read_piece = Pool.read, large_reads._read_piece
+        read, read_piece = ReadCommittedPool.read, large_reads._read_piece
 
-        async def noted_read(pool: Pool, sql: str, *arguments: object) -> Any:
+        async def noted_read(pool: ReadCommittedPool, sql: Query, *arguments: object) -> Any:
             records = await read(pool, sql, *arguments)
             if sql == READ["read_aggregates"]:
                 self.bytes.append(sum(map(len, filter(None, records[0]["states"] or ()))))
@@ -41,7 +42,7 @@ class Statements:
             self.bytes.append(sum(len(stored.state) for stored in found.values()))
             return found
 
-        monkeypatch.setattr(Pool, "read", noted_read)
+        monkeypatch.setattr(ReadCommittedPool, "read", noted_read)
         monkeypatch.setattr(large_reads, "_read_piece", noted_piece)
 
 

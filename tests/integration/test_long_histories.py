@@ -15,9 +15,10 @@ from domain.limits import Limits
 from domain.ports import AtCommitTime, AtEventTime, AtVersion, PointInTime
 from domain.timestamp import LATEST
 from domain.update import Deletion
-from repository.connections.pool import Pool, Record
+from repository.connections.isolation import ReadCommittedPool
+from repository.connections.pool import Record
 from repository.postgres import PostgresRepository
-from repository.statements import READ
+from repository.statements import READ, Query
 from tests.kit.fault_injection import Session, repository_on, session_on
 from tests.kit.reading import past_features
 from tests.kit.samples import add, put, update
@@ -49,9 +50,9 @@ class Pages:
         self.hold = asyncio.Event()
         self.hold.set()
         self._names = {READ[name]: name for name in ("read_versions", "read_changes")}
-        read = Pool.read
+        read = ReadCommittedPool.read
 
-        async def noted(pool: Pool, sql: str, *arguments: object) -> list[Record]:
+        async def noted(pool: ReadCommittedPool, sql: Query, *arguments: object) -> list[Record]:
             if sql not in self._names:
                 return await read(pool, sql, *arguments)
             found = await read(pool, sql, *arguments)
@@ -60,7 +61,7 @@ class Pages:
             await self.hold.wait()
             return found
 
-        monkeypatch.setattr(Pool, "read", noted)
+        monkeypatch.setattr(ReadCommittedPool, "read", noted)
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from cli import migrate as migration_commands
 from cli.main import app
 from domain.entity_key import EntityKey
 from domain.errors import DatabaseUnavailable
-from repository.connections.pool import READ_COMMITTED, Pool
+from repository.connections.isolation import ReadCommittedPool
+from repository.connections.pool import Pool
 from repository.connections.probe import PostgresProbe
 from repository.migrations import (
     BackfillHeldUp,
@@ -206,7 +207,7 @@ async def use(pool: Pool) -> None:
 async def test_a_backfill_waits_for_an_older_server_whose_health_is_not_seen(
     database: str,
 ) -> None:
-    async with pool_on(database, READ_COMMITTED) as of_the_first:
+    async with pool_on(database, ReadCommittedPool) as of_the_first:
         await use(of_the_first)
         with knowing(SECOND):
             await up(database)
@@ -260,7 +261,7 @@ def comes_in_between(monkeypatch: pytest.MonkeyPatch) -> list[Pool]:
 async def test_a_backfill_waits_for_an_older_server_that_comes_as_it_begins(
     database: str, comes_in_between: list[Pool]
 ) -> None:
-    async with pool_on(database, READ_COMMITTED) as of_the_first:
+    async with pool_on(database, ReadCommittedPool) as of_the_first:
         comes_in_between.append(of_the_first)
         with knowing(SECOND):
             await up(database)
@@ -280,7 +281,7 @@ async def test_nothing_is_taken_away_from_a_server_that_comes_at_that_moment(
         await backfill(database)
         await up(database)
     with knowing(SECOND):
-        pool = Pool(database, READ_COMMITTED, size=1, statement_timeout=5.0)
+        pool = ReadCommittedPool(database, size=1, statement_timeout=5.0)
     await pool.open()
     comes_in_between.append(pool)
     with knowing(FOURTH):

@@ -19,7 +19,8 @@ from domain.timestamp import EARLIEST, SECOND, Timestamp
 from domain.update import Update
 from domain.values import ValueKind
 from featom.v1.aggregate_pb2 import FeatureAggregate
-from repository.connections.pool import READ_COMMITTED, Connection
+from repository.connections.isolation import ReadCommittedPool
+from repository.connections.pool import Connection
 from repository.partitions import advance_partitions
 from repository.postgres import PostgresRepository
 from repository.reading import large_reads, read_coalescer
@@ -78,7 +79,7 @@ class Passing:
     async def hours(self, number: int) -> list[str]:
         """Let hours pass, with a look after each; returns what was dropped or deleted."""
         done: list[str] = []
-        async with pool_on(self._dsn, READ_COMMITTED) as pool:
+        async with pool_on(self._dsn, ReadCommittedPool) as pool:
             for _ in range(number):
                 self._passed += HOUR
                 self.set_clock(self._ahead)
@@ -244,7 +245,7 @@ async def test_how_far_the_clocks_are_apart_is_known_with_its_error(
 ) -> None:
     retention = ObservedRetention(DAY)
     clock.move(HOUR)
-    async with pool_on(dsn, READ_COMMITTED) as pool:
+    async with pool_on(dsn, ReadCommittedPool) as pool:
         await retention.look(pool)
     error = retention.clock_offset_error
     assert 0 < error < 5

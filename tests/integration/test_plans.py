@@ -14,7 +14,8 @@ from codec.state import dump_aggregate, new_aggregate
 from codec.timestamps import to_datetime
 from domain.update import Deletion, Update
 from repository.array_arguments import lines
-from repository.connections.pool import READ_COMMITTED, SERIALIZABLE, Connection, Pool
+from repository.connections.isolation import ReadCommittedPool, SerializablePool
+from repository.connections.pool import Connection, Pool
 from repository.postgres import PostgresOptions
 from repository.statements import READ, TYPES, WRITE
 from repository.writing.columns import write_arguments
@@ -143,7 +144,7 @@ async def test_a_batch_is_written_by_index_and_in_the_order_of_its_keys(
     small_database: str, filled_database: str, written: WrittenBatch, size: str, generic: bool
 ) -> None:
     dsn = {"small": small_database, "filled": filled_database}[size]
-    async with pool_on(dsn, SERIALIZABLE) as writers:
+    async with pool_on(dsn, SerializablePool) as writers:
         plan = await plan_of(writers, WRITE["write_batch"], written.arguments, generic=generic)
     assert scans_of_aggregates(plan) == {("Index Scan", "aggregates_pkey")}
     joins = [node for node in nodes(plan) if "Join" in node["Node Type"]]
@@ -180,7 +181,7 @@ async def test_what_a_batch_is_about_is_read_by_index(
         arguments.append(8_192)
     if name == "read_for_update_with_requests":
         arguments += [types, ids, [uuid4()] * 256]
-    async with pool_on(filled_database, READ_COMMITTED) as pool:
+    async with pool_on(filled_database, ReadCommittedPool) as pool:
         plan = await plan_of(pool, WRITE[name], arguments, generic=generic)
     assert scans_of_aggregates(plan) == {("Index Scan", "aggregates_pkey")}
 
@@ -194,7 +195,7 @@ async def test_aggregates_are_read_by_index(
     filled_database: str, name: str, arguments: list[object], keys: int, generic: bool
 ) -> None:
     names = [lines(["customer"] * keys), lines([f"c-{number}" for number in range(keys)])]
-    async with pool_on(filled_database, READ_COMMITTED) as pool:
+    async with pool_on(filled_database, ReadCommittedPool) as pool:
         plan = await plan_of(pool, READ[name], [*names, *arguments], generic=generic)
     assert scans_of_aggregates(plan) == {("Index Scan", "aggregates_pkey")}
 
@@ -203,7 +204,7 @@ async def test_aggregates_are_read_by_index(
 async def test_a_page_is_read_in_the_order_of_the_index(
     filled_database: str, generic: bool
 ) -> None:
-    async with pool_on(filled_database, READ_COMMITTED) as pool:
+    async with pool_on(filled_database, ReadCommittedPool) as pool:
         plan = await plan_of(
             pool, READ["list_aggregates"], ["customer", "c-5", 101, 3_000_000], generic=generic
         )
@@ -224,7 +225,7 @@ async def test_what_was_written_since_is_found_by_index(
         )
         await session.execute("ANALYZE changes")
     arguments = ["customer", "2000", "2256", ["1500", "1501"], 1_000]
-    async with pool_on(filled_database, READ_COMMITTED) as pool:
+    async with pool_on(filled_database, ReadCommittedPool) as pool:
         plan = await plan_of(pool, TYPES["written_since"], arguments, generic=generic)
     this_month = f"changes_{datetime.now(UTC):%Y%m}01"
     scans = [
@@ -246,7 +247,7 @@ async def test_aggregates_are_checked_by_index(
         arguments += ["c-5", 200, 2**20]
     elif name == "scan_written":
         arguments += [[f"c-{number}" for number in range(200)], "", 2**20]
-    async with pool_on(filled_database, READ_COMMITTED) as pool:
+    async with pool_on(filled_database, ReadCommittedPool) as pool:
         plan = await plan_of(pool, TYPES[name], arguments, generic=generic)
     assert {index for _, index in scans_of_aggregates(plan)} == {"aggregates_pkey"}
 
@@ -268,7 +269,7 @@ async def test_a_long_history_is_read_in_the_order_of_the_index(
         async with session_on(dsn) as session:
             await session.execute(LONG_HISTORY, UID, 1)
             await session.execute("VACUUM ANALYZE changes")
-        async with pool_on(dsn, READ_COMMITTED) as pool:
+        async with pool_on(dsn, ReadCommittedPool) as pool:
             history = ["customer", "c-1", UID]
             plan = await plan_of(pool, READ[name], [*history, *arguments], generic=generic)
     found = list(nodes(plan))

@@ -7,15 +7,11 @@ import pytest
 
 from domain.entity_key import EntityKey
 from domain.errors import DatabaseUnavailable, Unavailable
-from repository.connections.pool import (
-    READ_COMMITTED,
-    SERIALIZABLE,
-    AnswerLost,
-    Connection,
-)
+from repository.connections.isolation import ReadCommittedPool, SerializablePool
+from repository.connections.pool import AnswerLost, Connection, Pool
 from repository.connections.probe import PostgresProbe, ProbeFailed
 from repository.migrations import MigrationFailed, status
-from repository.statements import DURABILITY
+from repository.statements import DURABILITY, Query
 from tests.kit.fault_injection import Session, pool_on, repository_on
 from tests.kit.pgbouncer import pgbouncer
 from tests.kit.roles import as_app_role
@@ -28,14 +24,14 @@ REFUSED = "must be in session mode"
 
 
 @pytest.mark.parametrize("more", [(), ("ignore_startup_parameters = extra_float_digits,jit",)])
-@pytest.mark.parametrize("isolation", [READ_COMMITTED, SERIALIZABLE], ids=["reads", "writes"])
+@pytest.mark.parametrize("kind", [ReadCommittedPool, SerializablePool], ids=["reads", "writes"])
 async def test_behind_a_pooler_in_session_mode_every_setting_is_in_force(
-    shared_database: str, isolation: dict[str, str], more: tuple[str, ...]
+    shared_database: str, kind: type[Pool], more: tuple[str, ...]
 ) -> None:
     with pgbouncer(shared_database, "session", *more) as pooler:
-        async with pool_on(pooler.dsn, isolation, statement_timeout=7.0) as pool:
+        async with pool_on(pooler.dsn, kind, statement_timeout=7.0) as pool:
             found = await pool.run(settings_of)
-    wanted = isolation["default_transaction_isolation"]
+    wanted = kind.isolation["default_transaction_isolation"]
     assert found.pop("transaction_isolation") == wanted
     assert found == IN_FORCE
 
@@ -49,7 +45,7 @@ async def test_behind_a_pooler_in_session_mode_time_outs_end_what_takes_too_long
             await connection.fetch("SELECT 1")
 
     with pgbouncer(shared_database, "session") as pooler:
-        async with pool_on(pooler.dsn, READ_COMMITTED, statement_timeout=2.0) as pool:
+        async with pool_on(pooler.dsn, ReadCommittedPool, statement_timeout=2.0) as pool:
             # PostgreSQL's own time-outs, which come before that of the pool.
             with pytest.raises(DatabaseUnavailable, match="57014"):
                 await pool.run(lambda connection: connection.fetch("SELECT pg_sleep(30)"))
@@ -79,11 +75,11 @@ async def test_behind_a_pooler_in_session_mode_a_backend_can_be_ended(
     shared_database: str, session: Session
 ) -> None:
     with pgbouncer(shared_database, "session") as pooler:
-        async with pool_on(pooler.dsn, READ_COMMITTED) as pool:
+        async with pool_on(pooler.dsn, ReadCommittedPool) as pool:
             backend = await pool.run(_backend)
             assert await session.fetchval(DURABILITY["end_backend"], *backend, 5_000) is True
             # And nothing but a new connection is needed.
-            assert await pool.read("SELECT 1")
+            assert await pool.read(Query("SELECT 1"))
             assert await pool.run(_backend) != backend
 
 
@@ -114,9 +110,9 @@ async def test_nothing_is_set_on_connections_that_are_shared_with_others(
     database: str, session: Session
 ) -> None:
     with pgbouncer(database, "transaction", "default_pool_size = 1") as pooler:
-        async with pool_on(pooler.dsn, SERIALIZABLE) as pool:
+        async with pool_on(pooler.dsn, SerializablePool) as pool:
             with pytest.raises(DatabaseUnavailable, match=REFUSED):
-                await pool.read("SELECT 1")
+                await pool.run(_backend)
         stranger = await asyncpg.connect(pooler.dsn, statement_cache_size=0)
         assert await stranger.fetchval("SHOW transaction_isolation") == "read committed"
         await stranger.close()

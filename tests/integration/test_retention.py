@@ -11,7 +11,7 @@ import pytest
 
 from domain.entity_key import EntityKey
 from domain.update import Update
-from repository.connections.pool import READ_COMMITTED
+from repository.connections.isolation import ReadCommittedPool
 from repository.migrations import MigrationFailed
 from repository.partitions import advance_partitions
 from repository.postgres import PostgresOptions
@@ -53,7 +53,7 @@ async def grow_old(session: Session, age: timedelta) -> None:
 async def look(dsn: str, promised: timedelta) -> list[str]:
     """What a server does at its start; returns what was done to partitions."""
     retention = ObservedRetention(promised)
-    async with pool_on(dsn, READ_COMMITTED) as pool:
+    async with pool_on(dsn, ReadCommittedPool) as pool:
         await retention.look(pool)
         return await advance_partitions(pool, promised)
 
@@ -155,7 +155,7 @@ async def test_time_passes_as_far_as_the_clocks_of_server_and_database_both_say(
     one, other = (ObservedRetention(DAY, lambda: now) for _ in range(2))
 
     async def elapsed_after(retention: ObservedRetention) -> timedelta:
-        async with pool_on(database, READ_COMMITTED) as pool:
+        async with pool_on(database, ReadCommittedPool) as pool:
             await retention.look(pool)
         elapsed: timedelta = await own.fetchval("SELECT elapsed FROM retention")
         return elapsed

@@ -12,7 +12,7 @@ from domain.entity_key import EntityKey
 from domain.ports import AtVersion
 from domain.update import Deletion
 from featom.v1.aggregate_pb2 import FeatureAggregate
-from repository.connections.pool import READ_COMMITTED, Pool
+from repository.connections.isolation import ReadCommittedPool
 from repository.migrations import MigrationFailed, indexes, up
 from repository.migrations.revisions import revisions
 from repository.migrations.running import run
@@ -215,7 +215,7 @@ async def test_a_step_gives_way_to_who_reads_and_is_taken_again(
     await own.execute("SELECT make_partition('requests', 'day', now() - interval '5 days')")
     assert await own.fetchval("SELECT advance_partitions('1 day')") is None
     await let_pass(own, A_DAY)
-    pool = Pool(database, READ_COMMITTED, size=1, statement_timeout=10.0)
+    pool = ReadCommittedPool(database, size=1, statement_timeout=10.0)
     await pool.open()
     async with session_on(database) as reader:
         transaction = reader.transaction()

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from repository.migrations.grants import OF_THE_OWNER, TABLES
-from repository.statements import WRITE, load_statements
+from repository.statements import WRITE, Statements
 from repository.writing.columns import write_arguments
 from tests.integration.schema_snapshot import SNAPSHOT, snapshot_of
 from tests.kit.fault_injection import Session
@@ -18,7 +18,7 @@ from tests.kit.fault_injection import Session
 def statements() -> Iterator[tuple[str, str]]:
     """Every statement of the repository, whichever file it stands in."""
     for file in sorted((resources.files("repository") / "sql").iterdir(), key=lambda it: it.name):
-        yield from load_statements(file.name).items()
+        yield from Statements(file.name).items()
 
 
 async def test_the_migrations_make_the_schema_that_is_committed(shared_database: str) -> None:

@@ -12,14 +12,16 @@ from domain.entity_key import EntityKey
 from domain.errors import DatabaseUnavailable
 from domain.update import Update
 from repository.connecting.connector import Connector
+from repository.connections.isolation import ReadCommittedPool, SerializablePool
 from repository.connections.known import Admission, KnownConnection
-from repository.connections.pool import READ_COMMITTED, SERIALIZABLE
+from repository.connections.pool import Pool
 from repository.connections.primary import Primary
 from repository.connections.probe import PostgresProbe, ProbeFailed
 from repository.migrations import MigrationFailed, migrate, up
 from repository.migrations import status as migration_status
 from repository.postgres import PostgresRepository
-from repository.sessions.settings import server_settings
+from repository.sessions.settings import SERIALIZABLE, server_settings
+from repository.statements import Query
 from tests.kit.fault_injection import Session, pool_on, repository_on, session_on
 from tests.kit.postgres import Postgres
 from tests.kit.roles import APP_ROLE, as_app_role
@@ -65,18 +67,16 @@ async def let(dsn: str, *settings: str) -> None:
             await session.execute(f"ALTER DATABASE {name_of(dsn)} SET {each}")
 
 
-@pytest.mark.parametrize("isolation", [READ_COMMITTED, SERIALIZABLE], ids=["reads", "writes"])
-async def test_the_defaults_of_a_role_do_not_matter(
-    database: str, isolation: dict[str, str]
-) -> None:
+@pytest.mark.parametrize("kind", [ReadCommittedPool, SerializablePool], ids=["reads", "writes"])
+async def test_the_defaults_of_a_role_do_not_matter(database: str, kind: type[Pool]) -> None:
     async with session_on(database) as session:
         await session.execute("CREATE SCHEMA trap")
         for name, value in HOSTILE.items():
             where = f"ROLE {APP_ROLE} IN DATABASE {name_of(database)}"
             await session.execute(f"ALTER {where} SET {name} TO {value}")
-    async with pool_on(as_app_role(database), isolation, statement_timeout=7.0) as pool:
+    async with pool_on(as_app_role(database), kind, statement_timeout=7.0) as pool:
         found = await pool.run(settings_of)
-    assert found.pop("transaction_isolation") == isolation["default_transaction_isolation"]
+    assert found.pop("transaction_isolation") == kind.isolation["default_transaction_isolation"]
     assert found == IN_FORCE
 
 
@@ -84,7 +84,7 @@ async def test_what_an_operator_chose_for_synchronous_commit_stays_unless_it_los
     database: str,
 ) -> None:
     await let(database, "synchronous_commit TO remote_apply")
-    async with pool_on(database, SERIALIZABLE) as pool:
+    async with pool_on(database, SerializablePool) as pool:
         assert (await pool.run(settings_of))["synchronous_commit"] == "remote_apply"
 
 
@@ -161,14 +161,14 @@ async def test_a_search_path_that_leads_to_two_schemas_is_refused(database: str)
 
 
 async def test_a_temporary_table_does_not_hide_ours(database: str, key: EntityKey) -> None:
-    async with pool_on(database, READ_COMMITTED) as pool:
-        await pool.read("SELECT 1")
+    async with pool_on(database, ReadCommittedPool) as pool:
+        await pool.read(Query("SELECT 1"))
         await pool.run(
             lambda connection: connection.execute(
                 "CREATE TEMPORARY TABLE aggregates (nothing integer)"
             )
         )
-        assert await pool.read("SELECT count(entity_id) FROM aggregates")
+        assert await pool.read(Query("SELECT count(entity_id) FROM aggregates"))
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ import pytest
 from domain.entity_key import EntityKey
 from domain.errors import DatabaseUnavailable
 from domain.update import Deletion
-from repository.connections.pool import READ_COMMITTED, SERIALIZABLE, AnswerLost, Connection, Pool
+from repository.connections.isolation import ReadCommittedPool, SerializablePool
+from repository.connections.pool import AnswerLost, Connection, Pool
 from repository.postgres import PostgresOptions
-from repository.statements import WRITE
+from repository.statements import WRITE, Query
 from repository.writing import transaction
 from repository.writing.contention import ContentionLocks
 from tests.kit.fault_injection import pool_on, repository_on
@@ -36,7 +37,7 @@ async def ends_in_time(work: Awaitable[object]) -> bool:
 
 async def is_of_use(pool: Pool) -> bool:
     """Whether the only connection of a pool can be had again, as a new one."""
-    return [tuple(row) for row in await pool.read("SELECT 1")] == [(1,)]
+    return [tuple(row) for row in await pool.run(lambda one: one.fetch("SELECT 1"))] == [(1,)]
 
 
 def silence(proxy: Proxy, until: AsyncExitStack) -> Callable[[], Awaitable[None]]:
@@ -56,7 +57,7 @@ async def test_a_transaction_does_not_wait_for_its_end_on_a_connection_that_is_s
     async with (
         proxied(shared_database) as proxy,
         AsyncExitStack() as stack,
-        pool_on(proxy.dsn, SERIALIZABLE, statement_timeout=STATEMENT_TIMEOUT) as pool,
+        pool_on(proxy.dsn, SerializablePool, statement_timeout=STATEMENT_TIMEOUT) as pool,
     ):
 
         async def work(connection: Connection) -> None:
@@ -82,7 +83,7 @@ async def test_a_turn_ends_when_the_connection_that_holds_it_is_silent(
     async with (
         proxied(shared_database) as proxy,
         AsyncExitStack() as stack,
-        pool_on(proxy.dsn, READ_COMMITTED, statement_timeout=STATEMENT_TIMEOUT) as pool,
+        pool_on(proxy.dsn, ReadCommittedPool, statement_timeout=STATEMENT_TIMEOUT) as pool,
     ):
 
         async def work() -> None:
@@ -142,11 +143,11 @@ async def test_a_connection_that_is_silent_from_the_beginning_is_given_up() -> N
     server = await asyncio.start_server(greet_and_say_nothing, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     dsn = f"postgresql://featom@127.0.0.1:{port}/featom?sslmode=disable&connect_timeout=1"
-    async with server, pool_on(dsn, READ_COMMITTED, statement_timeout=STATEMENT_TIMEOUT) as pool:
+    async with server, pool_on(dsn, ReadCommittedPool, statement_timeout=STATEMENT_TIMEOUT) as pool:
 
         async def read() -> None:
             with pytest.raises(DatabaseUnavailable):
-                await pool.read("SELECT 1")
+                await pool.read(Query("SELECT 1"))
 
         assert await ends_in_time(read())
         assert pool.connections == (0, 0)

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -15,12 +15,14 @@ import asyncpg
 import pytest
 
 from domain.entity_key import EntityKey
-from domain.errors import DatabaseUnavailable, StaleEtag, Unavailable
+from domain.entity_type import EntityType
+from domain.entity_type_store import CurrentType, ScannedAggregate
+from domain.errors import DatabaseUnavailable, IncompatibleChange, StaleEtag, Unavailable
 from domain.outcome import UpdateOutcome
 from domain.ports import AtVersion
 from domain.update import Deletion, Update
 from repository.connections.commits_in_doubt import CommitsInDoubt
-from repository.connections.pool import READ_COMMITTED
+from repository.connections.isolation import ReadCommittedPool
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.sessions.facts import Backend
 from repository.statements import DURABILITY
@@ -144,6 +146,7 @@ async def test_of_a_commit_whose_wait_was_cut_short_nobody_is_told_until_a_stand
     again = asked(key, 2)
     async with servers_on(pair) as servers:
         before = (await servers[0].update(update(put("f", 1), key=key))).etag
+        nothing, mark = CurrentType(0, None), await servers[0].entity_types.mark()
         pair.lose_standby()
         answer = asyncio.ensure_future(within(5.0, servers[0], again))
         await eventually_found(session, SYNC_REP)
@@ -155,12 +158,15 @@ async def test_of_a_commit_whose_wait_was_cut_short_nobody_is_told_until_a_stand
             "SELECT version FROM aggregates WHERE entity_id = $1", key.entity_id
         )
         assert state["version"] == 2  # it can be seen
-        other = servers[1]
+        other, types = servers[1], servers[1].entity_types
         questions: list[Awaitable[object]] = [
             other.read([key]),
             other.list_aggregates("card", "", 10, 1_000_000),
             other.read_as_of(key, AtVersion(1)),
-            other.entity_types.current("card"),
+            types.current("card"),
+            types.scan("card", "", 10),
+            types.delete("card", nothing, force=False),
+            types.replace(nothing, EntityType(name="card"), refusing, mark),
             other.update(again),
             other.update(update(put("f", 2), key=key, validate_only=True)),
             other.update(update(put("f", 3), key=key, etag=before)),
@@ -176,6 +182,10 @@ async def test_of_a_commit_whose_wait_was_cut_short_nobody_is_told_until_a_stand
         with pytest.raises(StaleEtag):
             await other.update(update(put("f", 3), key=key, etag=before))
         await eventually_true(lambda: nothing_is_in_doubt(session))
+
+
+async def refusing(page: Sequence[ScannedAggregate]) -> None:
+    raise IncompatibleChange(len(page), [])
 
 
 async def nothing_is_in_doubt(session: Session) -> bool:
@@ -241,7 +251,7 @@ async def test_a_backend_is_announced_before_it_is_ended_and_until_a_standby_has
     pair: Replicated, session: Session
 ) -> None:
     dsn = as_app_role(pair.primary.dsn)
-    async with pool_on(dsn, READ_COMMITTED, 2, 5.0) as pool, session_on(dsn) as victim:
+    async with pool_on(dsn, ReadCommittedPool, 2, 5.0) as pool, session_on(dsn) as victim:
         in_doubt = CommitsInDoubt(pool)
         (own,) = await victim.fetch(
             "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"

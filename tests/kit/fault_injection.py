@@ -4,24 +4,27 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
 
 from domain.entity_key import EntityKey
-from repository.connections.pool import SERIALIZABLE, AnswerLost, Connection, Pool, Result
+from repository.connections.isolation import SerializablePool
+from repository.connections.pool import AnswerLost, Connection, Pool, Result
 from repository.postgres import PostgresOptions, PostgresRepository
 from tests.kit.waiting import eventually_found
+
+AnyPool = TypeVar("AnyPool", bound=Pool)
 
 Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Meddle: TypeAlias = Callable[[], Awaitable[Any]]
 
 
-class MeddledPool(Pool):
+class MeddledPool(SerializablePool):
     """Lets something happen between the read and the write of a batch, or after its commit."""
 
     def __init__(self, dsn: str) -> None:
-        super().__init__(dsn, SERIALIZABLE, size=4, statement_timeout=5.0)
+        super().__init__(dsn, size=4, statement_timeout=5.0)
         self.before: deque[Meddle] = deque()
         """What happens before the next writes, one for each."""
         self.lost_answers = 0
@@ -41,9 +44,9 @@ class MeddledPool(Pool):
 
 @asynccontextmanager
 async def pool_on(
-    dsn: str, isolation: dict[str, str], size: int = 1, statement_timeout: float = 10.0
-) -> AsyncIterator[Pool]:
-    pool = Pool(dsn, isolation, size=size, statement_timeout=statement_timeout)
+    dsn: str, kind: type[AnyPool], size: int = 1, statement_timeout: float = 10.0
+) -> AsyncIterator[AnyPool]:
+    pool = kind(dsn, size=size, statement_timeout=statement_timeout)
     await pool.open()
     try:
         yield pool

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from repository.connections.pool import Connection, Pool
+from repository.connections.isolation import SerializablePool
+from repository.connections.pool import Connection
 from repository.writing import snapshot, write_protocol
 from repository.writing.chaining import ChainLink
 from tests.consistency.eager_server import be_eager
-from tests.consistency.sabotages.breaking import LATER, pools_that_write, replace_in
+from tests.consistency.sabotages.breaking import LATER, replace_in
 
 
 def follow_without_waiting() -> None:
@@ -28,12 +29,12 @@ def follow_without_waiting() -> None:
         return await read(*arguments)
 
     replace_in(write_protocol, "read_snapshot", read_later)
-    run: Callable[..., Awaitable[Any]] = Pool.run
-    writes = pools_that_write()
+    run: Callable[..., Awaitable[Any]] = SerializablePool.run
 
-    async def run_later(self: Pool, work: Callable[[Connection], Awaitable[Any]]) -> Any:
-        if writes(self):
-            await asyncio.sleep(4 * LATER)
+    async def run_later(
+        self: SerializablePool, work: Callable[[Connection], Awaitable[Any]]
+    ) -> Any:
+        await asyncio.sleep(4 * LATER)
         return await run(self, work)
 
-    replace_in(Pool, "run", run_later)
+    replace_in(SerializablePool, "run", run_later)

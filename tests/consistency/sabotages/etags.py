@@ -8,12 +8,12 @@ from domain.aggregate import FeatureAggregate
 from domain.errors import StaleEtag
 from domain.etag import Etag, etag_token
 from domain.outcome import UpdateOutcome
-from repository.statements import READ
+from repository.statements import READ, Query
 from repository.writing import snapshot
 from repository.writing.write_protocol import WriteProtocol
 from tests.consistency.sabotages.breaking import break_statement, now_and_then, replace_in
 
-_TRANSACTION: Final = (
+_TRANSACTION: Final = Query(
     "SELECT xmin::text::bigint FROM aggregates"
     " WHERE entity_type = $1 AND entity_id = $2 AND uid = $3"
 )

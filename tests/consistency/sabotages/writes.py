@@ -10,7 +10,8 @@ from domain.entity_key import EntityKey
 from domain.errors import Contended
 from domain.outcome import BatchOutcome, Outcome, UpdateOutcome
 from domain.update import Command, Update, UpdateBatch
-from repository.connections.pool import Connection, Pool
+from repository.connections.isolation import SerializablePool
+from repository.connections.pool import Connection
 from repository.postgres import PostgresRepository
 from repository.statements import WRITE
 from repository.writing import contention as contention
@@ -19,7 +20,6 @@ from tests.consistency.sabotages.breaking import (
     LATER,
     break_statement,
     now_and_then,
-    pools_that_write,
     replace_in,
 )
 
@@ -71,12 +71,11 @@ def apply_twice_at_once() -> None:
 
 def acknowledge_before_commit() -> None:
     """Answer when the statement is done; commit a moment later."""
-    run: Callable[..., Awaitable[Any]] = Pool.run
-    writes = pools_that_write()
+    run: Callable[..., Awaitable[Any]] = SerializablePool.run
 
-    async def run_early(self: Pool, work: Callable[[Connection], Awaitable[Any]]) -> Any:
-        if not writes(self):
-            return await run(self, work)
+    async def run_early(
+        self: SerializablePool, work: Callable[[Connection], Awaitable[Any]]
+    ) -> Any:
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
         async def commit_later(link: Connection) -> None:
@@ -88,7 +87,7 @@ def acknowledge_before_commit() -> None:
         await asyncio.wait([done, committed], return_when=asyncio.FIRST_COMPLETED)
         return done.result() if done.done() else await committed
 
-    replace_in(Pool, "run", run_early)
+    replace_in(SerializablePool, "run", run_early)
 
 
 def apply_later_than_answered() -> None:

@@ -31,6 +31,7 @@ FIT = Facts(
     in_recovery=False,
     read_only=False,
     synchronous_commit="on",
+    crash_unsafe=[],
     schemas=["public"],
 )
 
@@ -111,6 +112,21 @@ async def test_connections_are_given_up_when_the_server_is_another_one(
     assert not await primary.admit(first)
     assert await primary.admit(second) is bool(given_up)
     assert len(calls) == primary.generation == given_up
+
+
+async def test_a_database_that_is_not_safe_from_crashes_is_told_of_once_and_when_it_is_safe_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    primary = Primary()
+    assert primary.crash_unsafe is None
+    for unsafe in (["fsync"], ["fsync"], ["fsync", "full_page_writes"], [], []):
+        await primary.admit(replace(FIT, crash_unsafe=unsafe))
+        assert primary.crash_unsafe == set(unsafe)
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+        "fsync off at 10.0.0.1",
+        "fsync and full_page_writes off at 10.0.0.1",
+        "the database is safe from crashes again",
+    ]
 
 
 async def test_a_server_on_a_timeline_that_was_left_is_refused() -> None:

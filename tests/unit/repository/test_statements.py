@@ -1,4 +1,4 @@
-"""The SQL files: every statement is described, used, and constant."""
+"""The SQL files: every statement is described, used by its kind, and constant."""
 
 import re
 from pathlib import Path
@@ -6,24 +6,60 @@ from pathlib import Path
 import pytest
 
 import repository
-from repository.statements import DURABILITY, READ, SESSION, TYPES, WRITE, load_statements
+from repository.statements import (
+    DURABILITY,
+    READ,
+    RETENTION,
+    SESSION,
+    TYPES,
+    WRITE,
+    Kind,
+    Statements,
+    WrongKind,
+)
 
 FOLDER = Path(repository.__file__).parent
 CODE = "\n".join(file.read_text() for file in FOLDER.rglob("*.py") if file.name != "statements.py")
-FILES = {"DURABILITY": DURABILITY, "READ": READ, "SESSION": SESSION, "TYPES": TYPES, "WRITE": WRITE}
+FILES = {
+    "DURABILITY": DURABILITY,
+    "READ": READ,
+    "RETENTION": RETENTION,
+    "SESSION": SESSION,
+    "TYPES": TYPES,
+    "WRITE": WRITE,
+}
 NAMED = [(file, name) for file, statements in FILES.items() for name in statements]
 STATEMENTS = {name: FILES[file][name] for file, name in NAMED}
+USES = [
+    (use["file"], use["kind"], use["name"])
+    for use in re.finditer(
+        rf"\b(?P<file>{'|'.join(FILES)})(?:\[|\.(?P<kind>\w+)\()[\"'](?P<name>\w+)[\"']", CODE
+    )
+]
 
 
 @pytest.mark.parametrize(("file", "name"), NAMED, ids=[name for _, name in NAMED])
 def test_every_statement_is_used(file: str, name: str) -> None:
-    assert f'{file}["{name}"]' in CODE
+    assert (file, name) in {(file, name) for file, _, name in USES}
 
 
 def test_every_statement_that_is_used_exists() -> None:
-    used = re.findall(r'(DURABILITY|READ|SESSION|TYPES|WRITE)\["(\w+)"\]', CODE)
-    assert used
-    assert set(used) <= set(NAMED)
+    assert {(file, name) for file, _, name in USES} <= set(NAMED)
+
+
+def test_what_a_pool_may_run_again_is_used_by_the_kind_that_it_has() -> None:
+    by_kind = [(file, kind, name) for file, kind, name in USES if kind]
+    assert {kind for _, kind, _ in by_kind} == {Kind.QUERY.value, Kind.IDEMPOTENT.value}
+    assert [use for use in by_kind if FILES[use[0]].kinds[use[2]].value != use[1]] == []
+
+
+def test_a_statement_is_not_handed_out_as_one_of_another_kind() -> None:
+    with pytest.raises(WrongKind, match="write_batch is once, not query"):
+        WRITE.query("write_batch")
+    with pytest.raises(WrongKind, match="ensure_rows is idempotent, not query"):
+        TYPES.query("ensure_rows")
+    with pytest.raises(WrongKind, match="read_type is query, not idempotent"):
+        TYPES.idempotent("read_type")
 
 
 def test_every_file_is_loaded_and_no_name_stands_twice() -> None:
@@ -38,7 +74,8 @@ def test_every_file_is_loaded_and_no_name_stands_twice() -> None:
     ]
     for file in files:
         text = (FOLDER / "sql" / file).read_text()
-        assert len(load_statements(file)) == text.count("-- name: ")
+        # Also one whose kind is misspelt.
+        assert len(Statements(file)) == len(re.findall(r"^-- \w+: \w+$", text, re.MULTILINE))
     assert len(STATEMENTS) == len(NAMED)
 
 

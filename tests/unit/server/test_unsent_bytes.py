@@ -52,6 +52,21 @@ def unsent() -> UnsentBytes:
     return UnsentBytes(LIMIT)
 
 
+async def test_metrics_tell_what_is_on_its_way_and_how_much_may_be(unsent: UnsentBytes) -> None:
+    def told(name: str) -> dict[str, Any]:
+        (metric,) = (metric for metric in unsent.metrics() if metric.name == name)
+        return {sample.labels["size"]: sample.value for sample in metric.samples}
+
+    assert told("featom_unsent_answer_bytes_limit") == {"large": LIMIT // 2, "other": LIMIT // 2}
+    callers = [Caller(unsent, 2 * LARGE), Caller(unsent, 3 * TINY), Caller(unsent, TINY)]
+    for caller in callers:
+        await caller.answered
+    assert told("featom_unsent_answer_bytes") == {"large": 2 * LARGE, "other": 3 * TINY}
+    for caller in callers:
+        caller.take()
+    assert told("featom_unsent_answer_bytes") == {"large": 0, "other": 0}
+
+
 @pytest.mark.parametrize("estimate", [0, 3 * LARGE, 2 * TINY])
 @pytest.mark.parametrize("size", [TINY + 1, LARGE, LARGE + 1, 3 * LARGE])
 async def test_an_answer_counts_with_its_own_size_until_it_is_taken(

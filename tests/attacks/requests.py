@@ -105,7 +105,7 @@ _TYPES: Final = "/featom.v1.EntityTypeService/"
 REQUESTS: Final[Mapping[str, Message]] = {
     f"{_STORE}UpdateFeatures": update(request_id=REQUEST_ID, etag='"x"', return_aggregate=True),
     f"{_STORE}BatchUpdateFeatures": pb.BatchUpdateFeaturesRequest(
-        updates=[update(), update(etag='"x"')], request_id=REQUEST_ID
+        updates=[update(must_be_absent=True), update(etag='"x"')], request_id=REQUEST_ID
     ),
     f"{_STORE}StreamUpdateFeatures": pb.StreamUpdateFeaturesRequest(
         sequence=1,

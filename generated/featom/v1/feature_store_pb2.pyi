@@ -507,7 +507,7 @@ class BatchGetAggregatesRequest(_message.Message):
 
     @_builtins.property
     def feature_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The features to return of each. Empty: all."""
+        """The features to return of each, each named once. Empty: all."""
 
     @_builtins.property
     def consistency(self) -> Global___Consistency:

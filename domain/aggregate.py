@@ -11,6 +11,7 @@ from uuid import UUID
 from domain.change import Change
 from domain.entity_key import EntityKey
 from domain.errors import (
+    AggregateExists,
     AggregateNotFound,
     InvalidValue,
     LateValue,
@@ -129,8 +130,8 @@ class FeatureAggregate:
         Returns the change that was made, or None when there is nothing to record. A change of late
         values only does not advance the version. The commit time is `now`, or just after the last
         change if that is later: it rises with the version.
-        Raises InvalidValue, StaleEtag, LimitExceeded, RuleViolated or LateValue; the aggregate is
-        then as it was.
+        Raises InvalidValue, StaleEtag, AggregateExists, LimitExceeded, RuleViolated or LateValue;
+        the aggregate is then as it was.
         """
         if len(update.updates) > self._limits.updates:
             raise LimitExceeded(
@@ -140,6 +141,8 @@ class FeatureAggregate:
         violations = update_violations(update, policy.non_finite if policy else _NONE)
         if not violations:
             self._require_current(update.etag)
+            if update.must_be_absent:
+                self._require_absent()
         commit_time = self._next_commit_time(now)
         specs = policy.specs if policy else _NO_SPECS
         plan = Plan(update, self._features, self.version, commit_time, specs)
@@ -176,6 +179,10 @@ class FeatureAggregate:
     def _require_current(self, etag: Etag | None) -> None:
         if etag is not None and (etag != self.etag or not self.exists):
             raise StaleEtag(self.version)
+
+    def _require_absent(self) -> None:
+        if self.exists:
+            raise AggregateExists(self.version)
 
     def _require_policy(self, policy: Policy, plan: Plan) -> None:
         """Complete the plan with defaults. Raises RuleViolated, with everything, or LateValue."""

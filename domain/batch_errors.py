@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from domain.errors import (
+    AggregateExists,
     FeatomError,
     FieldViolation,
     InvalidValue,
@@ -16,14 +17,14 @@ from domain.errors import (
 def batch_error(errors: Mapping[int, FeatomError]) -> FeatomError:
     """One error for those of some updates, by their place in the batch; there is at least one.
 
-    As with a single update, what is invalid comes first, then an etag that is not current, then
-    what is broken and what is late. Of each sort everything is named, whichever update it is in,
-    but of etags and of limits the first.
+    As with a single update, what is invalid comes first, then a condition that does not hold (an
+    etag, or that there is no aggregate), then what is broken and what is late. Of each sort
+    everything is named, whichever update it is in, but of conditions and of limits the first.
     """
     if invalid := _invalid(errors):
         return InvalidValue(invalid)
     for place, error in errors.items():
-        if isinstance(error, StaleEtag):
+        if isinstance(error, StaleEtag | AggregateExists):
             return _placed(place, error)
     if broken := _broken(errors):
         if any(isinstance(error, RuleViolated) for error in errors.values()):

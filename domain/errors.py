@@ -10,6 +10,7 @@
     ├── EntityTypeInUse         there are aggregates of it
     ├── LateValue               too late, where the entity type refuses late values
     ├── StaleEtag               the aggregate is no longer what the caller read
+    ├── AggregateExists         the aggregate is there, where it must not be
     ├── NotFound
     │   ├── AggregateNotFound
     │   ├── EntityTypeNotFound
@@ -146,6 +147,14 @@ class LateValue(FeatomError):
 
 class StaleEtag(FeatomError):
     """The aggregate has changed since it was read; read it again and decide again."""
+
+    def __init__(self, current_version: int) -> None:
+        super().__init__()
+        self.current_version = current_version
+
+
+class AggregateExists(FeatomError):
+    """There already is an aggregate with this key, and the update asks that there is none."""
 
     def __init__(self, current_version: int) -> None:
         super().__init__()

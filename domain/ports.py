@@ -77,10 +77,11 @@ class AggregateWriter(Protocol):
         before. Only if nothing is left of it is that AggregateNotFound.
         Must not start after `deadline` (of the event loop's clock), nor after the future was
         cancelled; the command is then there whole or not at all.
-        Must fail the future with InvalidValue, LimitExceeded, StaleEtag, RuleViolated, LateValue,
-        AggregateNotFound, RequestIdReused, Corrupted or Unavailable, and must then have changed
-        nothing, except under CommitUnknown. The error of a batch names the updates that are to
-        blame: see domain.batch_errors. Must raise Overloaded or Draining at once.
+        Must fail the future with InvalidValue, LimitExceeded, StaleEtag, AggregateExists,
+        RuleViolated, LateValue, AggregateNotFound, RequestIdReused, Corrupted or Unavailable, and
+        must then have changed nothing, except under CommitUnknown. The error of a batch names the
+        updates that are to blame: see domain.batch_errors.
+        Must raise Overloaded or Draining at once.
         """
 
     async def update(self, update: Update, deadline: float | None = None) -> UpdateOutcome:

@@ -35,6 +35,8 @@ class Update(Struct, frozen=True, gc=False, kw_only=True):
     updates: tuple[FeatureUpdate, ...]
     etag: Etag | None = None
     """Apply only to exactly this version."""
+    must_be_absent: bool = False
+    """Apply only if there is no aggregate. With an etag that is never so."""
     request_id: UUID | None = None
     """Apply once, however often this id comes."""
     fingerprint: bytes = b""

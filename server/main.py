@@ -46,7 +46,7 @@ from server.rpc.unsent_bytes import UnsentBytes
 from server.services.entity_types import SERVICE as TYPES_SERVICE
 from server.services.entity_types import EntityTypeServicer
 from server.services.feature_store import SERVICE, FeatureStore
-from server.services.reflection import SERVICE as REFLECTION_SERVICE
+from server.services.reflection import SERVICES as REFLECTION_SERVICES
 from server.services.reflection import Reflection
 from server.settings import Settings
 
@@ -120,12 +120,12 @@ async def serve_on(
     types = EntityTypes(repository.entity_types, repository.compiler, DEFAULT_LIMITS)
     types_servicer = EntityTypeServicer(types, repository.entity_types, decode)
     register(server, TYPES_SERVICE, types_servicer, middleware)
-    reflection = Reflection(
-        [service.full_name for service in (*SERVICES, HEALTH_SERVICE, REFLECTION_SERVICE)], life
-    )
+    described = (*SERVICES, HEALTH_SERVICE, *REFLECTION_SERVICES)
+    reflection = Reflection([service.full_name for service in described], life)
     # The contract is no secret, but only callers who are known need it; metrics do not count it.
     uncounted = common_middleware(None, tracing)
-    register(server, REFLECTION_SERVICE, reflection, (*uncounted, *access.callers))
+    for service in REFLECTION_SERVICES:
+        register(server, service, reflection, (*uncounted, *access.callers))
     async with AsyncExitStack() as closing:
         closing.callback(access.close)
         port = listen(server, settings.listen, tls.credentials() if tls else None)

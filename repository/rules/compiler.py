@@ -18,10 +18,10 @@ from domain.feature import Feature
 from domain.transition import Transition
 from domain.values import FeatureValue
 from repository.rules.compiled import CelRules, CompiledRule, too_long
-from repository.rules.cost import MAX_COST, Sizes, cost_of
+from repository.rules.cost import MAX_COST, Size, Sizes, cost_of, list_size
 from repository.rules.reading import macro_problem, read_expression, regex_literals
 from repository.rules.regexes import MAX_WEIGHT, regex_weight
-from repository.rules.values import SAMPLE_TIME, sample_of, smallest_content
+from repository.rules.values import SAMPLE_TIME, sample_of
 
 MAX_EXPRESSION: Final = 1_000
 MAX_EXPRESSIONS: Final = 20_000
@@ -58,7 +58,7 @@ class CelCompiler:
         self, rules: Sequence[Rule], declared: EntityType
     ) -> Iterator[tuple[int, str]]:
         length, weight, cost = 0, 0, 0.0
-        sizes = Sizes(_smallest(declared))
+        sizes = Sizes(_smallest(declared), _smallest_vectors(declared))
         for index, rule in enumerate(rules):
             length += len(rule.expression)
             if length > MAX_EXPRESSIONS:
@@ -178,10 +178,18 @@ class CelPattern:
 def _smallest(declared: EntityType) -> Transition:
     """An update that leaves every feature as small as it may be."""
     features = {
-        name: Feature(FeatureValue(spec.kind, smallest_content(spec)), 0, 1)
+        name: Feature(FeatureValue(spec.kind, None), 0, 1)
         for name, spec in declared.features.items()
     }
     return Transition("", features, 0, features, (), {})
+
+
+def _smallest_vectors(declared: EntityType) -> dict[str, Size]:
+    """The sizes of vectors, which cannot be small. None is made: there may be any number, and they
+    may be declared to have any dimension.
+    """
+    specs = declared.features.items()
+    return {name: list_size(spec.dimension) for name, spec in specs if spec.dimension > 0}
 
 
 def _quoted(text: str) -> str:

@@ -4,7 +4,8 @@ In microseconds of a machine of today, and rather too many than too few. Nothing
 servers decide the same about the same values.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from domain.transition import Transition
@@ -46,13 +47,17 @@ class Size(NamedTuple):
     bytes: int
 
 
+_NONE: Final[Mapping[str, Size]] = MappingProxyType({})
+
+
 class Sizes:
     """How large the values of a transition are; each is looked at once for all rules."""
 
-    def __init__(self, transition: Transition) -> None:
+    def __init__(self, transition: Transition, known: Mapping[str, Size] = _NONE) -> None:
+        """`known` are features that need not be looked at."""
         self._transition = transition
-        self._after: dict[str, Size] = {}
-        self._before: dict[str, Size] = {}
+        self._after = {**known}
+        self._before = {**known}
 
     def read_by(self, reading: Sample) -> Size:
         """All that an expression reads."""
@@ -99,6 +104,11 @@ def cost_of(reading: Sample, regexes_weight: int, sizes: Sizes) -> float:
     return cost
 
 
+def list_size(elements: int, texts: int = 0) -> Size:
+    """That of a list or vector, whose texts are so long together."""
+    return Size(elements, 8 + 8 * elements + texts)
+
+
 def _sizes(
     names: Iterable[str], known: dict[str, Size], value_of: Callable[[str], FeatureValue | None]
 ) -> Iterable[Size]:
@@ -112,9 +122,8 @@ def _sizes(
 def _size(value: FeatureValue | None) -> Size:
     content = None if value is None else value.content
     if isinstance(content, tuple):
-        count = len(content)
         texts = sum(map(len, content)) if content and isinstance(content[0], str) else 0
-        return Size(count, 8 + 8 * count + texts)
+        return list_size(len(content), texts)
     return Size(1, len(content) if isinstance(content, str | bytes) else 8)
 
 

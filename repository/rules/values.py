@@ -57,11 +57,6 @@ def sample_of(spec: FeatureSpec) -> Any:
     return _SAMPLES[spec.kind]
 
 
-def smallest_content(spec: FeatureSpec) -> Any:
-    """Some content of a feature that is as small as it may be: only vectors cannot be small."""
-    return (0.0,) * spec.dimension if spec.dimension else None
-
-
 def facts_of(transition: Transition, reading: Sample) -> dict[str, Any]:
     """The variables that an expression names, with only the features that it names."""
     facts: dict[str, Any] = {}

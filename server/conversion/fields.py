@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 from uuid import UUID
@@ -57,9 +58,13 @@ def read_instant(message: TimestampMessage, field: str, violations: Violations) 
 
 
 def read_feature_names(names: Sequence[str], violations: Violations) -> frozenset[str]:
+    counts = Counter(names)
     for index, name in enumerate(names):
         violations.note(f"feature_names[{index}]", feature_name_problem(name))
-    return frozenset(names)
+        if counts[name] > 1:
+            violations.note(f"feature_names[{index}]", f"{name} is named more than once")
+            counts[name] = 1  # said once, however often it is named
+    return frozenset(counts)
 
 
 def fingerprint(request: Identified) -> bytes:

@@ -84,6 +84,9 @@ def _read_update(request: pb.UpdateFeaturesRequest, malformed: Violations, actor
         [_read_feature_update(index, item, malformed) for index, item in enumerate(request.updates)]
     )
     etag = read_etag(request.etag, malformed)
+    if request.etag and request.must_be_absent:
+        malformed.note("etag", "must not be set together with must_be_absent")
+        malformed.note("must_be_absent", "must not be set together with an etag")
     event_time = None
     if request.HasField("event_time"):
         event_time = read_instant(request.event_time, "event_time", malformed)
@@ -91,6 +94,7 @@ def _read_update(request: pb.UpdateFeaturesRequest, malformed: Violations, actor
         key=read_key(request.key),
         updates=updates,
         etag=etag,
+        must_be_absent=request.must_be_absent,
         request_id=request_id,
         fingerprint=fingerprint(request) if request_id else b"",
         event_time=event_time,

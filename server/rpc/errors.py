@@ -13,6 +13,7 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
 from domain.errors import (
+    AggregateExists,
     AggregateNotFound,
     AuthenticationUnavailable,
     CommitUnknown,
@@ -68,6 +69,7 @@ MEANINGS: Final[Mapping[type[FeatomError], Meaning]] = {
     EntityTypeInUse: Meaning(StatusCode.FAILED_PRECONDITION, "ENTITY_TYPE_IN_USE"),
     LateValue: Meaning(StatusCode.FAILED_PRECONDITION, "LATE_VALUE"),
     StaleEtag: Meaning(StatusCode.ABORTED, "ETAG_MISMATCH"),
+    AggregateExists: Meaning(StatusCode.ALREADY_EXISTS, "AGGREGATE_EXISTS"),
     AggregateNotFound: Meaning(StatusCode.NOT_FOUND, "AGGREGATE_NOT_FOUND"),
     EntityTypeNotFound: Meaning(StatusCode.NOT_FOUND, "ENTITY_TYPE_NOT_FOUND"),
     ServiceNotFound: Meaning(StatusCode.NOT_FOUND, "SERVICE_NOT_FOUND"),
@@ -111,7 +113,7 @@ def to_status(error: Exception, request_id: str) -> tuple[StatusCode, Status]:
 
 def _metadata(error: Exception) -> dict[str, str]:
     match error:
-        case StaleEtag():
+        case StaleEtag() | AggregateExists():
             return {"current_version": str(error.current_version)}
         case LimitExceeded():
             return {"subject": error.subject, "limit": str(error.limit)}

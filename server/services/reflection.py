@@ -1,9 +1,16 @@
-"""Reflection behind the same middleware as every other service."""
+"""Reflection, under both of its names, behind the same middleware as every other service.
+
+grpc calls it `grpc.reflection.v1`, and `…v1alpha` before that: the same messages, to the byte. The
+package of grpc for Python has v1alpha only, and finds no methods; both are mended here.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
+from google.protobuf import descriptor_pool, text_format
+from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_reflection.v1alpha import reflection_pb2 as pb
 from grpc_reflection.v1alpha._async import ReflectionServicer
 
@@ -14,7 +21,41 @@ from server.rpc.stream_life import StreamLife
 MAX_REQUEST_BYTES: Final = 1_024
 """Of a name, and a host; answers repeat the request."""
 
-SERVICE: Final[Any] = pb.DESCRIPTOR.services_by_name["ServerReflection"]
+_POOL: Final[Any] = descriptor_pool.Default()
+
+
+def _v1() -> Any:
+    """What v1alpha became, made of it: its messages and its service under the other name."""
+    alpha = FileDescriptorProto()
+    pb.DESCRIPTOR.CopyToProto(alpha)
+    text = str(alpha).replace(alpha.package, "grpc.reflection.v1")
+    file = text_format.Parse(text, FileDescriptorProto())
+    file.name = "grpc/reflection/v1/reflection.proto"
+    _POOL.AddSerializedFile(file.SerializeToString())
+    return _POOL.FindServiceByName(f"{file.package}.ServerReflection")
+
+
+SERVICES: Final[Sequence[ServiceDescriptor]] = (
+    _v1(),
+    _POOL.FindServiceByName("grpc.reflection.v1alpha.ServerReflection"),
+)
+
+
+class _PoolWithMethods:
+    """The descriptors of this process; methods are found by name too, which Python's pool leaves
+    out."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_POOL, name)
+
+    def FindFileContainingSymbol(self, name: str) -> FileDescriptor:
+        """Raises KeyError if there is nothing of this name."""
+        file: FileDescriptor
+        try:
+            file = _POOL.FindFileContainingSymbol(name)
+        except KeyError:
+            file = _POOL.FindMethodByName(name).containing_service.file
+        return file
 
 
 class Reflection:
@@ -22,7 +63,8 @@ class Reflection:
 
     def __init__(self, names: Sequence[str], life: StreamLife) -> None:
         """Offer the services of these full names."""
-        self._servicer = ReflectionServicer(names)
+        pool: Any = _PoolWithMethods()
+        self._servicer = ReflectionServicer(names, pool)
         self._life = life
         self._decode = Decoder(MAX_REQUEST_BYTES)
 

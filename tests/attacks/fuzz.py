@@ -24,7 +24,7 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionResponse
 from featom.v1.feature_store_pb2 import StreamUpdateFeaturesResponse
 from tests.attacks.database import attacked
 from tests.attacks.mutations import mutated
-from tests.attacks.requests import OPEN_REQUESTS, REFLECTION, REQUESTS, WATCH
+from tests.attacks.requests import OPEN_REQUESTS, REFLECTIONS, REQUESTS, WATCH
 from tests.kit.secured_server import OWNER, Fortress
 
 CALLERS: Final = 32
@@ -39,8 +39,9 @@ STREAMS: Final[Mapping[str, Callable[[bytes], int]]] = {
     "/featom.v1.FeatureStoreService/StreamUpdateFeatures": lambda answer: (
         StreamUpdateFeaturesResponse.FromString(answer).error.code
     ),
-    REFLECTION: lambda answer: (
-        ServerReflectionResponse.FromString(answer).error_response.error_code
+    **dict.fromkeys(
+        REFLECTIONS,
+        lambda answer: ServerReflectionResponse.FromString(answer).error_response.error_code,
     ),
 }
 """Those that take several messages, and the code that an answer has for one of them."""

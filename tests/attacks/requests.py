@@ -105,7 +105,7 @@ _TYPES: Final = "/featom.v1.EntityTypeService/"
 REQUESTS: Final[Mapping[str, Message]] = {
     f"{_STORE}UpdateFeatures": update(request_id=REQUEST_ID, etag='"x"', return_aggregate=True),
     f"{_STORE}BatchUpdateFeatures": pb.BatchUpdateFeaturesRequest(
-        updates=[update(), update(etag='"x"')], request_id=REQUEST_ID
+        updates=[update(must_be_absent=True), update(etag='"x"')], request_id=REQUEST_ID
     ),
     f"{_STORE}StreamUpdateFeatures": pb.StreamUpdateFeaturesRequest(
         sequence=1,
@@ -141,13 +141,20 @@ REQUESTS: Final[Mapping[str, Message]] = {
 }
 
 WATCH: Final = "/grpc.health.v1.Health/Watch"
-REFLECTION: Final = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+REFLECTIONS: Final = tuple(
+    f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"
+    for version in ("v1", "v1alpha")
+)
+"""Both names of one service."""
 
 # Of services that are not of the contract, and open to more than those whom a grant allows it.
 OPEN_REQUESTS: Final[Mapping[str, Message]] = {
     "/grpc.health.v1.Health/Check": HealthCheckRequest(service="readiness"),
     WATCH: HealthCheckRequest(service="featom.v1.FeatureStoreService"),
-    REFLECTION: ServerReflectionRequest(
-        host="localhost", file_containing_symbol="featom.v1.FeatureStoreService"
+    **dict.fromkeys(
+        REFLECTIONS,
+        ServerReflectionRequest(
+            host="localhost", file_containing_symbol="featom.v1.FeatureStoreService"
+        ),
     ),
 }

@@ -24,6 +24,7 @@ from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue
 from tests.attacks.attacks import listing
 from tests.attacks.bad_tokens import BAD_TOKENS
+from tests.attacks.requests import REFLECTIONS
 from tests.kit.refusal import refusal
 from tests.kit.secured_server import NOBODY, OWNER, READER, Fortress, bearer
 
@@ -110,16 +111,17 @@ def test_health_is_open_to_all_who_get_through_and_reflection_to_all_who_are_kno
             HealthCheckResponse.FromString,
         )
         assert check(HealthCheckRequest(), timeout=5).status == HealthCheckResponse.SERVING
-        reflect: Any = channel.stream_stream(
-            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-            ServerReflectionRequest.SerializeToString,
-            ServerReflectionResponse.FromString,
-        )
-        with pytest.raises(grpc.RpcError) as refused:
-            next(reflect(iter([asked]), timeout=5))
-        assert refused.value.code() is StatusCode.UNAUTHENTICATED
-        answer = next(reflect(iter([asked]), timeout=5, metadata=fortress.as_caller(NOBODY)))
-        assert len(answer.list_services_response.service) == 4
+        for name in REFLECTIONS:
+            reflect: Any = channel.stream_stream(
+                name,
+                ServerReflectionRequest.SerializeToString,
+                ServerReflectionResponse.FromString,
+            )
+            with pytest.raises(grpc.RpcError) as refused:
+                next(reflect(iter([asked]), timeout=5))
+            assert refused.value.code() is StatusCode.UNAUTHENTICATED
+            answer = next(reflect(iter([asked]), timeout=5, metadata=fortress.as_caller(NOBODY)))
+            assert len(answer.list_services_response.service) == 5
         assert listing(channel)[0] is StatusCode.UNAUTHENTICATED
 
 

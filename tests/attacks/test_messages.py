@@ -8,7 +8,7 @@ import pytest
 from grpc import StatusCode
 
 from tests.attacks.attacks import MIB, STORE, answer_to, large_message, large_metadata, no_text
-from tests.attacks.requests import REFLECTION
+from tests.attacks.requests import REFLECTIONS
 from tests.kit.secured_server import NOBODY, OWNER, Fortress
 
 GZIP = grpc.Compression.Gzip
@@ -33,10 +33,11 @@ def test_a_message_above_the_limit_is_refused_with_the_limit(
     assert message.startswith("At most 4,194,304 bytes in a message are allowed")
 
 
-def test_a_request_for_reflection_is_small_or_refused(fortress: Fortress) -> None:
+@pytest.mark.parametrize("name", REFLECTIONS)
+def test_a_request_for_reflection_is_small_or_refused(name: str, fortress: Fortress) -> None:
     metadata = fortress.as_caller(OWNER)
     with fortress.channel() as channel:
-        stream: Any = channel.stream_stream(REFLECTION)
+        stream: Any = channel.stream_stream(name)
         call = stream(iter([bytes(2_000)]), timeout=20, metadata=metadata)
         assert call.code() is StatusCode.RESOURCE_EXHAUSTED
         assert call.details().startswith("At most 1,024 bytes in a message are allowed")

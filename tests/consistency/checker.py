@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from tests.consistency.checks import (
     conditions,
+    creations,
     erasures,
     folds,
     order,
@@ -51,6 +52,8 @@ CHECKS: Final[Sequence[Check]] = (
     conditions.what_was_left_as_it_was_had_the_etag,
     conditions.refusals_had_a_reason,
     conditions.no_etag_outlives_a_failover,
+    creations.what_must_be_absent_was_absent,
+    creations.who_was_refused_as_it_exists_met_it,
     reads.reads_are_committed_versions,
     reads.reads_are_never_old,
     reads.reads_are_never_early,
@@ -104,6 +107,8 @@ def kind_of(attempt: Attempt) -> str:
     kind, parts = attempt.request.kind, attempt.request.parts
     if kind is Kind.UPDATE and any(part.etag for part in parts):
         return "conditional update"
+    if any(part.must_be_absent for part in parts):
+        return "creation"
     return kind if len(parts) == 1 else f"batched {kind}"
 
 

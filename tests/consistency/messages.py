@@ -57,6 +57,7 @@ _REFUSALS: Final = TRY_AGAIN | {
     "INVALID_VALUE",
     "LIMIT_EXCEEDED",
     "ETAG_MISMATCH",
+    "AGGREGATE_EXISTS",
     "REQUEST_ID_REUSED",
     NOT_FOUND,
 }
@@ -95,6 +96,7 @@ def update_of(part: Part, request_id: str = "") -> UpdateFeaturesRequest:
         updates=[_feature_update(step) for step in part.steps],
         etag=part.etag,
         request_id=request_id,
+        must_be_absent=part.must_be_absent,
     )
 
 

@@ -56,6 +56,7 @@ class Part(NamedTuple):
     """The entity id."""
     steps: tuple[Step, ...] = ()
     etag: str = ""
+    must_be_absent: bool = False
 
     @property
     def leaves_a_mark(self) -> bool:

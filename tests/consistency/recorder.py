@@ -88,7 +88,8 @@ def read_recording(path: Path) -> list[Attempt]:
 
 def _request(line: dict[str, Any]) -> Request:
     parts = (
-        Part(key, tuple(Step(*step) for step in steps), etag) for key, steps, etag in line["parts"]
+        Part(key, tuple(Step(*step) for step in steps), *conditions)
+        for key, steps, *conditions in line["parts"]
     )
     told = {name: line[name] for name in Request._fields}
     return Request(**told | {"kind": Kind(line["kind"]), "parts": tuple(parts)})

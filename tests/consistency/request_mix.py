@@ -53,6 +53,17 @@ class Composer:
         """An update of exactly the version that an etag names."""
         return self._update([key], etag=etag, request_id=self._request_id())
 
+    def creation(self, *, known: bool) -> Request:
+        """An update that makes an aggregate, of one that comes and goes mostly, or is refused; now
+        and then together with one of another aggregate."""
+        chance = self._random
+        mortal = chance.choice((*MORTAL, FORGOTTEN))
+        key = mortal if chance.random() < 0.8 else self._key()
+        keys = [key, chance.choice(HOT)] if key == mortal and chance.random() < 0.2 else [key]
+        request = self._update(keys, request_id=self._request_id() if known else "")
+        first, *others = request.parts
+        return request._replace(parts=(first._replace(must_be_absent=True), *others))
+
     def batch(self, *, known: bool) -> Request:
         """An update of several aggregates."""
         keys = self._random.sample(KEYS, self._random.randint(2, 4))

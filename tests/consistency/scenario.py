@@ -41,10 +41,12 @@ class Story:
         *keys: str,
         etag: str = "",
         late: bool = False,
+        must_be_absent: bool = False,
         verdict: Verdict = Verdict.ACKNOWLEDGED,
     ) -> None:
         """Update aggregates, and be told so or not. A `late` one has an old value in it."""
-        parts = tuple(Part(key, _steps(name, late=late), etag) for key in keys)
+        steps = _steps(name, late=late)
+        parts = tuple(Part(key, steps, etag, must_be_absent) for key in keys)
         transaction = self._begin()
         seen = tuple(self._commit(part, transaction) for part in parts)
         answer = Answer(verdict, "", seen if verdict is Verdict.ACKNOWLEDGED else ())
@@ -96,13 +98,22 @@ class Story:
         seen = Seen(key, change.version, "", update_time=transaction)
         self._record(request, Answer(Verdict.ACKNOWLEDGED, "", (seen,)))
 
-    def refuse(self, name: str, key: str, *, etag: str = "", while_updated_by: str = "") -> None:
+    def refuse(
+        self,
+        name: str,
+        key: str,
+        *,
+        etag: str = "",
+        must_be_absent: bool = False,
+        while_updated_by: str = "",
+    ) -> None:
         """An update that changes nothing."""
         begun = self._begin()
         if while_updated_by:
             self.update(while_updated_by, key)
-        parts = (Part(key, _steps(name), etag),)
+        parts = (Part(key, _steps(name), etag, must_be_absent),)
         reason = "ETAG_MISMATCH" if etag else "INVALID_VALUE"
+        reason = "AGGREGATE_EXISTS" if must_be_absent else reason
         self._record(
             Request(name, 1, Kind.UPDATE, parts), Answer(Verdict.REFUSED, reason), begun=begun
         )

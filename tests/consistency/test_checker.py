@@ -33,6 +33,10 @@ def told() -> Story:
     story.update("35", "e")
     story.delete("36", "e", erase=True)
     story.update("37", "e")
+    story.refuse("50", "g", must_be_absent=True, while_updated_by="51")
+    story.delete("52", "g")
+    story.update("53", "g", must_be_absent=True)
+    story.refuse("54", "g", must_be_absent=True)
     return story
 
 
@@ -209,6 +213,20 @@ def refuse_a_current_etag(story: Story) -> None:
     story.refuse("17", "a", etag=story.read("18", "a").etag)
 
 
+def create_what_exists(story: Story) -> None:
+    story.update("55", "g", must_be_absent=True)
+
+
+def refuse_what_never_was(story: Story) -> None:
+    story.refuse("55", "h", must_be_absent=True)
+
+
+def refuse_what_was_deleted(story: Story) -> None:
+    story.delete("55", "g")
+    story.refuse("56", "g", must_be_absent=True)
+    story.update("57", "g")
+
+
 def accept_an_etag_from_before_a_failover(story: Story) -> None:
     etag = story.read("17", "a").etag
     story.fail_over()
@@ -281,6 +299,8 @@ CASES: dict[str, list[Callable[[Story], None]]] = {
     "what_was_left_as_it_was_had_the_etag": [leave_another_version_than_the_etag_names],
     "refusals_had_a_reason": [refuse_a_current_etag],
     "no_etag_outlives_a_failover": [accept_an_etag_from_before_a_failover],
+    "what_must_be_absent_was_absent": [create_what_exists],
+    "who_was_refused_as_it_exists_met_it": [refuse_what_never_was, refuse_what_was_deleted],
     "reads_are_committed_versions": [tear_a_read, read_what_never_was],
     "reads_are_never_old": [read_something_old],
     "reads_are_never_early": [read_something_that_comes_later],
@@ -302,7 +322,7 @@ def test_a_story_that_is_right_has_no_violations() -> None:
     story = told()
     report = check(story.attempts, story.history)
     assert report.violations == {}
-    assert report.changes == 14
+    assert report.changes == 17
 
 
 @pytest.mark.parametrize(

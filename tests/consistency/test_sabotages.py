@@ -29,6 +29,7 @@ _TOGETHER: Final = {"batch": 20, "batched_read": 40, "update": 10}
 _LEFT_BEHIND: Final = {"conditional_batch": 50, "update_without_id": 20, "batched_read": 60}
 _REHEARSED: Final = {"update": 30, "rehearsal": 30}
 _ERASED: Final = {"update": 30, "batch": 30, "erase": 10}
+_CREATED: Final = {"creation": 40, "delete": 30, "update": 10}
 _RETRIED_AND_ERASED: Final = {"update": 60, "erase": 20}
 
 
@@ -70,6 +71,8 @@ CASES: Final[Mapping[str, Case]] = {
     "etag_of_xmin_only": Case({"an_etag_names_one_version", "conditions_held"}),
     "heed_no_etag": Case({"conditions_held", "what_was_left_as_it_was_had_the_etag"}),
     "refuse_current_etags": Case({"refusals_had_a_reason"}),
+    "create_what_exists": Case({"what_must_be_absent_was_absent"}, mix=_CREATED),
+    "refuse_what_is_absent": Case({"who_was_refused_as_it_exists_met_it"}, mix=_CREATED),
     "make_answers_up": Case(
         {"answers_tell_the_version_that_was_made", "answers_tell_when_and_what_was_late"}
     ),

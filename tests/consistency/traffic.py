@@ -27,6 +27,7 @@ USUAL: Final[Mapping[str, int]] = MappingProxyType(
         "update": 24,
         "update_without_id": 12,
         "conditional": 14,
+        "creation": 4,
         "batch": 9,
         "conditional_batch": 10,
         "idle_batch": 2,
@@ -99,6 +100,10 @@ class Client:
             seen = answer.seen[0]
             update = self._composer.conditional(seen.key, seen.etag)
             answer = await self._settle(update, stopping)
+
+    async def _creation(self, stopping: asyncio.Event) -> None:
+        known = self._random.random() < 0.5
+        await self._send(self._composer.creation(known=known), stopping)
 
     async def _batch(self, stopping: asyncio.Event) -> None:
         known = self._random.random() < 0.7

@@ -5,18 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
 import grpc
 import pytest
-from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
-from grpc_reflection.v1alpha.reflection_pb2 import (
-    ServerReflectionRequest,
-    ServerReflectionResponse,
-)
 
 from domain.entity_key import EntityKey
 from featom.v1 import feature_store_pb2 as pb
@@ -37,42 +31,6 @@ NEEDING_THE_DATABASE = (
     "featom.v1.FeatureStoreService",
     "featom.v1.EntityTypeService",
 )
-
-
-async def reflect(channel: grpc.aio.Channel, request: ServerReflectionRequest) -> Any:
-    async def requests() -> AsyncIterator[ServerReflectionRequest]:
-        yield request
-
-    call: Any = channel.stream_stream(
-        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-        ServerReflectionRequest.SerializeToString,
-        ServerReflectionResponse.FromString,
-    )
-    return await anext(aiter(call(requests())))
-
-
-async def test_reflection_lists_the_services(channel: grpc.aio.Channel) -> None:
-    answer = await reflect(channel, ServerReflectionRequest(list_services=""))
-    names = {service.name for service in answer.list_services_response.service}
-    assert names == {
-        "featom.v1.EntityTypeService",
-        "featom.v1.FeatureStoreService",
-        "grpc.health.v1.Health",
-        "grpc.reflection.v1alpha.ServerReflection",
-    }
-
-
-async def test_reflection_describes_the_contract(channel: grpc.aio.Channel) -> None:
-    answer = await reflect(
-        channel, ServerReflectionRequest(file_containing_symbol="featom.v1.FeatureStoreService")
-    )
-    files = [
-        FileDescriptorProto.FromString(each)
-        for each in answer.file_descriptor_response.file_descriptor_proto
-    ]
-    (file,) = [each for each in files if each.name == "featom/v1/feature_store.proto"]
-    methods = {method.name for method in file.service[0].method}
-    assert methods == {method.name for method in SERVICE.methods}
 
 
 def test_health_knows_liveness_readiness_the_server_and_its_services(server: Server) -> None:

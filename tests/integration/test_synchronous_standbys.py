@@ -17,7 +17,13 @@ import pytest
 from domain.entity_key import EntityKey
 from domain.entity_type import EntityType
 from domain.entity_type_store import CurrentType, ScannedAggregate
-from domain.errors import DatabaseUnavailable, IncompatibleChange, StaleEtag, Unavailable
+from domain.errors import (
+    AggregateExists,
+    DatabaseUnavailable,
+    IncompatibleChange,
+    StaleEtag,
+    Unavailable,
+)
 from domain.outcome import UpdateOutcome
 from domain.ports import AtVersion
 from domain.update import Deletion, Update
@@ -170,6 +176,7 @@ async def test_of_a_commit_whose_wait_was_cut_short_nobody_is_told_until_a_stand
             other.update(again),
             other.update(update(put("f", 2), key=key, validate_only=True)),
             other.update(update(put("f", 3), key=key, etag=before)),
+            other.update(update(put("f", 3), key=key, must_be_absent=True)),
         ]
         told = await asyncio.gather(*questions, return_exceptions=True)
         assert {type(each) for each in told} == {DatabaseUnavailable}
@@ -181,6 +188,8 @@ async def test_of_a_commit_whose_wait_was_cut_short_nobody_is_told_until_a_stand
             assert await current_features(server, key) == {"f": 2}
         with pytest.raises(StaleEtag):
             await other.update(update(put("f", 3), key=key, etag=before))
+        with pytest.raises(AggregateExists):
+            await other.update(update(put("f", 3), key=key, must_be_absent=True))
         await eventually_true(lambda: nothing_is_in_doubt(session))
 
 

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from domain.aggregate import FeatureAggregate
 from domain.change import Change
-from domain.errors import InvalidValue, StaleEtag
+from domain.errors import AggregateExists, InvalidValue, StaleEtag
 from domain.feature import Feature
 from domain.update import Deletion, FeatureUpdate
 from tests.kit.samples import KEY, UID, update
@@ -42,9 +42,12 @@ class AggregateMachine(RuleBasedStateMachine):
     def the_clock_moves(self, step: int) -> None:
         self.now = max(0, self.now + step)
 
-    @rule(items=SOME_FEATURE_UPDATES, event_time=st.none() | FEW_INSTANTS)
-    def an_update_comes(self, items: tuple[FeatureUpdate, ...], event_time: int | None) -> None:
-        asked = update(*items, event_time=event_time)
+    @rule(items=SOME_FEATURE_UPDATES, event_time=st.none() | FEW_INSTANTS, creates=st.booleans())
+    def an_update_comes(
+        self, items: tuple[FeatureUpdate, ...], event_time: int | None, creates: bool
+    ) -> None:
+        must_be_absent = creates and not self.subject.exists
+        asked = update(*items, event_time=event_time, must_be_absent=must_be_absent)
         before, version = self.snapshot(), self.model.version
         try:
             self.model.apply(asked, self.now)
@@ -71,6 +74,14 @@ class AggregateMachine(RuleBasedStateMachine):
         etag = self.subject.etag._replace(version=self.subject.version - 1)
         with pytest.raises((StaleEtag, InvalidValue)):
             self.subject.apply(update(*items, etag=etag), self.now)
+        assert self.snapshot() == before
+
+    @precondition(lambda self: self.subject.exists)
+    @rule(items=SOME_FEATURE_UPDATES)
+    def a_creation_comes_too_late(self, items: tuple[FeatureUpdate, ...]) -> None:
+        before = self.snapshot()
+        with pytest.raises((AggregateExists, InvalidValue)):
+            self.subject.apply(update(*items, must_be_absent=True), self.now)
         assert self.snapshot() == before
 
     @precondition(lambda self: self.subject.exists)

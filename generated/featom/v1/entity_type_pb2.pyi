@@ -119,7 +119,7 @@ class _AdditionalFeaturesEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Ad
     ADDITIONAL_FEATURES_UNSPECIFIED: _AdditionalFeatures.ValueType  # 0
     """As ALLOW."""
     ADDITIONAL_FEATURES_ALLOW: _AdditionalFeatures.ValueType  # 1
-    """Take them, unchecked."""
+    """Take them, unchecked; each keeps the kind it was first written with, in its entity alone."""
     ADDITIONAL_FEATURES_REJECT: _AdditionalFeatures.ValueType  # 2
     """Refuse them. To remove one is always allowed."""
 
@@ -129,7 +129,7 @@ class AdditionalFeatures(_AdditionalFeatures, metaclass=_AdditionalFeaturesEnumT
 ADDITIONAL_FEATURES_UNSPECIFIED: AdditionalFeatures.ValueType  # 0
 """As ALLOW."""
 ADDITIONAL_FEATURES_ALLOW: AdditionalFeatures.ValueType  # 1
-"""Take them, unchecked."""
+"""Take them, unchecked; each keeps the kind it was first written with, in its entity alone."""
 ADDITIONAL_FEATURES_REJECT: AdditionalFeatures.ValueType  # 2
 """Refuse them. To remove one is always allowed."""
 Global___AdditionalFeatures: _TypeAlias = AdditionalFeatures  # noqa: Y015
@@ -280,7 +280,7 @@ class FeatureSpec(_message.Message):
     @_builtins.property
     def allowed_values(self) -> _containers.RepeatedCompositeFieldContainer[_value_pb2.FeatureValue]:
         """The only values that a BOOL, INT64, DOUBLE, STRING, BYTES or TIMESTAMP may have, or that the
-        elements of a list of those may have. Empty: all.
+        elements of a list of those may have, each named once. Empty: all.
         """
 
     @_builtins.property

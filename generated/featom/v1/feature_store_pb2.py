@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x66\x65\x61tom/v1/feature_store.proto\x12\tfeatom.v1\x1a\x19\x66\x65\x61tom/v1/aggregate.proto\x1a\x15\x66\x65\x61tom/v1/value.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xc8\x02\n\rFeatureUpdate\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x03set\x18\x02 \x01(\x0b\x32\x17.featom.v1.FeatureValueH\x00\x12,\n\tincrement\x18\x03 \x01(\x0b\x32\x17.featom.v1.FeatureValueH\x00\x12*\n\x07maximum\x18\x04 \x01(\x0b\x32\x17.featom.v1.FeatureValueH\x00\x12*\n\x07minimum\x18\x05 \x01(\x0b\x32\x17.featom.v1.FeatureValueH\x00\x12,\n\x06\x61ppend\x18\x06 \x01(\x0b\x32\x1a.featom.v1.AppendOperationH\x00\x12\x10\n\x06remove\x18\x07 \x01(\x08H\x00\x12.\n\nevent_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0b\n\toperation\"M\n\x0f\x41ppendOperation\x12&\n\x05value\x18\x01 \x01(\x0b\x32\x17.featom.v1.FeatureValue\x12\x12\n\nmax_length\x18\x02 \x01(\x05\"\xe8\x01\n\x15UpdateFeaturesRequest\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.featom.v1.EntityKey\x12)\n\x07updates\x18\x02 \x03(\x0b\x32\x18.featom.v1.FeatureUpdate\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12.\n\nevent_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x12\x18\n\x10return_aggregate\x18\x07 \x01(\x08\"\xc2\x01\n\x16UpdateFeaturesResponse\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12/\n\x0bupdate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0estale_features\x18\x04 \x03(\t\x12\x10\n\x08replayed\x18\x05 \x01(\x08\x12.\n\taggregate\x18\x06 \x01(\x0b\x32\x1b.featom.v1.FeatureAggregate\"c\n\x1a\x42\x61tchUpdateFeaturesRequest\x12\x31\n\x07updates\x18\x01 \x03(\x0b\x32 .featom.v1.UpdateFeaturesRequest\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"S\n\x1b\x42\x61tchUpdateFeaturesResponse\x12\x34\n\tresponses\x18\x01 \x03(\x0b\x32!.featom.v1.UpdateFeaturesResponse\"a\n\x1bStreamUpdateFeaturesRequest\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x30\n\x06update\x18\x02 \x01(\x0b\x32 .featom.v1.UpdateFeaturesRequest\"\x96\x01\n\x1cStreamUpdateFeaturesResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x35\n\x08response\x18\x02 \x01(\x0b\x32!.featom.v1.UpdateFeaturesResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"[\n\x0b\x43onsistency\x12\x10\n\x06strong\x18\x01 \x01(\x08H\x00\x12\x17\n\rat_least_etag\x18\x02 \x01(\tH\x00\x12\x12\n\x08\x65ventual\x18\x03 \x01(\x08H\x00\x42\r\n\x0brequirement\"\x8f\x02\n\x13GetAggregateRequest\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.featom.v1.EntityKey\x12\x15\n\rfeature_names\x18\x02 \x03(\t\x12+\n\x0b\x63onsistency\x18\x03 \x01(\x0b\x32\x16.featom.v1.Consistency\x12\x17\n\ras_of_version\x18\x04 \x01(\x03H\x00\x12\x37\n\x11\x61s_of_commit_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x36\n\x10\x61s_of_event_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\x07\n\x05\x61s_of\"F\n\x14GetAggregateResponse\x12.\n\taggregate\x18\x01 \x01(\x0b\x32\x1b.featom.v1.FeatureAggregate\"\x83\x01\n\x19\x42\x61tchGetAggregatesRequest\x12\"\n\x04keys\x18\x01 \x03(\x0b\x32\x14.featom.v1.EntityKey\x12\x15\n\rfeature_names\x18\x02 \x03(\t\x12+\n\x0b\x63onsistency\x18\x03 \x01(\x0b\x32\x16.featom.v1.Consistency\"R\n\x1a\x42\x61tchGetAggregatesResponse\x12\x34\n\x07results\x18\x01 \x03(\x0b\x32#.featom.v1.BatchGetAggregatesResult\"\x83\x01\n\x18\x42\x61tchGetAggregatesResult\x12\x30\n\taggregate\x18\x01 \x01(\x0b\x32\x1b.featom.v1.FeatureAggregateH\x00\x12+\n\x0bmissing_key\x18\x02 \x01(\x0b\x32\x14.featom.v1.EntityKeyH\x00\x42\x08\n\x06result\"S\n\x15ListAggregatesRequest\x12\x13\n\x0b\x65ntity_type\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"b\n\x16ListAggregatesResponse\x12/\n\naggregates\x18\x01 \x03(\x0b\x32\x1b.featom.v1.FeatureAggregate\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"t\n\x16\x44\x65leteAggregateRequest\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.featom.v1.EntityKey\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rerase_history\x18\x04 \x01(\x08\"m\n\x17\x44\x65leteAggregateResponse\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12/\n\x0b\x64\x65lete_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08replayed\x18\x03 \x01(\x08\x32\xa4\x05\n\x13\x46\x65\x61tureStoreService\x12U\n\x0eUpdateFeatures\x12 .featom.v1.UpdateFeaturesRequest\x1a!.featom.v1.UpdateFeaturesResponse\x12\x64\n\x13\x42\x61tchUpdateFeatures\x12%.featom.v1.BatchUpdateFeaturesRequest\x1a&.featom.v1.BatchUpdateFeaturesResponse\x12k\n\x14StreamUpdateFeatures\x12&.featom.v1.StreamUpdateFeaturesRequest\x1a\'.featom.v1.StreamUpdateFeaturesResponse(\x01\x30\x01\x12O\n\x0cGetAggregate\x12\x1e.featom.v1.GetAggregateRequest\x1a\x1f.featom.v1.GetAggregateResponse\x12\x61\n\x12\x42\x61tchGetAggregates\x12$.featom.v1.BatchGetAggregatesRequest\x1a%.featom.v1.BatchGetAggregatesResponse\x12U\n\x0eListAggregates\x12 .featom.v1.ListAggregatesRequest\x1a!.featom.v1.ListAggregatesResponse\x12X\n\x0f\x44\x65leteAggregate\x12!.featom.v1.DeleteAggregateRequest\x1a\".featom.v1.DeleteAggregateResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x66\x65\x61tom/v1/feature_store.proto\x12\tfeatom.v1\x1a\x19\x66\x65\x61tom/v1/aggregate.proto\x1a\x15\x66\x65\x61tom/v1/value.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xc8\x02\n\rFeatureUpdate\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x03set\x18\x02 \x01(\x0b\x32\x17.featom.v1.FeatureValueH\x00\x12,\n\tincrement\x18\x03 \x01(\x0b\x32\x17.featom.v1.FeatureValueH\x00\x12*\n\x07maximum\x18\x04 \x01(\x0b\x32\x17.featom.v1.FeatureValueH\x00\x12*\n\x07minimum\x18\x05 \x01(\x0b\x32\x17.featom.v1.FeatureValueH\x00\x12,\n\x06\x61ppend\x18\x06 \x01(\x0b\x32\x1a.featom.v1.AppendOperationH\x00\x12\x10\n\x06remove\x18\x07 \x01(\x08H\x00\x12.\n\nevent_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0b\n\toperation\"M\n\x0f\x41ppendOperation\x12&\n\x05value\x18\x01 \x01(\x0b\x32\x17.featom.v1.FeatureValue\x12\x12\n\nmax_length\x18\x02 \x01(\x05\"\x80\x02\n\x15UpdateFeaturesRequest\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.featom.v1.EntityKey\x12)\n\x07updates\x18\x02 \x03(\x0b\x32\x18.featom.v1.FeatureUpdate\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12.\n\nevent_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x12\x18\n\x10return_aggregate\x18\x07 \x01(\x08\x12\x16\n\x0emust_be_absent\x18\x08 \x01(\x08\"\xc2\x01\n\x16UpdateFeaturesResponse\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12/\n\x0bupdate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0estale_features\x18\x04 \x03(\t\x12\x10\n\x08replayed\x18\x05 \x01(\x08\x12.\n\taggregate\x18\x06 \x01(\x0b\x32\x1b.featom.v1.FeatureAggregate\"c\n\x1a\x42\x61tchUpdateFeaturesRequest\x12\x31\n\x07updates\x18\x01 \x03(\x0b\x32 .featom.v1.UpdateFeaturesRequest\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"S\n\x1b\x42\x61tchUpdateFeaturesResponse\x12\x34\n\tresponses\x18\x01 \x03(\x0b\x32!.featom.v1.UpdateFeaturesResponse\"a\n\x1bStreamUpdateFeaturesRequest\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x30\n\x06update\x18\x02 \x01(\x0b\x32 .featom.v1.UpdateFeaturesRequest\"\x96\x01\n\x1cStreamUpdateFeaturesResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x35\n\x08response\x18\x02 \x01(\x0b\x32!.featom.v1.UpdateFeaturesResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"[\n\x0b\x43onsistency\x12\x10\n\x06strong\x18\x01 \x01(\x08H\x00\x12\x17\n\rat_least_etag\x18\x02 \x01(\tH\x00\x12\x12\n\x08\x65ventual\x18\x03 \x01(\x08H\x00\x42\r\n\x0brequirement\"\x8f\x02\n\x13GetAggregateRequest\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.featom.v1.EntityKey\x12\x15\n\rfeature_names\x18\x02 \x03(\t\x12+\n\x0b\x63onsistency\x18\x03 \x01(\x0b\x32\x16.featom.v1.Consistency\x12\x17\n\ras_of_version\x18\x04 \x01(\x03H\x00\x12\x37\n\x11\x61s_of_commit_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x36\n\x10\x61s_of_event_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\x07\n\x05\x61s_of\"F\n\x14GetAggregateResponse\x12.\n\taggregate\x18\x01 \x01(\x0b\x32\x1b.featom.v1.FeatureAggregate\"\x83\x01\n\x19\x42\x61tchGetAggregatesRequest\x12\"\n\x04keys\x18\x01 \x03(\x0b\x32\x14.featom.v1.EntityKey\x12\x15\n\rfeature_names\x18\x02 \x03(\t\x12+\n\x0b\x63onsistency\x18\x03 \x01(\x0b\x32\x16.featom.v1.Consistency\"R\n\x1a\x42\x61tchGetAggregatesResponse\x12\x34\n\x07results\x18\x01 \x03(\x0b\x32#.featom.v1.BatchGetAggregatesResult\"\x83\x01\n\x18\x42\x61tchGetAggregatesResult\x12\x30\n\taggregate\x18\x01 \x01(\x0b\x32\x1b.featom.v1.FeatureAggregateH\x00\x12+\n\x0bmissing_key\x18\x02 \x01(\x0b\x32\x14.featom.v1.EntityKeyH\x00\x42\x08\n\x06result\"S\n\x15ListAggregatesRequest\x12\x13\n\x0b\x65ntity_type\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"b\n\x16ListAggregatesResponse\x12/\n\naggregates\x18\x01 \x03(\x0b\x32\x1b.featom.v1.FeatureAggregate\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"t\n\x16\x44\x65leteAggregateRequest\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.featom.v1.EntityKey\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rerase_history\x18\x04 \x01(\x08\"m\n\x17\x44\x65leteAggregateResponse\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12/\n\x0b\x64\x65lete_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08replayed\x18\x03 \x01(\x08\x32\xa4\x05\n\x13\x46\x65\x61tureStoreService\x12U\n\x0eUpdateFeatures\x12 .featom.v1.UpdateFeaturesRequest\x1a!.featom.v1.UpdateFeaturesResponse\x12\x64\n\x13\x42\x61tchUpdateFeatures\x12%.featom.v1.BatchUpdateFeaturesRequest\x1a&.featom.v1.BatchUpdateFeaturesResponse\x12k\n\x14StreamUpdateFeatures\x12&.featom.v1.StreamUpdateFeaturesRequest\x1a\'.featom.v1.StreamUpdateFeaturesResponse(\x01\x30\x01\x12O\n\x0cGetAggregate\x12\x1e.featom.v1.GetAggregateRequest\x1a\x1f.featom.v1.GetAggregateResponse\x12\x61\n\x12\x42\x61tchGetAggregates\x12$.featom.v1.BatchGetAggregatesRequest\x1a%.featom.v1.BatchGetAggregatesResponse\x12U\n\x0eListAggregates\x12 .featom.v1.ListAggregatesRequest\x1a!.featom.v1.ListAggregatesResponse\x12X\n\x0f\x44\x65leteAggregate\x12!.featom.v1.DeleteAggregateRequest\x1a\".featom.v1.DeleteAggregateResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,37 +40,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPENDOPERATION']._serialized_start=483
   _globals['_APPENDOPERATION']._serialized_end=560
   _globals['_UPDATEFEATURESREQUEST']._serialized_start=563
-  _globals['_UPDATEFEATURESREQUEST']._serialized_end=795
-  _globals['_UPDATEFEATURESRESPONSE']._serialized_start=798
-  _globals['_UPDATEFEATURESRESPONSE']._serialized_end=992
-  _globals['_BATCHUPDATEFEATURESREQUEST']._serialized_start=994
-  _globals['_BATCHUPDATEFEATURESREQUEST']._serialized_end=1093
-  _globals['_BATCHUPDATEFEATURESRESPONSE']._serialized_start=1095
-  _globals['_BATCHUPDATEFEATURESRESPONSE']._serialized_end=1178
-  _globals['_STREAMUPDATEFEATURESREQUEST']._serialized_start=1180
-  _globals['_STREAMUPDATEFEATURESREQUEST']._serialized_end=1277
-  _globals['_STREAMUPDATEFEATURESRESPONSE']._serialized_start=1280
-  _globals['_STREAMUPDATEFEATURESRESPONSE']._serialized_end=1430
-  _globals['_CONSISTENCY']._serialized_start=1432
-  _globals['_CONSISTENCY']._serialized_end=1523
-  _globals['_GETAGGREGATEREQUEST']._serialized_start=1526
-  _globals['_GETAGGREGATEREQUEST']._serialized_end=1797
-  _globals['_GETAGGREGATERESPONSE']._serialized_start=1799
-  _globals['_GETAGGREGATERESPONSE']._serialized_end=1869
-  _globals['_BATCHGETAGGREGATESREQUEST']._serialized_start=1872
-  _globals['_BATCHGETAGGREGATESREQUEST']._serialized_end=2003
-  _globals['_BATCHGETAGGREGATESRESPONSE']._serialized_start=2005
-  _globals['_BATCHGETAGGREGATESRESPONSE']._serialized_end=2087
-  _globals['_BATCHGETAGGREGATESRESULT']._serialized_start=2090
-  _globals['_BATCHGETAGGREGATESRESULT']._serialized_end=2221
-  _globals['_LISTAGGREGATESREQUEST']._serialized_start=2223
-  _globals['_LISTAGGREGATESREQUEST']._serialized_end=2306
-  _globals['_LISTAGGREGATESRESPONSE']._serialized_start=2308
-  _globals['_LISTAGGREGATESRESPONSE']._serialized_end=2406
-  _globals['_DELETEAGGREGATEREQUEST']._serialized_start=2408
-  _globals['_DELETEAGGREGATEREQUEST']._serialized_end=2524
-  _globals['_DELETEAGGREGATERESPONSE']._serialized_start=2526
-  _globals['_DELETEAGGREGATERESPONSE']._serialized_end=2635
-  _globals['_FEATURESTORESERVICE']._serialized_start=2638
-  _globals['_FEATURESTORESERVICE']._serialized_end=3314
+  _globals['_UPDATEFEATURESREQUEST']._serialized_end=819
+  _globals['_UPDATEFEATURESRESPONSE']._serialized_start=822
+  _globals['_UPDATEFEATURESRESPONSE']._serialized_end=1016
+  _globals['_BATCHUPDATEFEATURESREQUEST']._serialized_start=1018
+  _globals['_BATCHUPDATEFEATURESREQUEST']._serialized_end=1117
+  _globals['_BATCHUPDATEFEATURESRESPONSE']._serialized_start=1119
+  _globals['_BATCHUPDATEFEATURESRESPONSE']._serialized_end=1202
+  _globals['_STREAMUPDATEFEATURESREQUEST']._serialized_start=1204
+  _globals['_STREAMUPDATEFEATURESREQUEST']._serialized_end=1301
+  _globals['_STREAMUPDATEFEATURESRESPONSE']._serialized_start=1304
+  _globals['_STREAMUPDATEFEATURESRESPONSE']._serialized_end=1454
+  _globals['_CONSISTENCY']._serialized_start=1456
+  _globals['_CONSISTENCY']._serialized_end=1547
+  _globals['_GETAGGREGATEREQUEST']._serialized_start=1550
+  _globals['_GETAGGREGATEREQUEST']._serialized_end=1821
+  _globals['_GETAGGREGATERESPONSE']._serialized_start=1823
+  _globals['_GETAGGREGATERESPONSE']._serialized_end=1893
+  _globals['_BATCHGETAGGREGATESREQUEST']._serialized_start=1896
+  _globals['_BATCHGETAGGREGATESREQUEST']._serialized_end=2027
+  _globals['_BATCHGETAGGREGATESRESPONSE']._serialized_start=2029
+  _globals['_BATCHGETAGGREGATESRESPONSE']._serialized_end=2111
+  _globals['_BATCHGETAGGREGATESRESULT']._serialized_start=2114
+  _globals['_BATCHGETAGGREGATESRESULT']._serialized_end=2245
+  _globals['_LISTAGGREGATESREQUEST']._serialized_start=2247
+  _globals['_LISTAGGREGATESREQUEST']._serialized_end=2330
+  _globals['_LISTAGGREGATESRESPONSE']._serialized_start=2332
+  _globals['_LISTAGGREGATESRESPONSE']._serialized_end=2430
+  _globals['_DELETEAGGREGATEREQUEST']._serialized_start=2432
+  _globals['_DELETEAGGREGATEREQUEST']._serialized_end=2548
+  _globals['_DELETEAGGREGATERESPONSE']._serialized_start=2550
+  _globals['_DELETEAGGREGATERESPONSE']._serialized_end=2659
+  _globals['_FEATURESTORESERVICE']._serialized_start=2662
+  _globals['_FEATURESTORESERVICE']._serialized_end=3338
 # @@protoc_insertion_point(module_scope)

@@ -132,6 +132,7 @@ class UpdateFeaturesRequest(_message.Message):
     EVENT_TIME_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     RETURN_AGGREGATE_FIELD_NUMBER: _builtins.int
+    MUST_BE_ABSENT_FIELD_NUMBER: _builtins.int
     etag: _builtins.str
     """The etag last read. If it is no longer current the call fails with ABORTED / ETAG_MISMATCH and
     nothing is written: read again, decide again. Empty: the update applies to whatever is current.
@@ -148,6 +149,13 @@ class UpdateFeaturesRequest(_message.Message):
     """
     return_aggregate: _builtins.bool
     """Answer with the whole aggregate as this update left it."""
+    must_be_absent: _builtins.bool
+    """Apply the update only if there is no aggregate: never written, or deleted. If there is one the
+    call fails with ALREADY_EXISTS / AGGREGATE_EXISTS and nothing is written. Of any number of such
+    updates that make a new aggregate exactly one is applied. Not together with an etag. A request_id
+    that is known is answered with the first outcome, as ever. A server that is older than this
+    field does not heed it: a version above 1 in the answer tells. Unset: the aggregate may exist.
+    """
     @_builtins.property
     def key(self) -> _aggregate_pb2.EntityKey:
         """The entity. Required."""
@@ -172,10 +180,11 @@ class UpdateFeaturesRequest(_message.Message):
         event_time: _timestamp_pb2.Timestamp | None = ...,
         validate_only: _builtins.bool = ...,
         return_aggregate: _builtins.bool = ...,
+        must_be_absent: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time", "key", b"key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "event_time", b"event_time", "key", b"key", "request_id", b"request_id", "return_aggregate", b"return_aggregate", "updates", b"updates", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "event_time", b"event_time", "key", b"key", "must_be_absent", b"must_be_absent", "request_id", b"request_id", "return_aggregate", b"return_aggregate", "updates", b"updates", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -256,7 +265,7 @@ class BatchUpdateFeaturesRequest(_message.Message):
         """The updates, 1 to 1,000, applied in this order; several may be of one aggregate. None of them
         may have a request_id of its own, or validate_only. An etag must be that of the version
         which the updates before it leave: of several that change one aggregate only the first can
-        have one. The aggregates that return_aggregate asks for may take 64 MiB together, and those that
+        have one. So is must_be_absent about what the updates before it leave. The aggregates that return_aggregate asks for may take 64 MiB together, and those that
         the batch is about 32 MiB before it, or the call fails with INVALID_ARGUMENT / LIMIT_EXCEEDED.
         """
 
@@ -498,7 +507,7 @@ class BatchGetAggregatesRequest(_message.Message):
 
     @_builtins.property
     def feature_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The features to return of each. Empty: all."""
+        """The features to return of each, each named once. Empty: all."""
 
     @_builtins.property
     def consistency(self) -> Global___Consistency:

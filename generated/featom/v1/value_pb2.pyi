@@ -21,8 +21,10 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class FeatureValue(_message.Message):
-    """One value of one feature. A feature keeps the kind it was first written with: a later update
-    that brings another kind is refused, unless the feature was removed in between.
+    """One value of one feature. A feature of an entity keeps the kind it was first written with: a later
+    update that brings another kind is refused, unless the feature was removed in between. That is so
+    for each entity by itself: what one card has as an int64 another may have as a double, unless
+    the entity type declares the kind.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -8,7 +8,16 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from tests.consistency.sabotages import answers, chains, durability, etags, reads, rules, writes
+from tests.consistency.sabotages import (
+    answers,
+    chains,
+    creations,
+    durability,
+    etags,
+    reads,
+    rules,
+    writes,
+)
 
 SABOTAGES: Final[Mapping[str, Callable[[], None]]] = MappingProxyType(
     {
@@ -28,6 +37,8 @@ SABOTAGES: Final[Mapping[str, Callable[[], None]]] = MappingProxyType(
             etags.etag_of_xmin_only,
             etags.heed_no_etag,
             etags.refuse_current_etags,
+            creations.create_what_exists,
+            creations.refuse_what_is_absent,
             answers.make_answers_up,
             answers.answer_from_memory,
             answers.replay_the_present,

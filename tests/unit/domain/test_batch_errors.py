@@ -6,6 +6,7 @@ import pytest
 
 from domain.batch_errors import batch_error
 from domain.errors import (
+    AggregateExists,
     FeatomError,
     FieldViolation,
     InvalidValue,
@@ -61,12 +62,19 @@ def test_what_is_broken_and_what_is_late_are_named_together(late_first: bool) ->
     }
 
 
-def test_the_sort_of_the_error_does_not_hang_on_the_order_of_the_updates() -> None:
-    sorts: list[type[FeatomError]] = [InvalidValue, StaleEtag, RuleViolated, LimitExceeded]
-    for first in range(len(sorts)):
-        for order in permutations(range(first, len(sorts))):
-            errors = [invalid(), StaleEtag(3), broken(), LimitExceeded("features", 1, 2)]
-            assert type(refused(*(errors[each] for each in order))) is sorts[first]
+@pytest.mark.parametrize("condition", [StaleEtag(3), AggregateExists(3)])
+def test_the_sort_of_the_error_does_not_hang_on_the_order_of_the_updates(
+    condition: FeatomError,
+) -> None:
+    errors = [invalid(), condition, broken(), LimitExceeded("features", 1, 2)]
+    for first in range(len(errors)):
+        for order in permutations(errors[first:]):
+            assert type(refused(*order)) is type(errors[first])
+
+
+def test_of_conditions_that_do_not_hold_the_first_is_told() -> None:
+    assert type(refused(AggregateExists(1), StaleEtag(3))) is AggregateExists
+    assert type(refused(StaleEtag(3), AggregateExists(1))) is StaleEtag
 
 
 def test_an_error_that_stands_for_all_says_where_it_is() -> None:

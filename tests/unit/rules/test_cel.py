@@ -413,6 +413,16 @@ def test_rules_that_vectors_of_the_declared_dimension_make_slow_are_refused_when
     assert list(COMPILER.rule_problems(rules, small)) == []
 
 
+def test_vectors_of_any_declared_dimension_are_reckoned_with_and_none_is_made() -> None:
+    """Nobody can store one of 2⁶³ - 1 components; to make it would take all memory."""
+    huge = FeatureSpec(kind=ValueKind.FLOAT_VECTOR, dimension=2**63 - 1)
+    declared = EntityType(name="t", features={f"v{number}": huge for number in range(1_000)})
+    rules = [Rule("r", "features.v1.all(x, x > 0.0)", "no"), Rule("s", "!has(features.w)", "no")]
+    ((number, said),) = COMPILER.rule_problems(rules, declared)
+    assert number == 0
+    assert "cannot be asked for values as they are declared" in said
+
+
 def test_rules_that_are_too_long_together_are_refused_when_applied() -> None:
     rule = " && ".join(["features.n >= 0"] * 50)
     rules = [Rule(f"r{number}", rule, "no") for number in range(30)]

@@ -128,6 +128,16 @@ def test_everything_wrong_with_a_read_is_named_at_once() -> None:
     ]
 
 
+def test_a_feature_that_is_named_again_is_named_once_as_such() -> None:
+    names = ["a", "b", "a", "c", "b", "a"]
+    twice = ["feature_names[0]", "feature_names[1]"]
+    assert blamed(read_get, get(feature_names=names)) == twice
+    assert blamed(read_batch, batch(feature_names=names)) == twice
+    with pytest.raises(InvalidValue, match="a is named more than once") as refused:
+        read_get(get(feature_names=["a"] * 1_000))
+    assert len(refused.value.violations) == 1
+
+
 def test_a_batch_read_keeps_the_order_and_the_repetitions() -> None:
     keys = [KeyMessage(entity_type="customer", entity_id=each) for each in "bab"]
     assert read_batch_get(batch(keys=keys), LIMITS).keys == [

@@ -148,6 +148,12 @@ def test_what_is_wrong_with_a_request_is_named(fields: dict[str, Any], field: st
     assert blamed(read_update(request(item(set=ONE), **fields))) == [field]
 
 
+@pytest.mark.parametrize("etag", [str(ETAG), "junk"])
+def test_an_etag_of_what_must_be_absent_is_a_contradiction_that_names_both(etag: str) -> None:
+    fields = blamed(read_update(request(item(set=ONE), etag=etag, must_be_absent=True)))
+    assert set(fields) == {"etag", "must_be_absent"}
+
+
 def test_without_a_proper_key_everything_is_named_at_once() -> None:
     wrong = pb.UpdateFeaturesRequest(
         etag="junk", request_id="junk", updates=[item(name=""), item(set=ONE)]
@@ -178,9 +184,10 @@ def test_a_fingerprint_is_that_of_the_content_and_not_of_the_request_id() -> Non
         fingerprint(etag=str(ETAG)),
         fingerprint(validate_only=True),
         fingerprint(return_aggregate=True),
+        fingerprint(must_be_absent=True),
         fingerprint(event_time=Timestamp()),
     ]
-    assert len({fingerprint(), *others}) == 6
+    assert len({fingerprint(), *others}) == 7
 
 
 def test_a_deletion_and_an_update_never_have_the_same_fingerprint() -> None:

@@ -10,6 +10,7 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
 from domain.errors import (
+    AggregateExists,
     AggregateNotFound,
     AuthenticationUnavailable,
     CommitUnknown,
@@ -55,6 +56,7 @@ EXAMPLES: Final[dict[type[FeatomError], tuple[FeatomError, StatusCode, str]]] = 
             "RULE_VIOLATED",
         ),
         (StaleEtag(7), StatusCode.ABORTED, "ETAG_MISMATCH"),
+        (AggregateExists(7), StatusCode.ALREADY_EXISTS, "AGGREGATE_EXISTS"),
         (AggregateNotFound(), StatusCode.NOT_FOUND, "AGGREGATE_NOT_FOUND"),
         (ServiceNotFound(), StatusCode.NOT_FOUND, "SERVICE_NOT_FOUND"),
         (EntityTypeNotFound(), StatusCode.NOT_FOUND, "ENTITY_TYPE_NOT_FOUND"),
@@ -201,6 +203,7 @@ def test_a_violated_rule_is_named_with_its_type_and_subject() -> None:
     ("error", "name", "value"),
     [
         (StaleEtag, "current_version", "7"),
+        (AggregateExists, "current_version", "7"),
         (LimitExceeded, "limit", "10"),
         (LimitExceeded, "subject", "keys"),
         (MessageTooLarge, "limit", "10"),

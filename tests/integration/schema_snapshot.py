@@ -22,8 +22,8 @@ _HEADER: Final = """\
 # pg_dump says how to restore; of that, and of its comments, a reader needs nothing.
 _NOISE: Final = re.compile(
     r"--.*|\\.*|SET .*|SELECT pg_catalog\.set_config.*"
-    # A stamp that PostgreSQL's minor releases of November 2026 (15.20) put on each column for themselves,
-    # and that a pg_dump from before them prints.
+    # A stamp that PostgreSQL's minor releases of November 2026 (15.20) put on each column for
+    # themselves, and that a pg_dump from before them prints.
     r"|ALTER TABLE .* SET \(pg_attver=\d+\);"
 )
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 import typer
 import uvloop
 
-from cli import entity_types, migrate, retention
+from cli import entity_types, migrate, retention, smoke
 from cli.exits import failed
 from cli.setting_options import with_settings
 from repository.connecting.target import DsnRefused
@@ -49,3 +49,4 @@ app.command()(entity_types.apply)
 app.command()(entity_types.diff)
 app.command()(entity_types.get_type)
 app.command()(entity_types.check)
+app.command()(smoke.smoke)

@@ -53,6 +53,14 @@ LockTimeout = Annotated[
         help="Seconds to wait for a lock, while others wait behind; then it is tried again.",
     ),
 ]
+ConnectSeconds = Annotated[
+    float,
+    typer.Option(
+        envvar="FEATOM_MIGRATION_CONNECT_SECONDS",
+        min=0,
+        help="How long a database is waited for that has no address yet, or does not answer.",
+    ),
+]
 StatementTimeout = Annotated[
     float,
     typer.Option(
@@ -62,6 +70,7 @@ StatementTimeout = Annotated[
 ]
 
 DEFAULTS: Final = Patience()
+CONNECT_SECONDS: Final = 60.0
 THROTTLE: Final = Throttle()
 
 
@@ -97,10 +106,14 @@ def up(
             help="How long a migration that does not get its locks is tried again.",
         ),
     ] = DEFAULTS.in_all,
+    connect_seconds: ConnectSeconds = CONNECT_SECONDS,
 ) -> None:
     """Bring the schema of a database to what this build needs, while the build before serves."""
     patience = Patience(
-        lock_timeout=lock_timeout, statement_timeout=statement_timeout, in_all=retry_seconds
+        lock_timeout=lock_timeout,
+        statement_timeout=statement_timeout,
+        in_all=retry_seconds,
+        to_connect=connect_seconds,
     )
     done = run_on_database(
         migrations.up(
@@ -177,12 +190,18 @@ def backfill(
             envvar="FEATOM_BACKFILL_ROWS_A_SECOND", min=0, help="At most; 0: as fast as it goes."
         ),
     ] = THROTTLE.rows_a_second,
+    connect_seconds: ConnectSeconds = CONNECT_SECONDS,
 ) -> None:
     """Fill what migrations have added, while servers work; begins where it was left."""
     throttle = Throttle(page_rows=page_rows, rows_a_second=rows_a_second)
-    where = database_of(dsn, password_from)
+    work = migrations.backfill(
+        *database_of(dsn, password_from),
+        throttle,
+        _report,
+        Patience(to_connect=connect_seconds),
+    )
     try:
-        run_on_database(migrations.backfill(*where, throttle, _report), "the backfill did not end")
+        run_on_database(work, "the backfill did not end")
     except BackfillHeldUp as reason:
         raise failed(reason, PENDING) from reason
     typer.echo("nothing left to do")

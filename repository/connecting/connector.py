@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -56,6 +57,9 @@ class CannotConnect(OSError):
         unfit = [error for _, error in failures if isinstance(error, HostUnfit)]
         self.why = f"its host {unfit[0]}" if unfit else ""
         """Why a host that let us in cannot be used, for people."""
+        self.may_appear = any(_may_appear(error) for _, error in failures)
+        """Whether a host was not there, and may be there soon: its name did not resolve, nobody
+        listened or answered, or it was starting up."""
 
 
 class Connector:
@@ -180,6 +184,12 @@ async def _require_primary(connection: Any, target: Target) -> None:
         raise HostUnfit("is a standby")
     if target.read_write and getattr(told, "default_transaction_read_only", "off") == "on":
         raise HostUnfit("is read-only")
+
+
+def _may_appear(error: Exception) -> bool:
+    # A certificate that is refused, though it is an OSError too, is refused again.
+    not_there = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
+    return not_there or isinstance(error, asyncpg.CannotConnectNowError)
 
 
 def _said(error: Exception) -> str:

@@ -14,6 +14,7 @@ from repository.migrations.holders import holder_of
 from repository.migrations.revisions import backfills
 from repository.migrations.session import (
     BACKFILLING,
+    Patience,
     connected_builds,
     keep_out_before,
     session_on,
@@ -62,9 +63,10 @@ async def backfill(
     password: Password | None = None,
     throttle: Throttle | None = None,
     report: Report = _tell_nobody,
+    patience: Patience | None = None,
 ) -> None:
     """As backfill_on, in a session of its own. Raises MigrationFailed too."""
-    async with session_on(dsn, password) as session:
+    async with session_on(dsn, password, patience) as session:
         await backfill_on(session, throttle, report)
 
 

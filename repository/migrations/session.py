@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +10,7 @@ from typing import Final
 
 import asyncpg
 
-from repository.connecting.connector import Connector
+from repository.connecting.connector import CannotConnect, Connector
 from repository.connecting.target import DsnRefused
 from repository.credentials.password import Password
 from repository.migrations.holders import holder_of
@@ -24,6 +24,7 @@ from repository.sessions.settings import migration_settings
 MIGRATING: Final = 7_305_411_223_041
 BACKFILLING: Final = 7_305_411_223_043
 _LOCK_PAUSE: Final = 0.2
+_CONNECT_PAUSE: Final = 1.0
 _TELLING: Final = 5.0
 """Seconds between two lines about who is waited for."""
 
@@ -49,6 +50,8 @@ class Patience:
     in_all: float = 300.0
     """How long a step that does not get its locks is tried again, and another migration waited
     for."""
+    to_connect: float = 0.0
+    """How long a database that is not there is waited for; 0: not at all."""
 
 
 @asynccontextmanager
@@ -88,8 +91,29 @@ async def _connect(dsn: str, password: Password | None, patience: Patience) -> S
     async def check(session: Session) -> None:
         await set_up(session, settings, partial(connector.connect, name))
 
-    session: Session = await connector.connect(name, check)
-    return session
+    return await _as_soon_as_there(lambda: connector.connect(name, check), patience.to_connect)
+
+
+async def _as_soon_as_there(connect: Callable[[], Awaitable[Session]], seconds: float) -> Session:
+    """Try to connect until the database is there, and tell in the log what is waited for.
+
+    Raises CannotConnect at once if waiting is of no use, MigrationFailed after so many seconds.
+    """
+    clock = asyncio.get_running_loop().time
+    latest, tell = clock() + seconds, clock()
+    while True:
+        try:
+            return await connect()
+        except CannotConnect as error:
+            if not error.may_appear or not seconds:
+                raise
+            now = clock()
+            if now >= latest:
+                raise MigrationFailed(f"waited {seconds:g} s for the database: {error}") from error
+            if now >= tell:
+                log.warning("waiting for the database: %s", error)
+                tell = now + _TELLING
+            await asyncio.sleep(min(_CONNECT_PAUSE, latest - now))
 
 
 async def lock(session: Session, number: int, what: str, seconds: float) -> None:

@@ -38,8 +38,14 @@ class Manifests(list[Object]):
 
     @property
     def migration(self) -> Object:
-        (found,) = self.of("Job")
+        """The Job of the owner of the schema: the migration, or a later step of an upgrade."""
+        (found,) = (job for job in self.of("Job") if job not in self.smoke_tests)
         return found
+
+    @property
+    def smoke_tests(self) -> list[Object]:
+        """One with the component `smoke`, otherwise none."""
+        return [job for job in self.of("Job") if container_of(job).get("args") == ["smoke"]]
 
     @property
     def database_parameters(self) -> Labels:

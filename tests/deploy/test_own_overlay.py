@@ -79,6 +79,35 @@ def test_a_later_step_of_an_upgrade_is_the_migration_with_another_command(
     ]
 
 
+@pytest.mark.parametrize("component", ["smoke", "smoke-tokens"])
+def test_the_smoke_test_is_of_the_image_that_runs_and_nothing_else_is_new(
+    component: str, tmp_path: Path
+) -> None:
+    (printed,) = (each for each in blocks() if "components/smoke" in each)
+    overlay = "../kubernetes/overlays/aks-tokens"
+    mine = (
+        f"resources: [{overlay}]\nimages: [{{name: featom, newName: r/featom, digest: {DIGEST}}}]"
+    )
+    yours = tmp_path / "yours"
+    yours.mkdir()
+    (yours / "kustomization.yaml").write_text(mine)
+    printed = printed.replace("smoke]", f"{component}]")
+    objects = rendered(
+        printed.replace("<yours>", "../yours").replace("<path>/deploy", ".."), tmp_path
+    )
+    (job,) = objects.smoke_tests
+    assert (
+        container_of(job)["image"] == f"r/featom@{DIGEST}" == container_of(objects.server)["image"]
+    )
+    new = {(each["kind"], name_of(each)) for each in objects}
+    new -= {(each["kind"], name_of(each)) for each in manifests("aks-tokens")}
+    assert new == {
+        ("Job", name_of(job)),
+        ("NetworkPolicy", "featom-smoke"),
+        ("ServiceAccount", "featom-smoke"),
+    }
+
+
 def test_alerts_lead_to_the_runbooks_of_whoever_deploys_them(tmp_path: Path) -> None:
     (printed,) = (each for each in blocks() if "runbook_url" in each)
     beneath = "resources: [../kubernetes/overlays/aks]\n"

@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 
 from deploy.kubernetes.render import OVERLAYS
-from tests.deploy.manifests import Manifests, container_of, manifests, pod_labels, pod_of
+from tests.deploy.manifests import Manifests, Object, container_of, manifests, pod_labels, pod_of
 from tests.deploy.policies import (
     POLICIES,
     Policy,
@@ -17,6 +17,7 @@ from tests.deploy.policies import (
     pods,
     references,
     services,
+    smoke,
 )
 
 
@@ -280,6 +281,55 @@ def one_pod_behind_a_headless_service(objects: Manifests) -> None:
     objects.server["spec"]["replicas"] = 1
 
 
+def smoke_test_of(objects: Manifests) -> Object:
+    (job,) = objects.smoke_tests
+    return job
+
+
+def a_smoke_test_of_another_build(objects: Manifests) -> None:
+    container_of(smoke_test_of(objects))["image"] = "featom:0.2.0"
+
+
+def a_smoke_test_of_a_name_that_stays(objects: Manifests) -> None:
+    smoke_test_of(objects)["metadata"]["name"] = "featom-smoke"
+
+
+def a_smoke_test_of_one_pod(objects: Manifests) -> None:
+    container_of(smoke_test_of(objects))["env"][0]["value"] = "featom-pods.featom.svc:50051"
+
+
+def a_smoke_test_of_another_port(objects: Manifests) -> None:
+    container_of(smoke_test_of(objects))["env"][0]["value"] = "featom.featom.svc:50052"
+
+
+def a_smoke_test_that_is_no_client(objects: Manifests) -> None:
+    del smoke_test_of(objects)["spec"]["template"]["metadata"]["labels"]["featom.dev/client"]
+
+
+def a_smoke_test_that_reaches_the_database(objects: Manifests) -> None:
+    labels = smoke_test_of(objects)["spec"]["template"]["metadata"]["labels"]
+    labels["app.kubernetes.io/name"] = "featom"
+
+
+def a_smoke_test_that_is_shut_in(objects: Manifests) -> None:
+    del objects.one("NetworkPolicy", "featom-smoke")["spec"]["egress"][1]
+
+
+def a_smoke_test_in_plaintext(objects: Manifests) -> None:
+    environment = container_of(smoke_test_of(objects))["env"]
+    environment[:] = [each for each in environment if each["name"] != "FEATOM_CLIENT_TLS_CA"]
+
+
+def a_smoke_test_with_a_token_for_others(objects: Manifests) -> None:
+    for volume in pod_of(smoke_test_of(objects))["volumes"]:
+        for source in volume.get("projected", {}).get("sources", []):
+            source["serviceAccountToken"]["audience"] = "vault"
+
+
+def a_smoke_test_that_may_do_nothing(objects: Manifests) -> None:
+    pod_of(smoke_test_of(objects))["serviceAccountName"] = "featom"
+
+
 BREAKS: Final[list[tuple[Callable[[Manifests], None], Policy]]] = [
     (a_label_with_a_space, api_server.names_and_labels_are_well_formed),
     (a_service_that_begins_with_a_digit, api_server.names_and_labels_are_well_formed),
@@ -318,8 +368,8 @@ BREAKS: Final[list[tuple[Callable[[Manifests], None], Policy]]] = [
     (the_latest_image, pods.images_have_tags_that_stay),
     (a_registry_with_a_port_and_no_tag, pods.images_have_tags_that_stay),
     (a_database_of_the_operators_choice, pods.images_have_tags_that_stay),
-    (another_build, references.the_migration_is_the_images_and_can_be_applied_again),
-    (a_job_of_another_name, references.the_migration_is_the_images_and_can_be_applied_again),
+    (another_build, references.jobs_are_the_images_and_can_be_applied_again),
+    (a_job_of_another_name, references.jobs_are_the_images_and_can_be_applied_again),
     *(
         (change, pods.a_migration_that_has_to_wait_is_no_failure)
         for change in (
@@ -366,6 +416,26 @@ BREAKS: Final[list[tuple[Callable[[Manifests], None], Policy]]] = [
         database.the_database_has_the_predicate_locks_of_the_embedded_one,
     ),
     (a_database_that_nobody_uses, database.a_database_is_brought_unless_it_is_azures),
+    (a_smoke_test_of_another_build, references.jobs_are_the_images_and_can_be_applied_again),
+    (a_smoke_test_of_a_name_that_stays, references.jobs_are_the_images_and_can_be_applied_again),
+    (a_smoke_test_of_one_pod, smoke.the_smoke_test_asks_the_service_of_clients),
+    (a_smoke_test_of_another_port, smoke.the_smoke_test_asks_the_service_of_clients),
+    *(
+        (change, smoke.the_smoke_test_gets_to_the_servers_and_no_further)
+        for change in (
+            a_smoke_test_that_is_no_client,
+            a_smoke_test_that_reaches_the_database,
+            a_smoke_test_that_is_shut_in,
+        )
+    ),
+    *(
+        (change, smoke.the_smoke_test_proves_what_the_servers_ask_for)
+        for change in (
+            a_smoke_test_in_plaintext,
+            a_smoke_test_with_a_token_for_others,
+            a_smoke_test_that_may_do_nothing,
+        )
+    ),
 ]
 
 
@@ -373,7 +443,7 @@ BREAKS: Final[list[tuple[Callable[[Manifests], None], Policy]]] = [
     ("change", "policy"), BREAKS, ids=[change.__name__ for change, _ in BREAKS]
 )
 def test_a_policy_finds_what_breaks_it(change: Callable[[Manifests], None], policy: Policy) -> None:
-    objects = manifests("aks-cnpg+monitoring")
+    objects = manifests("aks-cnpg+monitoring+tokens+smoke-tokens")
     change(objects)
     assert list(policy(objects)) != []
 

@@ -2,9 +2,13 @@
 
 import asyncio
 import logging
+import os
 import socket
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -13,10 +17,17 @@ from repository.migrations.session import BACKFILLING, MIGRATING
 from tests.e2e.rolling.knowing import knowing
 from tests.e2e.rolling.product import SECOND
 from tests.kit.fault_injection import Session, session_on
+from tests.kit.program import FEATOM
+from tests.kit.proxy import proxied
 from tests.kit.roles import APP_ROLE, make_role
+from tests.kit.serving import ROOT
 from tests.kit.waiting import eventually
 
 HELD = "the lock of migrations"
+# No resolver knows a name under this domain (RFC 6761).
+NAME = "featom-postgres.invalid"
+NOWHERE = f"postgresql://nobody@{NAME}/nothing"
+WAITING = f"waiting for the database: {NAME}:5432: "
 
 
 @asynccontextmanager
@@ -101,3 +112,74 @@ async def test_a_database_that_takes_connections_and_says_nothing_is_named_so() 
         with pytest.raises(MigrationFailed, match=f"127.0.0.1:{port}: no answer in time"):
             async with asyncio.timeout(30):
                 await up(dsn)
+
+
+@pytest.fixture
+def hosts(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Names that resolve to an address, beside those that the resolver of the machine knows."""
+    found: dict[str, str] = {}
+    resolve = socket.getaddrinfo
+
+    def resolve_with_hosts(host: str, *others: Any, **more: Any) -> Any:
+        return resolve(found.get(host, host), *others, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve_with_hosts)
+    return found
+
+
+async def test_a_database_whose_name_resolves_late_is_waited_for(
+    database: str, hosts: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with proxied(database) as proxy:
+        dsn = proxy.dsn.replace("127.0.0.1", NAME)
+        with knowing(SECOND):
+            migrating = asyncio.create_task(up(dsn, patience=Patience(to_connect=300)))
+            await eventually(lambda: f"waiting for the database: {NAME}:" in caplog.text)
+            hosts[NAME] = "127.0.0.1"
+            assert (await migrating).applied == ["e1", "e2"]
+
+
+async def test_a_database_that_listens_late_is_waited_for(
+    database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with proxied(database) as proxy:
+        with socket.create_server(("127.0.0.1", 0)) as reserved:
+            port = reserved.getsockname()[1]
+        dsn = proxy.dsn.replace(f":{urlsplit(proxy.dsn).port}/", f":{port}/")
+        with knowing(SECOND):
+            await up(database)
+            filling = asyncio.create_task(backfill(dsn, patience=Patience(to_connect=300)))
+            await eventually(lambda: f"waiting for the database: 127.0.0.1:{port}:" in caplog.text)
+            listener = await proxy.start(port)
+            await filling
+            listener.close()
+
+
+async def test_a_database_that_refuses_is_not_waited_for(
+    database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with proxied(database) as proxy:
+        elsewhere = f"{proxy.dsn.rpartition('/')[0]}/no_such_database"
+        with pytest.raises(MigrationFailed, match="no_such_database"):
+            await up(elsewhere, patience=Patience(to_connect=3600))
+    assert "waiting" not in caplog.text
+
+
+def ended(*command: str) -> tuple[int, str]:
+    environment = {name: text for name, text in os.environ.items() if "FEATOM_" not in name}
+    done = subprocess.run(
+        [*FEATOM, *command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stderr
+
+
+def test_the_command_says_whom_it_waits_for_and_ends_after_the_bound() -> None:
+    code, said = ended("migrate", "--dsn", NOWHERE, "--connect-seconds", "0.5")
+    assert (code, WAITING in said) == (1, True)
+    failed = "featom: the database was not migrated: waited 0.5 s for the database: "
+    assert f"{failed}{NAME}:5432: " in said
+
+
+def test_a_status_waits_for_no_database() -> None:
+    code, said = ended("migrate", "status", "--dsn", NOWHERE)
+    assert (code, "waiting" in said) == (1, False)

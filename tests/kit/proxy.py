@@ -73,8 +73,9 @@ class Proxy:
         """Another database is behind the same address from now on; connections stay as they are."""
         self._target = urlsplit(dsn)
 
-    async def start(self) -> asyncio.Server:
-        listener = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+    async def start(self, port: int = 0) -> asyncio.Server:
+        """Listen on a port, or on any that is free."""
+        listener = await asyncio.start_server(self._accept, "127.0.0.1", port)
         port = listener.sockets[0].getsockname()[1]
         user = f"{self._target.username}@" if self._target.username else ""
         self.dsn = f"postgresql://{user}127.0.0.1:{port}{self._target.path}"

@@ -13,13 +13,14 @@ from tests.deploy.policies import (
     pods,
     references,
     services,
+    smoke,
 )
 
 Policy: TypeAlias = Callable[[Manifests], Iterator[str]]
 
 POLICIES: Final[dict[str, Policy]] = {
     name: policy
-    for module in (api_server, database, environment, network, pods, references, services)
+    for module in (api_server, database, environment, network, pods, references, services, smoke)
     for name, policy in inspect.getmembers(module, inspect.isfunction)
     if policy.__module__ == module.__name__ and not name.startswith("_")
 }

@@ -12,10 +12,10 @@ from tests.deploy.manifests import Manifests, container_of, name_of, strings
 
 
 def variables_are_those_of_the_command(objects: Manifests) -> Iterator[str]:
-    for workload in (objects.server, objects.migration):
+    for workload in (objects.server, objects.migration, *objects.smoke_tests):
         command, *_ = container_of(workload)["args"]
         known = variables(command)
-        if workload["kind"] == "Job":  # all commands of the owner share one ConfigMap
+        if workload == objects.migration:  # all commands of the owner share one ConfigMap
             known = known | variables("migrate")
         for name in sorted(set(objects.environment(workload)) - known):
             yield f"`featom {command}` knows no {name}"

@@ -11,7 +11,12 @@ NAMESPACE: Final = "featom"
 # cert-manager, or whoever makes certificates.
 SECRETS_OF_OPERATORS: Final = frozenset({"featom-postgres-app", "featom-postgres-ca", "featom-tls"})
 # After what each is named.
-JOBS: Final = {"migrate": "migrate", "backfill": "backfill", "migrate --contract": "contract"}
+JOBS: Final = {
+    "migrate": "migrate",
+    "backfill": "backfill",
+    "migrate --contract": "contract",
+    "smoke": "smoke",
+}
 
 
 def everything_is_in_the_namespace_of_the_servers(objects: Manifests) -> Iterator[str]:
@@ -42,14 +47,15 @@ def what_is_referred_to_is_there(objects: Manifests) -> Iterator[str]:
             yield f"{name_of(workload)} has no service account"
 
 
-def the_migration_is_the_images_and_can_be_applied_again(objects: Manifests) -> Iterator[str]:
+def jobs_are_the_images_and_can_be_applied_again(objects: Manifests) -> Iterator[str]:
     image = container_of(objects.server)["image"]
-    if container_of(objects.migration)["image"] != image:
-        yield "the migration is of another build than the server"
     build = image.rpartition(":")[2].replace(".", "-")
-    job = JOBS.get(" ".join(container_of(objects.migration)["args"]))
-    if name_of(objects.migration) != f"featom-{job}-{build}":
-        yield f"{name_of(objects.migration)} should be named after {image}"
-    for name in strings(pod_of(objects.migration)):
-        if re.fullmatch(r"featom-.*-[a-z0-9]{10}", name):
-            yield f"the migration refers to {name}, and a Job cannot be changed"
+    for job in objects.of("Job"):
+        if container_of(job)["image"] != image:
+            yield f"{name_of(job)} is of another build than the server"
+        kind = JOBS.get(" ".join(container_of(job)["args"]))
+        if name_of(job) != f"featom-{kind}-{build}":
+            yield f"{name_of(job)} should be named after {image}"
+        for name in strings(pod_of(job)):
+            if re.fullmatch(r"featom-.*-[a-z0-9]{10}", name):
+                yield f"{name_of(job)} refers to {name}, and a Job cannot be changed"

@@ -13,9 +13,10 @@ from typing import Any, Final
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
+from server.access_log import access_logged
 from server.metrics import Metrics
 from server.rpc.call import Call
-from server.rpc.middleware import Handler, Middleware, access_logged, with_errors, wrap
+from server.rpc.middleware import Handler, Middleware, with_errors, wrap
 from server.services.feature_store import SERVICE
 from server.tracing import traced
 

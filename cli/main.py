@@ -1,5 +1,6 @@
 """The `featom` command."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from repository.connecting.target import DsnRefused
 from repository.credentials.password import PasswordSourceUnknown
 from server.embedded_postgres import EmbeddedPostgresFailed
 from server.main import serve as serve_until_stopped
-from server.process.logs import logging_to_stderr
+from server.process.logs import log_of_server
 from server.settings import Settings, SettingsRefused
 
 app = typer.Typer(
@@ -22,6 +23,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+log = logging.getLogger("featom")
 
 REFUSALS: Final = (SettingsRefused, EmbeddedPostgresFailed, PasswordSourceUnknown, DsnRefused)
 
@@ -36,10 +39,21 @@ def serve(given: Mapping[str, Any]) -> None:
     """
     try:
         settings = Settings(**given)
-        with logging_to_stderr(settings.log_level, settings.log_format):
-            uvloop.run(serve_until_stopped(settings))
-    except REFUSALS as error:
+    except SettingsRefused as error:
         raise failed(error) from error
+    refusal: Exception | None = None
+    with log_of_server(settings.log_level, settings.log_format):
+        try:
+            uvloop.run(serve_until_stopped(settings))
+        except REFUSALS as error:
+            refusal = error
+            if settings.logs_json:
+                log.critical("%s", error)
+        except Exception:
+            log.critical("the server cannot go on", exc_info=True)
+            raise typer.Exit(1) from None
+    if refusal is not None:
+        raise typer.Exit(1) if settings.logs_json else failed(refusal)
 
 
 app.add_typer(migrate.app, name="migrate")

@@ -18,7 +18,8 @@ def option_of(name: str) -> Any:
 
 
 def with_settings(command: Callable[[Mapping[str, Any]], None]) -> Callable[..., None]:
-    """The command with an option for every setting; it is given what was asked for, by name."""
+    """The command with an option for every setting; it is given what was asked for, by name, and as
+    `dsn_from` where the DSN was found."""
     kinds = get_type_hints(Settings)
     options = [
         inspect.Parameter(
@@ -30,14 +31,25 @@ def with_settings(command: Callable[[Mapping[str, Any]], None]) -> Callable[...,
         for each in settings_of(Settings)
     ]
 
+    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+
     @wraps(command)
-    def with_options(**given: Any) -> None:
-        command(given)
+    def with_options(context: typer.Context, **given: Any) -> None:
+        command(given | {"dsn_from": _origin(context, "dsn")})
 
     # What typer makes of a command is what these two say.
-    with_options.__annotations__ = {each.name: each.annotation for each in options}
-    with_options.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    shown = [context, *options]
+    with_options.__annotations__ = {each.name: each.annotation for each in shown}
+    with_options.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
     return with_options
+
+
+def _origin(context: typer.Context, name: str) -> str:
+    """The flag or the variable that a setting was given by; empty if neither was."""
+    (found,) = (each for each in settings_of(Settings) if each.name == name)
+    source = context.get_parameter_source(name)
+    origins = {"COMMANDLINE": found.flag, "ENVIRONMENT": found.variable}
+    return origins.get(source.name, "") if source else ""
 
 
 def _option(setting: Setting) -> Any:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from google.protobuf.descriptor import ServiceDescriptor
 
-from server.rpc.middleware import Middleware, access_logged, with_errors
+from server.access_log import access_logged
+from server.rpc.middleware import Middleware, with_errors
 from server.settings import Settings, SettingsRefused
 from telemetry.metrics import MetricSource
 from telemetry.tracing import Tracer

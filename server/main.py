@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 import grpc
@@ -15,6 +16,7 @@ from domain.aggregate import DEFAULT_LIMITS
 from repository.connections.probe import PostgresProbe
 from repository.credentials.password import Password, password_from
 from repository.migrations import migrate
+from repository.migrations.window import BUILD
 from repository.postgres import PostgresOptions, PostgresRepository
 from runtime.supervision import supervised, watch_the_rest
 from server.access.access import access_of
@@ -148,7 +150,8 @@ async def serve_on(
             *([("event loop lag", metrics.event_loop.measure)] if metrics else []),
         ]
         watches = [supervised(name, watch) for name, watch in watched]
-        log.info("serving on %s:%d", settings.listen.rpartition(":")[0], port)
+        host, _, _ = settings.listen.rpartition(":")
+        log.info("%s, serving on %s:%d", summary(settings, probe.database), host, port)
         try:
             await stop.wait()
             log.info("draining")
@@ -161,6 +164,23 @@ async def serve_on(
             for watch in watches:
                 await _cancel(watch)
     log.info("stopped")
+
+
+def summary(settings: Settings, database: str) -> str:
+    """What an operator wants to know of a server that begins, in a line; no secrets."""
+    if settings.dsn is None:
+        source = f"its own, in {settings.data_dir.resolve()}"
+    else:
+        source = f"from {settings.dsn_from}"
+    parts = (
+        f"featom {version('featom')} (build {BUILD})",
+        f"database {database} ({source})",
+        f"auth {','.join(sorted(settings.auth_modes)) or 'none'}",
+        "TLS" if settings.tls_cert else "plaintext",
+        f"{settings.lanes} lanes",
+        f"{settings.readers} readers",
+    )
+    return ", ".join(parts)
 
 
 def _decoder(settings: Settings) -> Decoder:

@@ -50,6 +50,8 @@ class Settings(SecuritySettings):
         "With a DSN: file:PATH, or entra for a token of Azure workload identity;"
         " asked for at each connection, so that it may change.",
     )
+    dsn_from: str = "--dsn"
+    """Where the DSN comes from, for people; no setting of its own."""
     data_dir: Path = setting(Path("data"), "Without a DSN: where to keep a PostgreSQL of its own.")
     allow_insecure: bool = setting(
         False, "Listen beyond loopback without encryption, or without knowing the callers."
@@ -97,6 +99,10 @@ class Settings(SecuritySettings):
     max_connection_age: float = setting(
         120.0, "Seconds after which clients must reconnect.", above=0
     )
+
+    @property
+    def logs_json(self) -> bool:
+        return self.log_format.lower() == "json"
 
     @property
     def seconds_to_be_noticed(self) -> float:

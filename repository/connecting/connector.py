@@ -77,6 +77,11 @@ class Connector:
         return self._target.unused
 
     @property
+    def database(self) -> str:
+        """The database and where it may be, for people; without the role and its password."""
+        return f"{self._target.database} at {', '.join(map(str, self._target.hosts))}"
+
+    @property
     def seconds(self) -> float:
         """What `connect` takes at most."""
         return len(self._target.hosts) * self._target.connect_timeout + _PASSWORD_SECONDS

@@ -1,66 +1,104 @@
-"""What is logged of a database that cannot work: when it begins, and when it is over."""
+"""What is logged of a database that cannot work: when that begins, and when it is over.
+
+Whatever fails in between is counted, and told at the end; what keeps the server from being ready is
+told by its health, cause by cause.
+"""
 
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from formats.json_lines import FIELDS
 from repository.connections.sqlstates import Failure, Verdict
 
 _OVER_AFTER: Final = 1.0
 """Seconds without a failure after which something that works ends an outage."""
+_FORGOTTEN_AFTER: Final = 10.0
+"""Seconds without a failure after which a write of the server's own ends it too: perhaps nobody
+uses the pool any more that has failed."""
 _COUNTS: Final = (Verdict.AWAY, Verdict.HEAVY, Verdict.LOST)
 
 log = logging.getLogger(__name__)
 
 
 class Outage:
-    """Of one pool. One line each time that it begins, or has another cause, and one at its end."""
+    """Of all that is done on one database: one line when it begins, and one at its end."""
 
-    def __init__(self, pool: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """`pool` is for people; `clock` counts seconds."""
-        self._pool = pool
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` counts seconds."""
         self._clock = clock
+        self._host = ""
         self._begun = 0.0
-        self._latest = 0.0
+        self._latest: dict[str, float] = {}
+        """When each pool failed last, until it works again."""
         self._causes: Counter[str] = Counter()
+        self._pools: Counter[str] = Counter()
 
     @property
     def goes_on(self) -> bool:
-        return bool(self._causes)
+        return bool(self._latest)
 
-    def failed(self, failure: Failure, host: str, error: Exception) -> None:
-        """Note a failure, if it is one that the database is to blame for."""
+    def failed(self, failure: Failure, pool: str, host: str, error: Exception) -> None:
+        """Note a failure of a pool, if it is one that the database is to blame for."""
         if failure.verdict not in _COUNTS:
             return
-        self._latest = self._clock()
-        if not self._causes:
-            self._begun = self._latest
-        cause = failure.sqlstate or "none"
-        if cause not in self._causes:
-            log.warning(
-                "the database cannot work for the %s pool: %s (SQLSTATE %s, host %s): %s",
-                self._pool,
-                failure.words or "there is no connection",
-                cause,
-                host,
-                str(error) or type(error).__name__,
-            )
-        self._causes[cause] += 1
-
-    def worked(self) -> None:
-        """Note that something works again."""
         now = self._clock()
-        if not self._causes or now - self._latest < _OVER_AFTER:
-            return
-        failures = ", ".join(
-            f"{count} of SQLSTATE {cause}" for cause, count in self._causes.items()
-        )
+        cause = failure.sqlstate or "none"
+        if not self._latest:
+            self._begun, self._host = now, host
+            self._tell_beginning(failure, cause, pool, error)
+        self._latest[pool] = now
+        self._causes[cause] += 1
+        self._pools[pool] += 1
+
+    def worked(self, pool: str) -> None:
+        """Note that something works in a pool."""
+        self._end_after(_OVER_AFTER, [pool])
+
+    def committed(self) -> None:
+        """Note that the database has committed a write of the server's own."""
+        self._end_after(_FORGOTTEN_AFTER, list(self._latest))
+
+    def _end_after(self, seconds: float, pools: Iterable[str]) -> None:
+        """End what is behind some pools, if they have not failed for so long."""
+        latest_of_all = self._clock() - seconds
+        for pool in pools:
+            if pool in self._latest and self._latest[pool] <= latest_of_all:
+                del self._latest[pool]
+                if not self._latest:
+                    self._tell_end()
+
+    def _tell_end(self) -> None:
+        seconds = round(self._clock() - self._begun, 1)
+        by_sqlstate, by_pool = dict(self._causes), dict(self._pools)
         log.warning(
-            "the database works again for the %s pool: after %.1f s, with failures: %s",
-            self._pool,
-            now - self._begun,
-            failures,
+            "the database works again: host %s, after %.1f s; failures by SQLSTATE: %s;"
+            " by pool: %s",
+            *(self._host, seconds, _listed(by_sqlstate), _listed(by_pool)),
+            extra={
+                FIELDS: {
+                    "host": self._host,
+                    "seconds": seconds,
+                    "failures_by_sqlstate": by_sqlstate,
+                    "failures_by_pool": by_pool,
+                }
+            },
         )
         self._causes.clear()
+        self._pools.clear()
+
+    def _tell_beginning(self, failure: Failure, cause: str, pool: str, error: Exception) -> None:
+        broke = failure.verdict is Verdict.LOST
+        no_answer = "the connection broke" if broke else "there is no connection"
+        log.warning(
+            "the database cannot work: %s (host %s, SQLSTATE %s, found while %s): %s",
+            failure.words or no_answer,
+            *(self._host, cause, pool, str(error) or type(error).__name__),
+            extra={FIELDS: {"host": self._host, "sqlstate": cause}},
+        )
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())

@@ -14,7 +14,6 @@ from domain.errors import DatabaseUnavailable
 from repository.connecting.connector import Connector
 from repository.connections.confirmed import confirmed
 from repository.connections.known import Admission, KnownConnection, leave_as_it_is
-from repository.connections.outage import Outage
 from repository.connections.primary import Primary
 from repository.connections.reconnecting import Reconnecting
 from repository.connections.sqlstates import DISK_FULL, SUSPICIOUS, Failure, Verdict, judge
@@ -92,7 +91,7 @@ class Pool:
         self._primary = primary or Primary()
         self._connector = Connector(dsn) if isinstance(dsn, str) else dsn
         self._reconnecting = Reconnecting(self._connect)
-        self._outage = Outage(name)
+        self._name = name
         self._kind = traced_connections(KnownConnection, tracer) if tracer else KnownConnection
         # Poolers pass the name on. Everything else is set in the session.
         self._at_start = {"application_name": window.session_name(window.BUILD)}
@@ -185,8 +184,8 @@ class Pool:
                     # The server may be the primary no more; then what it did is lost.
                     terminate(connection)
                     raise AnswerLost("the connection was given up meanwhile", backend)
-                if self._outage.goes_on:
-                    self._outage.worked()
+                if self._primary.outage.goes_on:
+                    self._primary.outage.worked(self._name)
                 return result
             except AnswerLost:
                 raise
@@ -224,7 +223,7 @@ class Pool:
         failure = judge(error, connecting)
         if failure.sqlstate or failure.verdict is not Verdict.FAULT:
             self.failures[failure.verdict, failure.sqlstate] += 1
-            self._outage.failed(failure, self._connector.host, error)
+            self._primary.outage.failed(failure, self._name, self._connector.host, error)
         return failure
 
     async def _note(self, failure: Failure) -> None:
@@ -245,6 +244,8 @@ class Pool:
             raise DatabaseUnavailable(f"this server must not be used: {misfit}") from misfit
         except SessionRefused as refusal:
             self.failures[Verdict.AWAY, refusal.sqlstate] += 1
+            failure = Failure(Verdict.AWAY, refusal.sqlstate, "it lets nobody in who may be served")
+            self._primary.outage.failed(failure, self._name, self._connector.host, refusal)
             raise DatabaseUnavailable(str(refusal), refusal.sqlstate) from refusal
         except Exception as error:
             failure = self._judge(error, connecting=True)

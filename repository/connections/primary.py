@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from repository.connections.outage import Outage
 from repository.sessions.facts import Facts, Server
 from repository.sessions.refusals import FormerPrimary, described
 
@@ -32,6 +33,8 @@ class Primary:
         """Whether PostgreSQL has said so, and nobody has seen otherwise since."""
         self.crash_unsafe: frozenset[str] | None = None
         """Settings that were off when they were last seen, see CRASH_SAFETY; None before that."""
+        self.outage = Outage()
+        """Of all who are on it."""
         self._server: Server | None = None
         self._timelines: dict[int, int] = {}
         """The newest of each cluster."""
@@ -58,7 +61,9 @@ class Primary:
         self._see_crash_safety(facts)
         if before in (None, server):
             return False
-        log.warning("the primary is another server now: %s", facts.address)
+        restarted = before is not None and before._replace(started=server.started) == server
+        what = "the database was restarted" if restarted else "the primary is another server now"
+        log.warning("%s: %s", what, facts.address)
         await self._give_up()
         return True
 

@@ -14,7 +14,7 @@ from repository.migrations import window
 from repository.migrations.grants import needed_rights
 from repository.migrations.revisions import revisions
 from repository.migrations.session import current_revisions, oldest_build
-from repository.sessions.facts import Session
+from repository.sessions.facts import Facts, Session
 from repository.sessions.refusals import (
     DiskFull,
     HeartbeatHeldUp,
@@ -64,10 +64,12 @@ class PostgresProbe:
         self._heartbeat: asyncio.Task[Any] | None = None
         self._onlooker: Session | None = None
 
-    async def check(self) -> None:
+    async def check(self) -> str:
         try:
             async with asyncio.timeout(_TIMEOUT):
                 await self._check()
+                self._primary.outage.committed()
+                return self._described()
         except window.SchemaMismatch:
             raise
         except SessionRefused as refusal:
@@ -84,6 +86,11 @@ class PostgresProbe:
             if isinstance(error, Exception):
                 raise ProbeFailed(described(error, self._connector.host)) from error
             raise
+
+    @property
+    def database(self) -> str:
+        """The database that is asked for, for people: its name and its hosts."""
+        return self._connector.database
 
     async def close(self) -> None:
         renewal = self._renewal
@@ -114,6 +121,10 @@ class PostgresProbe:
         self._heartbeat = None
         self._judge_schema(frozenset(beat["revisions"]), beat["oldest_build"])
         await self._judge_rights(beat["read_only"], beat["missing"])
+
+    def _described(self) -> str:
+        facts: Facts = self._connection.facts
+        return f"PostgreSQL {facts.version_text} at {self._connector.host}"
 
     async def _verified(self) -> Session:
         """The connection, made anew now and then: the address may lead elsewhere since."""

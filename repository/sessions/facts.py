@@ -63,6 +63,11 @@ class Facts:
     schemas: Sequence[str]
     """The schemas that our tables are found in, quoted."""
 
+    @property
+    def version_text(self) -> str:
+        """The version as PostgreSQL's own releases are called, such as 18.4."""
+        return f"{self.version // 10_000}.{self.version % 10_000}"
+
 
 async def describe(session: Session) -> Facts:
     """Ask the server. Raises OnStandby or SharedConnection where it cannot be asked for that."""

@@ -94,4 +94,6 @@ def described(error: BaseException, address: str) -> str:
     """A failure in one line of a log: where, what, and what PostgreSQL calls it."""
     text = str(error) or type(error).__name__
     sqlstate = getattr(error, "sqlstate", None)
-    return f"{address}: {text}" + (f" (SQLSTATE {sqlstate})" if sqlstate else "")
+    # Where there are several hosts each is named already.
+    where = "" if text.startswith(address) else f"{address}: "
+    return f"{where}{text}" + (f" (SQLSTATE {sqlstate})" if sqlstate else "")

@@ -7,6 +7,7 @@ can be reached, its schema fits this build and the server is not draining.
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
@@ -24,8 +25,9 @@ log = logging.getLogger(__name__)
 class DatabaseProbe(Protocol):
     """Asks whether the database can serve, on a connection like those that serve."""
 
-    async def check(self) -> None:
-        """Return if the database can serve; must raise within a few seconds if not."""
+    async def check(self) -> str:
+        """Return what the database is, for people, if it can serve; must raise within a few seconds
+        if not."""
 
     async def close(self) -> None:
         """Let go of the connection."""
@@ -42,6 +44,7 @@ class Health:
         self._interval = interval
         self._ready: bool | None = None  # not known yet
         self._failures = 0
+        self._failed_since = 0.0
         self._why = ""
         self._draining = False
         self.statuses.set({LIVENESS: HealthCheckResponse.SERVING})
@@ -51,8 +54,10 @@ class Health:
         """Probe for ever."""
         while True:
             try:
-                await self._probe.check()
+                database = await self._probe.check()
             except Exception as error:
+                if not self._failures:
+                    self._failed_since = time.monotonic()
                 self._failures += 1
                 # One failure can be a hiccup; a second one is a state.
                 if self._failures >= 2:
@@ -60,12 +65,12 @@ class Health:
                     self._ready = False
                     self._publish(HealthCheckResponse.NOT_SERVING)
             else:
-                self._failures = 0
-                self._why = ""
                 if not self._ready and not self._draining:
-                    log.info("ready")
+                    log.info("ready: %s%s", database, self._after_failures())
                     self._ready = True
                     self._publish(HealthCheckResponse.SERVING)
+                self._failures = 0
+                self._why = ""
             await asyncio.sleep(self._interval)
 
     def end_watches(self) -> None:
@@ -83,6 +88,12 @@ class Health:
         ready = bool(self._ready) and not self._draining
         yield gauge("featom_ready", "1 while `readiness` is SERVING.", ready)
         yield gauge("featom_draining", "1 once the server is stopping.", self._draining)
+
+    def _after_failures(self) -> str:
+        if not self._failures:
+            return ""
+        seconds = time.monotonic() - self._failed_since
+        return f", after {seconds:.1f} s in which it was not ({self._failures} checks failed)"
 
     def _tell_why(self, why: str) -> None:
         """Once for each cause: the next one may be what keeps it from being ready."""

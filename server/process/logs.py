@@ -11,9 +11,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from logging.handlers import QueueHandler, QueueListener
-from typing import Final
+from typing import Final, TextIO
 
 from formats.json_lines import FIELDS, JsonLines
+from server.process.standard_error import others_logged, true_standard_error
 from server.rpc.call import current_call
 from telemetry.metrics import Metric, counter
 
@@ -123,13 +124,27 @@ _OF_CALLERS: Final = (
 
 
 @contextmanager
-def logging_to_stderr(level: str, form: str = "text") -> Iterator[None]:
+def log_of_server(level: str, form: str) -> Iterator[None]:
+    """As `logging_to_stderr`, where every line of standard error is one of the log, also of what
+    gRPC and others write there by themselves."""
+    with (
+        true_standard_error() as stream,
+        logging_to_stderr(level, form, stream),
+        others_logged(stream),
+    ):
+        yield
+
+
+@contextmanager
+def logging_to_stderr(
+    level: str, form: str = "text", stream: TextIO | None = None
+) -> Iterator[None]:
     """Log to standard error while the block runs; what is queued at its end is still written.
 
-    `form` is one of FORMATTERS.
+    `form` is one of FORMATTERS; `stream` is another way to standard error.
     """
     records: queue.Queue[logging.LogRecord] = queue.Queue(MAX_QUEUED)
-    writer = logging.StreamHandler(sys.stderr)
+    writer = logging.StreamHandler(stream or sys.stderr)
     writer.setFormatter(FORMATTERS[form.lower()])
     listener = _Writer(records, writer)
     root = logging.getLogger()

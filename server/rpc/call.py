@@ -55,6 +55,8 @@ class Call:
     """To be told of each error that the caller is answered with, in a stream too."""
     code: grpc.StatusCode = grpc.StatusCode.OK
     """How it ended."""
+    reason: str = ""
+    """Why, as the caller is told it; empty where nothing failed, or the caller went away."""
     principal: str = ""
     """Who calls, such as `jwt:system:serviceaccount:NAMESPACE:NAME`; empty if nobody asked."""
     trace: Mapping[str, str] | None = None

@@ -7,16 +7,14 @@ put around its handler once, when the server starts.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from time import perf_counter
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
 from grpc import StatusCode
 from grpc_status import rpc_status
 
-from formats.json_lines import FIELDS
-from server.rpc.call import REQUEST_ID_HEADER, Call, current_call
-from server.rpc.errors import to_status
+from server.rpc.call import REQUEST_ID_HEADER, Call
+from server.rpc.errors import meaning_of, to_status
 from server.rpc.retries import pushback
 
 # A unary handler returns its answer; one of a stream writes its answers itself.
@@ -30,31 +28,6 @@ MessageMiddleware: TypeAlias = Callable[[MessageHandler], MessageHandler]
 Wrapped = TypeVar("Wrapped", Handler, MessageHandler)
 
 log = logging.getLogger(__name__)
-access_log = logging.getLogger("featom.access")
-
-
-def access_logged(handler: Handler) -> Handler:
-    """Log each call that fails, and with the level DEBUG each call."""
-
-    async def logged(call: Call) -> Any:
-        current_call.set(call)
-        begun = perf_counter()
-        try:
-            return await handler(call)
-        finally:
-            level = logging.INFO if call.code.value[0] else logging.DEBUG
-            if access_log.isEnabledFor(level):
-                peer = call.context.peer()
-                what = (call.request_id, call.method, call.code.name, peer)
-                fields = {
-                    "method": call.method,
-                    "code": call.code.name,
-                    "peer": peer,
-                    "seconds": round(perf_counter() - begun, 6),
-                }
-                access_log.log(level, "%s %s %s %s", *what, extra={FIELDS: fields})
-
-    return logged
 
 
 def with_errors(handler: Handler) -> Handler:
@@ -72,6 +45,7 @@ def with_errors(handler: Handler) -> Handler:
             raise asyncio.CancelledError from None
         except Exception as error:
             call.on_error(error)
+            call.reason = meaning_of(error).reason
             call.code, status = to_status(error, call.request_id)
             if call.code is StatusCode.INTERNAL:
                 log.exception("%s %s failed", call.request_id, call.method)

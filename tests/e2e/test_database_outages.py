@@ -64,8 +64,9 @@ async def test_an_outage_is_told_to_callers_and_to_kubernetes_and_leaves_nothing
             others = server.descriptors() - (await sessions_of(postgres.dsn)).open
             assert load.failures == []
 
-            for _ in range(OUTAGES):
+            for number in range(1, OUTAGES + 1):
                 await outage(postgres, server, load)
+                await logged_as_two_lines(server, number)
 
             assert (await sessions_of(postgres.dsn)).open <= MOST_SESSIONS
             await eventually(lambda: server.descriptors() <= others + MOST_SESSIONS)
@@ -102,6 +103,22 @@ async def outage(postgres: EmbeddedPostgres, server: ServerProcess, load: Load) 
         assert await health_of(channel, "") == "SERVING"
         assert await health_of(channel, "liveness") == "SERVING"
     await load.must_go_on()
+
+
+async def logged_as_two_lines(server: ServerProcess, outages: int) -> None:
+    """Return once each of so many outages is a line at its beginning, and one at its end."""
+
+    def lines() -> list[str]:
+        log = server.log.read_text(errors="replace")
+        return [line for line in log.splitlines() if "connections.outage: " in line]
+
+    await eventually(lambda: len(lines()) >= 2 * outages)
+    for begun, over in zip(lines()[::2], lines()[1::2], strict=True):
+        assert "the database cannot work: " in begun
+        for words in ("host ", "SQLSTATE ", "found while "):
+            assert words in begun
+        assert "the database works again: host " in over
+        assert "failures by SQLSTATE: " in over
 
 
 @asynccontextmanager

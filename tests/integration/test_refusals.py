@@ -131,10 +131,10 @@ async def test_a_refusal_is_told_by_name_and_costs_no_connection_and_few_lines_o
             # A session is counted when it ends, at the latest; some of the first may come late.
             assert after - before <= PostgresOptions().connections
             await _until_it_works(store)
-            await eventually(lambda: "works again for the writing pool" in server.log)
-            lines = [line for line in server.log.splitlines() if "the writing pool" in line]
-            assert [f"SQLSTATE {sqlstate}" in line for line in lines] == [True, True]
-            assert "cannot work" in lines[0]
+            await eventually(lambda: "the database works again" in server.log)
+            begun, over = (line for line in server.log.splitlines() if " the database " in line)
+            assert f"SQLSTATE {sqlstate}" in begun
+            assert f"failures by SQLSTATE: {sqlstate} " in over
 
 
 async def _until_it_works(store: "FeatureStoreServiceAsyncStub") -> None:

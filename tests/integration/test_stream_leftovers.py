@@ -10,8 +10,9 @@ import pytest
 
 from domain.aggregate import DEFAULT_LIMITS
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
+from server.access_log import access_logged
 from server.rpc.decoding import Decoder
-from server.rpc.middleware import access_logged, with_errors
+from server.rpc.middleware import with_errors
 from server.rpc.registration import register
 from server.rpc.request_bytes import WaitingBytes
 from server.rpc.stream_life import StreamLife

@@ -17,12 +17,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.kit.program import FEATOM, started
 from tests.kit.roles import as_app_role
+from tests.kit.serving import SERVING_ON
 
 ROOT: Final = Path(__file__).parents[2]
 NO_SETTINGS: Final[Mapping[str, object]] = MappingProxyType({})
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 60.0
-SERVING_ON: Final = " serving on "
 
 
 class NotServing(Exception):
@@ -152,9 +152,8 @@ async def _address(server: ServerProcess) -> str:
     """The address that the server says it listens on."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.process.returncode is None:
-        for line in server.log.read_text(errors="replace").splitlines(keepends=True):
-            if SERVING_ON in line and line.endswith("\n"):
-                return line.partition(SERVING_ON)[2].strip()
+        if found := SERVING_ON.search(server.log.read_text(errors="replace")):
+            return found[1]
         await asyncio.sleep(0.02)
     raise NotServing(f"{server.process.returncode=}; its last words:\n{server.said()}")
 

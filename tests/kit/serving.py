@@ -19,7 +19,8 @@ from tests.kit.roles import as_app_role
 
 ROOT: Final = Path(__file__).parents[2]
 
-_SERVING_ON: Final = re.compile(r'serving on ([^\s"]+)')
+SERVING_ON: Final = re.compile(r'serving on ([^\s"]+)[\s"]')
+"""In the first line of a server's log; whole once something follows."""
 _PAUSE: Final = 0.02
 _PATIENCE: Final = 30.0
 
@@ -88,7 +89,7 @@ class Server:
     def _wait_for_address(self, timeout: float) -> str:
         latest = time.monotonic() + timeout
         while True:
-            if found := _SERVING_ON.search(self.log):
+            if found := SERVING_ON.search(self.log):
                 return found.group(1)
             if self.process.poll() is not None or time.monotonic() > latest:
                 self.kill()

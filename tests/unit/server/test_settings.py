@@ -8,7 +8,10 @@ import typer
 from typer.testing import CliRunner
 
 from cli.main import app
+from cli.setting_options import with_settings
 from cli.settings_table import PAGE, with_table
+from server.main import summary
+from server.setting import settings_of
 from server.settings import Settings, SettingsRefused
 
 NUMBERS = (
@@ -124,7 +127,7 @@ def test_settings_do_not_change() -> None:
 def test_every_setting_is_a_flag_with_a_variable_and_a_description() -> None:
     command = typer.main.get_command(app)
     serve = command.commands["serve"]  # type: ignore[attr-defined]
-    settings = set(Settings.__dataclass_fields__)
+    settings = {each.name for each in settings_of(Settings)}
     assert {parameter.name for parameter in serve.params} == settings
     for parameter in serve.params:
         assert parameter.envvar == f"FEATOM_{parameter.name.upper()}"
@@ -223,3 +226,28 @@ def test_the_largest_message_must_fit_into_what_may_wait() -> None:
 def test_the_table_of_the_docs_is_that_of_the_declarations() -> None:
     page = PAGE.read_text()
     assert with_table(page) == page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "origin"),
+    [
+        (["--dsn", "a"], {}, "--dsn"),
+        (["--dsn", "a"], {"FEATOM_DSN": "b"}, "--dsn"),
+        ([], {"FEATOM_DSN": "b"}, "FEATOM_DSN"),
+        ([], {}, ""),
+    ],
+)
+def test_where_the_dsn_comes_from_is_known(
+    arguments: list[str], variables: dict[str, str], origin: str
+) -> None:
+    found: list[str] = []
+    probe = typer.Typer()
+    probe.command()(with_settings(lambda given: found.append(given["dsn_from"])))
+    result = CliRunner().invoke(probe, arguments, env={"FEATOM_DSN": None, **variables})
+    assert result.exit_code == 0, result.output
+    assert found == [origin]
+
+
+def test_a_database_of_the_servers_own_is_named_by_its_folder(tmp_path: Path) -> None:
+    said = summary(Settings(data_dir=tmp_path), "featom at the local socket:5432")
+    assert f"database featom at the local socket:5432 (its own, in {tmp_path})" in said

@@ -23,12 +23,13 @@ class FakeProbe:
         self._checks = 0
         self._waited = asyncio.Event()
 
-    async def check(self) -> None:
+    async def check(self) -> str:
         self._waited.set()
         verdict = await self._verdicts.get()
         self._waited.clear()
         if verdict is not None:
             raise verdict
+        return "PostgreSQL 18.4 at db:5432"
 
     async def close(self) -> None: ...
 
@@ -116,9 +117,20 @@ async def test_why_the_server_is_not_ready_is_logged_once(
         assert [record.getMessage() for record in caplog.records] == ["not ready: no route"]
         await probe.find(None, None)
         await probe.find(TimeoutError(), TimeoutError(), TimeoutError())
-    assert [record.getMessage() for record in caplog.records[1:]] == [
-        "ready",
-        "not ready: TimeoutError",
+    ready, unready = (record.getMessage() for record in caplog.records[1:])
+    assert ready.startswith("ready: PostgreSQL 18.4 at db:5432, after ")
+    assert ready.endswith(" s in which it was not (3 checks failed)")
+    assert unready == "not ready: TimeoutError"
+
+
+async def test_a_server_that_is_ready_at_once_says_what_it_has_found(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "server.health.health")
+    async with watched() as (_, probe):
+        await probe.find(None, None)
+    assert [record.getMessage() for record in caplog.records] == [
+        "ready: PostgreSQL 18.4 at db:5432"
     ]
 
 

@@ -25,10 +25,11 @@ from server.access.authorization import Authorization
 from server.access.grants import Grant, Grants
 from server.access.permissions import Permission
 from server.access.rate_limits import RateLimits
+from server.access_log import access_logged
 from server.metrics import Metrics
 from server.rpc.call import Call, Context
 from server.rpc.decoding import Decoder, RememberingDecoder
-from server.rpc.middleware import MessageMiddleware, Middleware, access_logged, with_errors
+from server.rpc.middleware import MessageMiddleware, Middleware, with_errors
 from server.rpc.registration import register
 from server.rpc.request_bytes import WaitingBytes
 from server.rpc.stream_life import StreamLife

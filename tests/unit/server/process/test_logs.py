@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from domain.errors import AggregateNotFound
+from server.access_log import access_logged
 from server.process.logs import LOST_LINES, logging_to_stderr
 from server.rpc.call import Call, current_call
-from server.rpc.middleware import Handler, access_logged, with_errors, wrap
+from server.rpc.middleware import Handler, with_errors, wrap
 from server.settings import Settings
 from tests.unit.server.fake_context import METHOD, Aborted, FakeContext, call_with
 

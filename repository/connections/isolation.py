@@ -74,4 +74,4 @@ class ReadCommittedPool(Pool):
                 broken += 1
                 if broken > self.size or loop.time() > latest:
                     raise DatabaseUnavailable from failure
-                log.info("running again: %s", failure.__cause__)
+                log.debug("running again: %s", failure.__cause__)

@@ -32,7 +32,7 @@ def retention(
             show_default=False,
             min=0,
             max=LONGEST_DAYS,
-            help="Keep changes, the history, for so long; 0: for ever.",
+            help="Keep changes, the history, for so long; 0: without limit.",
         ),
     ] = None,
 ) -> None:
@@ -47,5 +47,5 @@ def retention(
             set_retention(*where, requests=requests, changes=changes), "nothing was set"
         )
     typer.echo(f"request ids  {found.requests / timedelta(hours=1):g} hours")
-    days = "for ever" if found.changes is None else f"{found.changes / timedelta(days=1):g} days"
-    typer.echo(f"changes      {days}")
+    days = None if found.changes is None else f"{found.changes / timedelta(days=1):g} days"
+    typer.echo(f"changes      {days or 'without limit'}")

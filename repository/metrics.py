@@ -132,7 +132,7 @@ def retention_metrics(retention: ObservedRetention) -> Iterator[Metric]:
     )
     yield gauge(
         "featom_change_retention_seconds",
-        "How long the store keeps changes; infinite: for ever.",
+        "How long the store keeps changes; infinite: without limit.",
         math.inf if changes is None else changes.total_seconds(),
     )
     yield gauge(

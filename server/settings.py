@@ -42,7 +42,7 @@ class Settings(SecuritySettings):
     dsn: str | None = setting(
         None,
         "PostgreSQL 15 or later, as postgresql://ROLE@HOST/DATABASE or as libpq's keywords;"
-        " whoever migrates owns the schema, whoever serves need not.",
+        " the role that migrates owns the schema, that of servers need not.",
         unset="a PostgreSQL of the server's own",
     )
     password_from: str | None = setting(

@@ -335,7 +335,7 @@ ROWS: Final = (
             ),
             Panel(
                 "Kept",
-                "How long the store keeps request ids, at least, and changes; infinite: for ever.",
+                "How long the store keeps request ids, at least, and changes; infinite: no limit.",
                 "s",
                 (
                     Query(f"max({of('featom_request_id_retention_seconds')})", "request ids"),

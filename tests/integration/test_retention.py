@@ -205,12 +205,12 @@ async def test_the_command_says_what_is_kept_and_the_owner_sets_it(database: str
     said = retention_command(as_app_role(database))
     assert (said.returncode, said.stdout) == (
         0,
-        "request ids  24 hours\nchanges      for ever\n",
+        "request ids  24 hours\nchanges      without limit\n",
     )
     said = retention_command(database, "--request-id-hours", "36", "--change-days", "400")
     assert said.stdout == "request ids  36 hours\nchanges      400 days\n"
     assert await read_retention(database) == Retention(36 * HOUR, 400 * DAY)
-    assert retention_command(database, "--change-days", "0").stdout.endswith("for ever\n")
+    assert retention_command(database, "--change-days", "0").stdout.endswith("without limit\n")
     assert await read_retention(database) == Retention(36 * HOUR, None)
     refused = retention_command(as_app_role(database), "--request-id-hours", "1")
     assert refused.returncode == 1

@@ -20,6 +20,27 @@ Files = Annotated[
     typer.Option("--file", "-f", help="A YAML file, or a folder of them; may be repeated."),
 ]
 
+EXAMPLES: Final = {
+    "apply": """\b
+Examples:
+  featom apply -f types/card.yaml
+  featom apply -f types/ --target featom.example.org:50051 --tls-ca ca.crt
+  featom apply -f types/card.yaml --accept-existing""",
+    "diff": """\b
+Examples:
+  featom diff -f types/card.yaml
+  featom diff -f types/ || featom apply -f types/""",
+    "get_type": """\b
+Examples:
+  featom get-type card > types/card.yaml
+  featom get-type card --revision 3""",
+    "check": """\b
+Examples:
+  featom check card
+  featom check card -f types/card.yaml    before it is applied""",
+}
+"""By the name of the command."""
+
 _FOUND: Final = 1
 _SHOWN: Final = 20
 
@@ -45,7 +66,7 @@ def apply(
 
 @with_endpoint
 def diff(file: Files, endpoint: Endpoint) -> None:
-    """Show what `featom apply` would change; the exit code is 1 if it is anything."""
+    """Show what `featom apply` would change. The exit code is 1 if it is anything."""
     changes = False
     definitions = _definitions(file)
     with asking(endpoint) as service:
@@ -64,7 +85,7 @@ def get_type(
     endpoint: Endpoint,
     revision: Annotated[int, typer.Option(help="0: the current one.")] = 0,
 ) -> None:
-    """Write an entity type to standard output, as a file that can be applied."""
+    """Write an entity type to standard output, ready to be applied."""
     with asking(endpoint) as service:
         answer = service.GetEntityType(pb.GetEntityTypeRequest(name=name, revision=revision))
     typer.echo(f"# revision {answer.entity_type.revision}")
@@ -80,7 +101,7 @@ def check(
         typer.Option("--file", "-f", help="Check against this definition, not the applied one."),
     ] = None,
 ) -> None:
-    """Check every stored aggregate of a type; the exit code is 1 if one breaks something."""
+    """Check every stored aggregate of a type. The exit code is 1 if one breaks something."""
     definition = _definition(file, name) if file else None
     checked = violating = 0
     with asking(endpoint) as service, Progress(console=Console(stderr=True)) as progress:

@@ -11,6 +11,7 @@ from rich.progress import Progress
 
 from cli.connection import Endpoint, asking, failed, with_endpoint
 from cli.entity_type_files import DefinitionRefused, read_definitions, write_definition
+from cli.findings import Findings
 from featom.v1 import entity_type_pb2 as types_pb
 from featom.v1 import entity_type_service_pb2 as pb
 from featom.v1.entity_type_service_pb2_grpc import EntityTypeServiceStub
@@ -42,7 +43,6 @@ Examples:
 """By the name of the command."""
 
 _FOUND: Final = 1
-_SHOWN: Final = 20
 
 
 @with_endpoint
@@ -104,6 +104,7 @@ def check(
     """Check every stored aggregate of a type. The exit code is 1 if one breaks something."""
     definition = _definition(file, name) if file else None
     checked = violating = 0
+    findings = Findings()
     with asking(endpoint) as service, Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task(f"checking {name}", total=None)
         for page in _pages(service, name, definition):
@@ -112,11 +113,10 @@ def check(
             checked += page.checked
             for aggregate in page.violating:
                 violating += 1
-                if violating <= _SHOWN:
-                    _show_violations(aggregate)
+                findings.add(aggregate)
             progress.update(task, completed=checked)
-    if violating > _SHOWN:
-        typer.echo(f"… and {violating - _SHOWN:,} more")
+    for line in findings.lines():
+        typer.echo(line)
     typer.echo(f"{name}: {checked:,} aggregates checked, {violating:,} violating")
     if violating:
         raise typer.Exit(_FOUND)
@@ -172,8 +172,3 @@ def _show_differences(answer: pb.ApplyEntityTypeResponse, *, applied: bool) -> N
         typer.echo(f"  {mark} {each.path}: {change}")
     if answer.violating_aggregates:
         typer.echo(f"  {answer.violating_aggregates:,} stored aggregates break it")
-
-
-def _show_violations(aggregate: pb.AggregateViolations) -> None:
-    for each in aggregate.violations:
-        typer.echo(f"{aggregate.entity_id}: {each.type} {each.subject}: {each.description}")

@@ -207,6 +207,8 @@ async def test_a_change_that_stored_aggregates_break_is_refused(
     with pytest.raises(IncompatibleChange) as refused:
         await apply(types, ORDERED)
     assert refused.value.violating == 1
+    assert f"would break the entity type, {IN_ORDER.name} in 1." in str(refused.value)
+    assert "`featom apply --accept-existing`" in str(refused.value)
     assert (await fresh_repository.entity_types.current("customer")).definition is None
 
 

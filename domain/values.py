@@ -61,7 +61,8 @@ Judge: TypeAlias = Callable[[Any], str | None]
 """Says what is wrong with the content of a value, or of an element, or None."""
 
 
-NON_FINITE_HINT: Final = "; allow_non_finite in its entity type lets NaN and the infinities in"
+NON_FINITE_HINT: Final = "; see allow_non_finite"
+"""How an entity type lets NaN and the infinities in. Short, as there may be a thousand of it."""
 
 
 def finite_problem(content: Any) -> str | None:

@@ -36,9 +36,8 @@ from server.process import resources
 from server.process.logs import LOST_LINES
 from server.process.watched_files import Reloads
 from server.rpc.decoding import Decoder, RememberingDecoder
-from server.rpc.listening import listen
+from server.rpc.listening import health_options, listen, store_options
 from server.rpc.middleware import with_errors
-from server.rpc.options import health_options, store_options
 from server.rpc.registration import register
 from server.rpc.stream_life import StreamLife
 from server.rpc.unsent_bytes import UnsentBytes

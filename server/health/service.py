@@ -18,9 +18,8 @@ from grpc_health.v1 import health_pb2 as pb
 from domain.errors import FieldViolation, InvalidValue, Overloaded, ServiceNotFound
 from server.rpc.call import Call
 from server.rpc.decoding import Decoder
-from server.rpc.listening import listen
+from server.rpc.listening import MAX_HEALTH_REQUEST_BYTES, Options, listen
 from server.rpc.middleware import with_errors
-from server.rpc.options import MAX_HEALTH_REQUEST_BYTES, Options
 from server.rpc.registration import register
 from server.rpc.stream_life import StreamLife
 

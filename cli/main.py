@@ -67,9 +67,7 @@ def featom(
 
 
 @app.command("help", hidden=True)
-def help_(
-    context: typer.Context, command: Annotated[list[str] | None, typer.Argument()] = None
-) -> None:
+def help_(command: Annotated[list[str] | None, typer.Argument()] = None) -> None:
     """`featom help apply` is `featom apply --help`."""
     app([*(command or ()), "--help"], prog_name="featom")
 

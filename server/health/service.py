@@ -23,6 +23,8 @@ from server.rpc.middleware import with_errors
 from server.rpc.registration import register
 from server.rpc.stream_life import StreamLife
 
+log = logging.getLogger(__name__)
+
 
 class Statuses:
     """A status for each name. Who sets one waits for nobody.
@@ -145,9 +147,6 @@ class HealthService:
 
 def _answer(status: int) -> bytes:
     return pb.HealthCheckResponse(status=status).SerializeToString()
-
-
-log = logging.getLogger(__name__)
 
 
 @asynccontextmanager

@@ -4,9 +4,10 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from domain.entity_type_store import EntityTypeStore, Mark, ScannedAggregate
@@ -24,6 +25,8 @@ _VERY_LONG: Final = 0.01
 _LITTLE: Final = 200
 """Aggregates that are soon checked, also while writers wait."""
 _ROUNDS: Final = 50
+_MAX_SUBJECTS: Final = 1_000
+"""Names that are counted: of features that an entity type does not declare there may be any."""
 _REPORT_EVERY: Final = 20_000
 
 log = logging.getLogger(__name__)
@@ -39,6 +42,22 @@ class Checked(NamedTuple):
 
 
 @dataclass
+class Broken:
+    """How many aggregates break a definition, and of these how many what."""
+
+    aggregates: int = 0
+    by_subject: Counter[str] = field(default_factory=Counter)
+    """By the name of a feature or of a rule, up to a bound."""
+
+    def add(self, violations: Iterable[RuleViolation]) -> None:
+        """Count one aggregate."""
+        self.aggregates += 1
+        for subject in {subject for _, subject, _ in violations}:
+            if subject in self.by_subject or len(self.by_subject) < _MAX_SUBJECTS:
+                self.by_subject[subject] += 1
+
+
+@dataclass
 class Progress:
     """How far a check of all aggregates is. It goes on from there after an interruption."""
 
@@ -46,7 +65,7 @@ class Progress:
     """What is written after this may be missed."""
     after: str = ""
     checked: int = 0
-    violating: int = 0
+    broken: Broken = field(default_factory=Broken)
     complete: bool = False
 
 
@@ -80,7 +99,8 @@ class AggregateCheck:
         while not progress.complete:
             page = await self.page(progress.after, _PAGE)
             progress.checked += page.checked
-            progress.violating += len(page.violating)
+            for _, violations in page.violating:
+                progress.broken.add(violations)
             progress.after, progress.complete = page.last_id, not page.last_id
             checked = progress.checked
             if checked % _REPORT_EVERY < page.checked and checked >= _REPORT_EVERY:
@@ -88,13 +108,13 @@ class AggregateCheck:
                     "%s: %d aggregates checked, %d violating",
                     self._name,
                     checked,
-                    progress.violating,
+                    progress.broken.aggregates,
                 )
 
-    async def follow(self, since: Mark, now: Timestamp) -> tuple[Mark, int]:
+    async def follow(self, since: Mark, now: Timestamp) -> tuple[Mark, Broken]:
         """Check what was written since a mark, again and again until little is left.
 
-        Returns the mark after which the rest was written, and how many violate it: if one does, the
+        Returns the mark after which the rest was written, and what is broken: if anything is, the
         rest was not looked at. Raises Contended if it does not get less, and MarkExpired.
         """
         for _ in range(_ROUNDS):
@@ -102,28 +122,30 @@ class AggregateCheck:
             async with aclosing(self._store.written_since(self._name, since)) as written:
                 async for page in written:
                     checked += len(page)
-                    if violating := await self.violating(page, now):
-                        return after, violating
+                    broken = await self.broken(page, now)
+                    if broken.aggregates:
+                        return after, broken
             since = after
             if checked <= _LITTLE:
-                return since, 0
+                return since, Broken()
         raise Contended("Aggregates are written faster than they can be checked.")
 
-    async def violating(
+    async def broken(
         self, page: Sequence[ScannedAggregate], now: Timestamp, until: float = math.inf
-    ) -> int:
-        """How many of some aggregates break the definition. Raises Contended if it takes too long.
+    ) -> Broken:
+        """What some aggregates break of the definition. Raises Contended if it takes too long.
 
         `until` is on the monotonic clock.
         """
-        violating = 0
+        broken = Broken()
         rested = time.monotonic()
         for entity_id, features in page:
             if rested > until:
                 raise Contended("The rules take too long for what was just written.")
-            violating += bool(self._policy.state_violations(entity_id, features, now))
+            if violations := self._policy.state_violations(entity_id, features, now):
+                broken.add(violations)
             rested = await _rest_after_long_work(rested)
-        return violating
+        return broken
 
 
 async def _rest_after_long_work(since: float) -> float:

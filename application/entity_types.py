@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
-from application.aggregate_check import AggregateCheck, Checked, Progress
+from application.aggregate_check import AggregateCheck, Broken, Checked, Progress
 from domain.differences import Difference, differences
 from domain.entity_type import EntityType
 from domain.entity_type_store import (
@@ -140,11 +140,11 @@ class EntityTypes:
             if incompatible:
                 await check.all(progress)
             if validate_only:
-                return Applied(definition, found, progress.violating)
+                return Applied(definition, found, progress.broken.aggregates)
             guard = None
             if incompatible and not accept_existing:
                 guard = _Guard(check, await self._store.now(), incompatible)
-                guard.refuse(progress.violating)
+                guard.refuse(progress.broken)
             try:
                 made = await self._replace(read, definition, guard, progress)
             except MarkExpired:
@@ -152,7 +152,7 @@ class EntityTypes:
         if made is None:
             return None
         log.info("entity type %s is at revision %d", made.name, made.revision)
-        return Applied(made, found, progress.violating)
+        return Applied(made, found, progress.broken.aggregates)
 
     @contextmanager
     def _resumable(
@@ -215,8 +215,8 @@ class _Guard:
 
     async def follow(self, since: Mark) -> Mark:
         """Check what was written since; returns the mark from which on little was."""
-        mark, violating = await self._check.follow(since, self._now)
-        self.refuse(violating)
+        mark, broken = await self._check.follow(since, self._now)
+        self.refuse(broken)
         self._until = None
         return mark
 
@@ -224,11 +224,11 @@ class _Guard:
         """Check some of the rest, for which writers wait."""
         if self._until is None:
             self._until = time.monotonic() + _LONG
-        self.refuse(await self._check.violating(page, self._now, self._until))
+        self.refuse(await self._check.broken(page, self._now, self._until))
 
-    def refuse(self, violating: int) -> None:
-        if violating:
-            raise _incompatible(violating, self._incompatible)
+    def refuse(self, broken: Broken) -> None:
+        if broken.aggregates:
+            raise _incompatible(broken, self._incompatible)
 
 
 async def _let_writers_go_on() -> None:
@@ -240,11 +240,12 @@ def _require_current(revision: int | None, read: CurrentType) -> None:
         raise StaleEtag(read.revision)
 
 
-def _incompatible(violating: int, found: Sequence[Difference]) -> IncompatibleChange:
+def _incompatible(broken: Broken, found: Sequence[Difference]) -> IncompatibleChange:
     return IncompatibleChange(
-        violating,
+        broken.aggregates,
         [
             RuleViolation("INCOMPATIBLE", path, f"{before or 'nothing'} → {after or 'nothing'}")
             for path, before, after, _ in found
         ],
+        broken.by_subject,
     )

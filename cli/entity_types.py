@@ -11,6 +11,7 @@ from rich.progress import Progress
 
 from cli.connection import Endpoint, asking, failed, with_endpoint
 from cli.entity_type_files import DefinitionRefused, read_definitions, write_definition
+from cli.findings import Findings
 from featom.v1 import entity_type_pb2 as types_pb
 from featom.v1 import entity_type_service_pb2 as pb
 from featom.v1.entity_type_service_pb2_grpc import EntityTypeServiceStub
@@ -20,8 +21,28 @@ Files = Annotated[
     typer.Option("--file", "-f", help="A YAML file, or a folder of them; may be repeated."),
 ]
 
+EXAMPLES: Final = {
+    "apply": """\b
+Examples:
+  featom apply -f types/card.yaml
+  featom apply -f types/ --target featom.example.org:50051 --tls-ca ca.crt
+  featom apply -f types/card.yaml --accept-existing""",
+    "diff": """\b
+Examples:
+  featom diff -f types/card.yaml
+  featom diff -f types/ || featom apply -f types/""",
+    "get_type": """\b
+Examples:
+  featom get-type card > types/card.yaml
+  featom get-type card --revision 3""",
+    "check": """\b
+Examples:
+  featom check card
+  featom check card -f types/card.yaml    before it is applied""",
+}
+"""By the name of the command."""
+
 _FOUND: Final = 1
-_SHOWN: Final = 20
 
 
 @with_endpoint
@@ -45,7 +66,7 @@ def apply(
 
 @with_endpoint
 def diff(file: Files, endpoint: Endpoint) -> None:
-    """Show what `featom apply` would change; the exit code is 1 if it is anything."""
+    """Show what `featom apply` would change. The exit code is 1 if it is anything."""
     changes = False
     definitions = _definitions(file)
     with asking(endpoint) as service:
@@ -64,7 +85,7 @@ def get_type(
     endpoint: Endpoint,
     revision: Annotated[int, typer.Option(help="0: the current one.")] = 0,
 ) -> None:
-    """Write an entity type to standard output, as a file that can be applied."""
+    """Write an entity type to standard output, ready to be applied."""
     with asking(endpoint) as service:
         answer = service.GetEntityType(pb.GetEntityTypeRequest(name=name, revision=revision))
     typer.echo(f"# revision {answer.entity_type.revision}")
@@ -80,9 +101,10 @@ def check(
         typer.Option("--file", "-f", help="Check against this definition, not the applied one."),
     ] = None,
 ) -> None:
-    """Check every stored aggregate of a type; the exit code is 1 if one breaks something."""
+    """Check every stored aggregate of a type. The exit code is 1 if one breaks something."""
     definition = _definition(file, name) if file else None
     checked = violating = 0
+    findings = Findings()
     with asking(endpoint) as service, Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task(f"checking {name}", total=None)
         for page in _pages(service, name, definition):
@@ -91,11 +113,10 @@ def check(
             checked += page.checked
             for aggregate in page.violating:
                 violating += 1
-                if violating <= _SHOWN:
-                    _show_violations(aggregate)
+                findings.add(aggregate)
             progress.update(task, completed=checked)
-    if violating > _SHOWN:
-        typer.echo(f"… and {violating - _SHOWN:,} more")
+    for line in findings.lines():
+        typer.echo(line)
     typer.echo(f"{name}: {checked:,} aggregates checked, {violating:,} violating")
     if violating:
         raise typer.Exit(_FOUND)
@@ -151,8 +172,3 @@ def _show_differences(answer: pb.ApplyEntityTypeResponse, *, applied: bool) -> N
         typer.echo(f"  {mark} {each.path}: {change}")
     if answer.violating_aggregates:
         typer.echo(f"  {answer.violating_aggregates:,} stored aggregates break it")
-
-
-def _show_violations(aggregate: pb.AggregateViolations) -> None:
-    for each in aggregate.violations:
-        typer.echo(f"{aggregate.entity_id}: {each.type} {each.subject}: {each.description}")

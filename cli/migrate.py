@@ -26,10 +26,24 @@ Result = TypeVar("Result")
 PENDING: Final = 3
 UNFIT: Final = 4
 
-EXIT_CODES: Final = (
-    "Exit code: 0 if nothing is left to do, 1 if it failed, 3 if something is left to do,"
-    " 4 if this build cannot serve the database."
-)
+EXIT_CODES: Final = """Exit code: 0 if nothing is left to do, 1 if it failed, 3 if something is left
+to do, 4 if this build cannot serve the database."""
+UP_EXAMPLES: Final = """\b
+Examples:
+  featom migrate --dsn postgresql://featom@db.example.org/featom
+  featom migrate up --app-role featom_server
+  featom migrate up --contract        later, when no older build serves any more"""
+STATUS_EXAMPLES: Final = """\b
+Examples:
+  featom migrate status --dsn postgresql://featom@db.example.org/featom"""
+SQL_EXAMPLES: Final = """\b
+Examples:
+  featom migrate sql > featom.sql     all of it, for a new database
+  featom migrate sql --dsn postgresql://featom@db.example.org/featom"""
+BACKFILL_EXAMPLES: Final = """\b
+Examples:
+  featom backfill --dsn postgresql://featom@db.example.org/featom
+  featom backfill --rows-a-second 5000"""
 
 AppRole = Annotated[
     str | None,
@@ -78,7 +92,7 @@ class UpUnlessNamed(TyperGroup):
     """`featom migrate` alone is `featom migrate up`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if not args or (args[0].startswith("-") and args[0] != "--help"):
+        if not args or (args[0].startswith("-") and args[0] not in ("-h", "--help")):
             args = ["up", *args]
         return super().parse_args(ctx, args)
 
@@ -86,12 +100,13 @@ class UpUnlessNamed(TyperGroup):
 app = typer.Typer(
     cls=UpUnlessNamed,
     help="Migrate a database. Without a command: up.",
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command(epilog=f"{EXIT_CODES}\n\n{UP_EXAMPLES}")
 def up(
     dsn: Dsn = None,
     password_from: PasswordFrom = None,
@@ -131,7 +146,7 @@ def up(
     raise typer.Exit(PENDING if held_up else 0)
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command(epilog=f"{EXIT_CODES}\n\n{STATUS_EXAMPLES}")
 def status(dsn: Dsn = None, password_from: PasswordFrom = None) -> None:
     """Say what a database is at, what is pending, and whether this build can serve it."""
     found = run_on_database(
@@ -153,7 +168,7 @@ def status(dsn: Dsn = None, password_from: PasswordFrom = None) -> None:
     raise typer.Exit(UNFIT if found.misfit else PENDING if found.is_pending else 0)
 
 
-@app.command()
+@app.command(epilog=SQL_EXAMPLES)
 def sql(
     dsn: Dsn = None,
     password_from: PasswordFrom = None,
@@ -192,7 +207,7 @@ def backfill(
     ] = THROTTLE.rows_a_second,
     connect_seconds: ConnectSeconds = CONNECT_SECONDS,
 ) -> None:
-    """Fill what migrations have added, while servers work; begins where it was left."""
+    """Fill what migrations have added, while servers work. It begins where it was left."""
     throttle = Throttle(page_rows=page_rows, rows_a_second=rows_a_second)
     work = migrations.backfill(
         *database_of(dsn, password_from),

@@ -12,6 +12,11 @@ from repository.retention import read_retention, set_retention
 LONGEST_HOURS = 87_600
 LONGEST_DAYS = 365_000
 
+EXAMPLES = """\b
+Examples:
+  featom retention --dsn postgresql://featom@db.example.org/featom
+  featom retention --request-id-hours 48 --change-days 90"""
+
 
 def retention(
     dsn: Dsn = None,
@@ -36,7 +41,8 @@ def retention(
         ),
     ] = None,
 ) -> None:
-    """Say how long a store keeps request ids and changes, or set it as the schema's owner."""
+    """Say how long a store keeps request ids and changes. With an option it is set, as the schema's
+    owner."""
     where = database_of(dsn, password_from)
     if request_id_hours is None and change_days is None:
         found = run_on_database(read_retention(*where), "cannot tell")

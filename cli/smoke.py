@@ -23,6 +23,11 @@ ENTITY_TYPE: Final = "featom_smoke"
 ENTITY_ID: Final = "counter"
 COUNT: Final = "count"
 
+EXAMPLES: Final = """\b
+Examples:
+  featom smoke
+  featom smoke --target featom.example.org:50051 --tls-ca ca.crt"""
+
 _WRONG: Final = 1
 
 
@@ -33,7 +38,7 @@ def smoke(
         str, typer.Option(help="The type of the entity `counter`, which is kept.")
     ] = ENTITY_TYPE,
 ) -> None:
-    """Add 1 to a counter, send that again, and read it: what a rollout must leave working.
+    """Write a counter twice and read it. That is what a rollout must leave working.
 
     The exit code is 1 if the answers do not agree, 2 if there is none.
     """

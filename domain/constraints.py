@@ -6,10 +6,11 @@ from typing import Any, Final, Protocol
 
 from domain.errors import RuleViolation
 from domain.feature_spec import FeatureSpec
-from domain.value_text import content_text, value_text
+from domain.value_text import content_text, short_text, value_text
 from domain.values import (
     ELEMENT_KINDS,
     FLOATING_KINDS,
+    NON_FINITE_HINT,
     FeatureValue,
     Judge,
     ValueKind,
@@ -76,7 +77,7 @@ class ConstraintCheck:
 def _judges(spec: FeatureSpec, pattern: TextPattern | None) -> Iterator[tuple[str, Judge]]:
     of_each = of_each_element if spec.kind in _ELEMENTWISE else _as_it_is
     if spec.kind in FLOATING_KINDS and not spec.allow_non_finite:
-        yield "NON_FINITE", of_each(finite_problem)
+        yield "NON_FINITE", of_each(_finite)
     if spec.minimum is not None or spec.maximum is not None:
         yield "RANGE", of_each(_in_range(spec))
     if spec.allowed_values:
@@ -91,6 +92,11 @@ def _judges(spec: FeatureSpec, pattern: TextPattern | None) -> Iterator[tuple[st
 
 def _as_it_is(judge: Judge) -> Judge:
     return judge
+
+
+def _finite(content: Any) -> str | None:
+    problem = finite_problem(content)
+    return problem and problem + NON_FINITE_HINT
 
 
 def _in_range(spec: FeatureSpec) -> Judge:
@@ -117,27 +123,31 @@ def _among(spec: FeatureSpec) -> Judge:
     more = ", …" if len(spec.allowed_values) > 10 else ""
 
     def judge(content: Any) -> str | None:
-        return None if content in allowed else f"must be one of {shown}{more}"
+        if content in allowed:
+            return None
+        return f"must be one of {shown}{more}, is {short_text(content)}"
 
     return judge
 
 
 def _not_longer_than(limit: int) -> Judge:
     def judge(content: Any) -> str | None:
-        return None if len(content) <= limit else f"must not be longer than {limit}"
+        length = len(content)
+        return None if length <= limit else f"must not be longer than {limit}, is {length}"
 
     return judge
 
 
 def _matching(pattern: TextPattern, text: str) -> Judge:
     def judge(content: Any) -> str | None:
-        return None if pattern.matches(content) else f"must match {text}"
+        return None if pattern.matches(content) else f"must match {text}, is {short_text(content)}"
 
     return judge
 
 
 def _with_dimension(dimension: int) -> Judge:
     def judge(content: Any) -> str | None:
-        return None if len(content) == dimension else f"must have {dimension} components"
+        length = len(content)
+        return None if length == dimension else f"must have {dimension} components, has {length}"
 
     return judge

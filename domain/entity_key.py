@@ -20,6 +20,10 @@ class EntityKey(NamedTuple):
     entity_type: str
     entity_id: str
 
+    def __str__(self) -> str:
+        """For messages to callers."""
+        return f"{self.entity_type}/{self.entity_id}"
+
 
 def entity_type_problem(entity_type: str) -> str | None:
     """What is wrong with the name of an entity type, or None."""

@@ -31,8 +31,10 @@
 The docstring of an error is its message where no better one is given.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+_MOST_LISTED: Final = 5
 
 
 class FieldViolation(NamedTuple):
@@ -117,10 +119,20 @@ class RuleViolated(FeatomError):
 class IncompatibleChange(FeatomError):
     """Stored aggregates would break the entity type."""
 
-    def __init__(self, violating: int, differences: Sequence[RuleViolation]) -> None:
+    def __init__(
+        self,
+        violating: int,
+        differences: Sequence[RuleViolation],
+        broken: Mapping[str, int] | None = None,
+    ) -> None:
+        """`broken` is how many of them break what: a feature or a rule, by name."""
+        counts = sorted((broken or {}).items(), key=lambda each: (-each[1], each[0]))
+        listed = "".join(f", {name} in {count:,}" for name, count in counts[:_MOST_LISTED])
+        more = f" and {len(counts) - _MOST_LISTED:,} more" if len(counts) > _MOST_LISTED else ""
         super().__init__(
-            f"{violating:,} stored aggregates would break the entity type; "
-            "ACCEPT_EXISTING applies it all the same."
+            f"{violating:,} stored aggregates would break the entity type{listed}{more}."
+            " `featom check TYPE -f FILE` names them, `featom apply --accept-existing`"
+            " (INCOMPATIBLE_CHANGE_ACCEPT_EXISTING) applies it all the same."
         )
         self.violating = violating
         self.violations = tuple(differences)

@@ -7,7 +7,7 @@ from domain.feature import Feature, feature_size
 from domain.feature_spec import FeatureSpec, LatePolicy
 from domain.operations import Append, Operation, OperationRefused, SetValue
 from domain.timestamp import EARLIEST, Timestamp
-from domain.update import Update
+from domain.update import Update, of_feature
 from domain.values import FeatureValue, same_value, size_difference
 
 
@@ -68,7 +68,7 @@ class Plan:
             except OperationRefused as refused:
                 field = f"updates[{index}].{operation.field}"
                 if field not in known:
-                    violations.append(FieldViolation(field, f"{name} {refused}"))
+                    violations.append(FieldViolation(field, of_feature(name, str(refused))))
             else:
                 event_time = (
                     self._default_event_time if item.event_time is None else item.event_time

@@ -13,7 +13,8 @@ from domain.errors import FieldViolation
 from domain.etag import Etag
 from domain.operations import Append, Operation
 from domain.timestamp import Timestamp, timestamp_problem
-from domain.values import value_problem
+from domain.value_text import short_text
+from domain.values import NON_FINITE_HINT, value_problem
 
 LONGEST_NAME: Final = 128
 FEATURE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
@@ -84,7 +85,7 @@ def keys_of(command: Command) -> tuple[EntityKey, ...]:
 def update_violations(
     update: Update, non_finite: Container[str] = frozenset()
 ) -> list[FieldViolation]:
-    """Everything that is wrong with an update, whatever is stored.
+    """Everything that is wrong with an update, whatever is stored, with the name of the feature.
 
     `non_finite` are the features that may be NaN or infinite.
     """
@@ -98,17 +99,23 @@ def update_violations(
         if item.name in seen or not _is_plainly_sound(item, item.name in non_finite):
             problems = _item_problems(item, item.name in non_finite, again=item.name in seen)
             violations += (
-                FieldViolation(f"updates[{index}].{part}", problem) for part, problem in problems
+                FieldViolation(f"updates[{index}].{part}", of_feature(item.name, problem))
+                for part, problem in problems
             )
         seen.add(item.name)
     return violations
+
+
+def of_feature(name: str, problem: str) -> str:
+    """What is wrong with an update of a feature, with its name, if that can be one."""
+    return problem if feature_name_problem(name) else f"{name} {problem}"
 
 
 def feature_name_problem(name: str) -> str | None:
     """What is wrong with the name of a feature, or None."""
     if len(name) <= LONGEST_NAME and _is_feature_name(name):
         return None
-    return f"must match {FEATURE_NAME.pattern}"
+    return f"must match {FEATURE_NAME.pattern}, is {short_text(name)}"
 
 
 def _is_plainly_sound(item: FeatureUpdate, non_finite: bool) -> bool:
@@ -146,11 +153,12 @@ def _item_problems(
     if operation is not None and operation.value is not None:
         problem = value_problem(operation.value, non_finite=non_finite)
         if problem:
-            yield operation.field, problem
+            allowable = value_problem(operation.value, non_finite=True) is None
+            yield operation.field, problem + NON_FINITE_HINT * allowable
     if isinstance(operation, Append) and operation.max_length < 0:
         yield "append.max_length", "must not be negative"
     if again:
-        yield "name", f"{item.name} is named more than once in this request"
+        yield "name", "is named more than once in this request"
 
 
 def _event_time_problem(event_time: Timestamp | None) -> str | None:

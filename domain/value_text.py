@@ -15,6 +15,17 @@ def value_text(value: FeatureValue) -> str:
     return content_text(value.kind, value.content)
 
 
+_LONGEST: Final = 60
+
+
+def short_text(content: Any) -> str:
+    """The beginning of a content as it may be shown in a message: never much, whatever it is."""
+    whole = content[:_LONGEST] if isinstance(content, str | bytes | tuple) else content
+    text = repr(whole) if isinstance(content, str | bytes) else str(whole)
+    cut = whole != content or len(text) > _LONGEST
+    return f"{text[:_LONGEST]}…" if cut else text
+
+
 def content_text(kind: ValueKind, content: Any) -> str:
     """The content of a value, or of an element, of a kind."""
     if kind is ValueKind.TIMESTAMP:

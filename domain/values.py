@@ -61,8 +61,12 @@ Judge: TypeAlias = Callable[[Any], str | None]
 """Says what is wrong with the content of a value, or of an element, or None."""
 
 
+NON_FINITE_HINT: Final = "; see allow_non_finite"
+"""How an entity type lets NaN and the infinities in. Short, as there may be a thousand of it."""
+
+
 def finite_problem(content: Any) -> str | None:
-    return None if math.isfinite(content) else "must be finite"
+    return None if math.isfinite(content) else f"must be finite, is {content}"
 
 
 def of_each_element(problem_of: Judge) -> Judge:
@@ -111,7 +115,7 @@ def _single_problem(content: Any) -> str | None:
     try:
         struct.pack("<f", content)  # the native one makes it infinite
     except OverflowError:
-        return "must fit into 32 bits"
+        return f"must fit into 32 bits, is {content}"
     return None
 
 

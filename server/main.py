@@ -23,10 +23,8 @@ from server.access.access import access_of
 from server.embedded_postgres import EmbeddedPostgres
 from server.embedded_postgres.supervision import keep_running
 from server.health.health import Health
-from server.health.port import serving_health
 from server.health.service import SERVICE as HEALTH_SERVICE
-from server.health.service import HealthService
-from server.health.watch_limits import Watches
+from server.health.service import HealthService, Watches, serving_health
 from server.instrumentation import (
     Tracing,
     common_middleware,
@@ -34,14 +32,12 @@ from server.instrumentation import (
     serving_metrics_on,
     tracing_of,
 )
-from server.process import file_descriptors, garbage_collection
+from server.process import resources
 from server.process.logs import LOST_LINES
-from server.process.memory import give_back
-from server.process.reloads import Reloads
+from server.process.watched_files import Reloads
 from server.rpc.decoding import Decoder, RememberingDecoder
-from server.rpc.listening import listen
+from server.rpc.listening import health_options, listen, store_options
 from server.rpc.middleware import with_errors
-from server.rpc.options import health_options, store_options
 from server.rpc.registration import register
 from server.rpc.stream_life import StreamLife
 from server.rpc.unsent_bytes import UnsentBytes
@@ -64,7 +60,7 @@ async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then drain."""
     # From the first moment on: as process 1 of a container we get no signal that we do not handle.
     stop = _stop_signal()
-    file_descriptors.allow_as_many_as_may_be()
+    resources.allow_as_many_as_may_be()
     watch_the_rest(asyncio.get_running_loop())
     with tracing_of(settings) as tracing:
         async with _database(settings) as dsn:
@@ -141,10 +137,10 @@ async def serve_on(
         closing.push_async_callback(repository.close)
         closing.enter_context(serving_metrics_on(metrics, settings.metrics_listen))
         await server.start()
-        garbage_collection.settle()
+        resources.settle()
         watched = [
             ("health", health.watch),
-            ("freed memory", give_back),
+            ("freed memory", resources.give_back),
             *(("access", watch) for watch in access.watches),
             *([("certificates", tls.files.watch)] if tls else []),
             *([("event loop lag", metrics.event_loop.measure)] if metrics else []),

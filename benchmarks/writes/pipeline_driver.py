@@ -13,7 +13,7 @@ from benchmarks.writes import changes
 from benchmarks.writes.driver import obey
 from benchmarks.writes.orders import Order
 from repository.postgres import PostgresRepository
-from server.process import garbage_collection as garbage
+from server.process import resources
 
 DIFFERENT: Final = 1_000
 
@@ -42,7 +42,7 @@ class Pipeline:
 async def main(dsn: str) -> None:
     repository = PostgresRepository(dsn)
     await repository.open()
-    garbage.settle()
+    resources.settle()
     try:
         await obey(Pipeline(repository))
     finally:

@@ -3,19 +3,19 @@
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import grpc
 
-from cli.connection.deadline import Deadline
 from cli.connection.endpoint import Endpoint, EndpointRefused
 from formats.pem import PemRefused, read_certificates, require_key_of
 
 # A definition and what it changes may be more than the 4 MiB that clients take.
 _UNBOUNDED: Final = ("grpc.max_receive_message_length", -1)
 # A server that has vanished without a word is found out, also while it owes an answer for minutes.
-# It is no faster than servers allow: server/rpc/options.py.
+# It is no faster than servers allow: server/rpc/listening.py.
 _KEEPALIVE: Final = (("grpc.keepalive_time_ms", 20_000), ("grpc.keepalive_timeout_ms", 10_000))
 # The check of a large type may outlive a connection, and goes on where it was cut off. What the
 # commands send to the other service is a read, or has a request id.
@@ -96,3 +96,27 @@ def _read(file: Path | None, option: str) -> bytes | None:
         return file.read_bytes() if file else None
     except OSError as error:
         raise EndpointRefused(f"{option}: {file}: {error.strerror}") from error
+
+
+class Deadline(grpc.UnaryUnaryClientInterceptor):
+    """Gives each call so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def intercept_unary_unary(
+        self, continuation: Callable[..., Any], client_call_details: Any, request: Any
+    ) -> Any:
+        return continuation(_WithTimeout(client_call_details, self._seconds), request)
+
+
+class _WithTimeout(grpc.ClientCallDetails):
+    """The same call, with a time-out."""
+
+    def __init__(self, details: Any, seconds: float) -> None:
+        self.method = details.method
+        self.timeout = seconds
+        self.metadata = details.metadata
+        self.credentials = details.credentials
+        self.wait_for_ready = details.wait_for_ready
+        self.compression = details.compression

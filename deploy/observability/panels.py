@@ -1,5 +1,6 @@
 """What the dashboard shows: rows of panels, each with its questions to Prometheus."""
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 _SERVERS: Final = 'job=~"$job", instance=~"$instance"'
@@ -12,6 +13,20 @@ def of(metric: str, more: str = "") -> str:
 
 def rate(metric: str, more: str = "") -> str:
     return f"rate({of(metric, more)}[$__rate_interval])"
+
+
+def increase(metric: str) -> str:
+    return f"increase({of(metric)}[$__rate_interval])"
+
+
+def summed(expression: str, by: str = "") -> str:
+    """The sum of all, or one for each value of the labels `by`."""
+    return f"sum by ({by}) ({expression})" if by else f"sum({expression})"
+
+
+def filled(metric: str) -> str:
+    """How much of what there may be there is."""
+    return f"{of(metric)} / {of(f'{metric}_limit')}"
 
 
 def quantile(share: float, metric: str, by: str = "", more: str = "") -> str:
@@ -38,6 +53,14 @@ class Panel(NamedTuple):
     """Shows the present value alone."""
 
 
+def panel(
+    title: str, meaning: str, unit: str, queries: Mapping[str, str], *, is_number: bool = False
+) -> Panel:
+    """A panel; `queries` are expressions by their legends."""
+    asked = tuple(Query(expression, legend) for legend, expression in queries.items())
+    return Panel(title, meaning, unit, asked, is_number)
+
+
 class Row(NamedTuple):
     title: str
     panels: tuple[Panel, ...]
@@ -52,38 +75,35 @@ ROWS: Final = (
     Row(
         "Now",
         (
-            Panel(
+            panel(
                 "Servers ready",
                 "Servers whose readiness is SERVING.",
                 "short",
-                (Query(f"sum({of('featom_ready')})", "ready"),),
+                {"ready": summed(of("featom_ready"))},
                 is_number=True,
             ),
-            Panel(
+            panel(
                 "Calls that fail through us",
                 "Calls that end with a code that is not the caller's doing. The goal is 0.1 %.",
                 "percentunit",
-                (
-                    Query(
-                        f"sum({rate('grpc_server_handled_total', FAILED)})"
-                        f" / sum({rate('grpc_server_handled_total')})",
-                        "failed",
-                    ),
-                ),
+                {
+                    "failed": summed(rate("grpc_server_handled_total", FAILED))
+                    + f" / sum({rate('grpc_server_handled_total')})"
+                },
                 is_number=True,
             ),
-            Panel(
+            panel(
                 "Versions",
                 "More than one while a rollout is under way.",
                 "short",
-                (Query(f"count by (version) ({of('featom_build_info')})", "{{version}}"),),
+                {"{{version}}": f"count by (version) ({of('featom_build_info')})"},
                 is_number=True,
             ),
-            Panel(
+            panel(
                 "Schema",
                 "The revisions that the database was last seen at.",
                 "short",
-                (Query(f"count by (revision) ({of('featom_schema_info')})", "{{revision}}"),),
+                {"{{revision}}": f"count by (revision) ({of('featom_schema_info')})"},
                 is_number=True,
             ),
         ),
@@ -91,256 +111,203 @@ ROWS: Final = (
     Row(
         "Traffic",
         (
-            Panel(
+            panel(
                 "Calls",
                 "Calls that begin, by method.",
                 "reqps",
-                (
-                    Query(
-                        f"sum by (grpc_method) ({rate('grpc_server_started_total')})",
-                        "{{grpc_method}}",
-                    ),
-                ),
+                {"{{grpc_method}}": summed(rate("grpc_server_started_total"), "grpc_method")},
             ),
-            Panel(
+            panel(
                 "Updates on streams",
                 "Messages that come and answers that go on StreamUpdateFeatures.",
                 "mps",
-                (
-                    Query(
-                        f"sum({rate('grpc_server_msg_received_total', STREAMS)})",
-                        "received",
-                    ),
-                    Query(
-                        f"sum({rate('grpc_server_msg_sent_total', STREAMS)})",
-                        "answered",
-                    ),
-                ),
+                {
+                    "received": summed(rate("grpc_server_msg_received_total", STREAMS)),
+                    "answered": summed(rate("grpc_server_msg_sent_total", STREAMS)),
+                },
             ),
-            Panel(
+            panel(
                 "Codes",
                 "How calls end, other than well.",
                 "reqps",
-                (
-                    Query(
-                        f"sum by (grpc_code) ({rate('grpc_server_handled_total', NOT_OK)}) > 0",
-                        "{{grpc_code}}",
-                    ),
-                ),
+                {
+                    "{{grpc_code}}": summed(rate("grpc_server_handled_total", NOT_OK), "grpc_code")
+                    + " > 0"
+                },
             ),
-            Panel(
+            panel(
                 "Reasons",
                 "Errors that callers were answered with, in streams too. docs/errors.md has each.",
                 "reqps",
-                (Query(f"sum by (reason) ({rate('featom_errors_total')}) > 0", "{{reason}}"),),
+                {"{{reason}}": summed(rate("featom_errors_total"), "reason") + " > 0"},
             ),
         ),
     ),
     Row(
         "Latency",
         (
-            Panel(
+            panel(
                 "Updates",
                 "UpdateFeatures in the server, from its beginning to the answer after the commit.",
                 "s",
-                tuple(
-                    Query(
-                        quantile(
-                            share,
-                            "grpc_server_handling_seconds",
-                            more='grpc_method="UpdateFeatures"',
-                        ),
-                        f"p{share * 100:g}",
+                {
+                    f"p{share * 100:g}": quantile(
+                        share,
+                        "grpc_server_handling_seconds",
+                        more='grpc_method="UpdateFeatures"',
                     )
                     for share in (0.5, 0.95, 0.99)
-                ),
+                },
             ),
-            Panel(
+            panel(
                 "Reads",
                 "GetAggregate in the server.",
                 "s",
-                tuple(
-                    Query(
-                        quantile(
-                            share,
-                            "grpc_server_handling_seconds",
-                            more='grpc_method="GetAggregate"',
-                        ),
-                        f"p{share * 100:g}",
+                {
+                    f"p{share * 100:g}": quantile(
+                        share,
+                        "grpc_server_handling_seconds",
+                        more='grpc_method="GetAggregate"',
                     )
                     for share in (0.5, 0.95, 0.99)
-                ),
+                },
             ),
-            Panel(
+            panel(
                 "All unary methods",
                 "One of a hundred takes longer.",
                 "s",
-                (
-                    Query(
-                        quantile(
-                            0.99,
-                            "grpc_server_handling_seconds",
-                            "grpc_method",
-                            'grpc_type="unary"',
-                        ),
-                        "{{grpc_method}}",
-                    ),
-                ),
+                {
+                    "{{grpc_method}}": quantile(
+                        0.99,
+                        "grpc_server_handling_seconds",
+                        "grpc_method",
+                        'grpc_type="unary"',
+                    )
+                },
             ),
-            Panel(
+            panel(
                 "Wait for a lane",
                 "From the arrival of an update to its first attempt: the part of its time in which"
                 " nothing happens to it.",
                 "s",
-                tuple(
-                    Query(
-                        quantile(share, "featom_pipeline_queue_wait_seconds"), f"p{share * 100:g}"
-                    )
+                {
+                    f"p{share * 100:g}": quantile(share, "featom_pipeline_queue_wait_seconds")
                     for share in (0.5, 0.99)
-                ),
+                },
             ),
         ),
     ),
     Row(
         "Pipeline",
         (
-            Panel(
+            panel(
                 "Batch size",
                 "Commands in an attempt to commit, and keys in a query. It grows with the load.",
                 "short",
-                (
-                    Query(mean("featom_pipeline_batch_size"), "commands, mean"),
-                    Query(quantile(0.99, "featom_pipeline_batch_size"), "commands, p99"),
-                    Query(mean("featom_read_batch_size"), "keys read, mean"),
-                ),
+                {
+                    "commands, mean": mean("featom_pipeline_batch_size"),
+                    "commands, p99": quantile(0.99, "featom_pipeline_batch_size"),
+                    "keys read, mean": mean("featom_read_batch_size"),
+                },
             ),
-            Panel(
+            panel(
                 "Lanes at work",
                 "Share of their time: at 1 nothing more can be written by this server. And of"
                 " batches those that followed right behind another of the same hot key.",
                 "percentunit",
-                (
-                    Query(
-                        f"{rate('featom_pipeline_lane_busy_seconds_total')}"
-                        f" / {of('featom_pipeline_lanes')}",
-                        "{{instance}}",
-                    ),
-                    Query(
+                {
+                    "{{instance}}": f"{rate('featom_pipeline_lane_busy_seconds_total')}"
+                    f" / {of('featom_pipeline_lanes')}",
+                    "right behind another {{instance}}": (
                         f"{rate('featom_pipeline_chained_batches_total')}"
-                        f" / {rate('featom_pipeline_batch_size_count')}",
-                        "right behind another {{instance}}",
+                        f" / {rate('featom_pipeline_batch_size_count')}"
                     ),
-                ),
+                },
             ),
-            Panel(
+            panel(
                 "Conflicts",
                 "Commands that are tried again because another server was faster, of all attempts.",
                 "percentunit",
-                (
-                    Query(
-                        f"sum by (instance) ({rate('featom_pipeline_conflicts_total')})"
-                        f" / sum by (instance) ({rate('featom_pipeline_batch_size_sum')})",
-                        "{{instance}}",
-                    ),
-                ),
+                {
+                    "{{instance}}": summed(rate("featom_pipeline_conflicts_total"), "instance")
+                    + f" / sum by (instance) ({rate('featom_pipeline_batch_size_sum')})"
+                },
             ),
-            Panel(
+            panel(
                 "Waiting",
                 "Updates and reads in no batch yet, as a share of what may wait. At 1 callers get"
                 " OVERLOADED.",
                 "percentunit",
-                (
-                    Query(
-                        f"{of('featom_pipeline_waiting')} / {of('featom_pipeline_waiting_limit')}",
-                        "updates {{instance}}",
-                    ),
-                    Query(
-                        f"{of('featom_read_waiting')} / {of('featom_read_waiting_limit')}",
-                        "reads {{instance}}",
-                    ),
-                ),
+                {
+                    "updates {{instance}}": filled("featom_pipeline_waiting"),
+                    "reads {{instance}}": filled("featom_read_waiting"),
+                },
             ),
         ),
     ),
     Row(
         "Database",
         (
-            Panel(
+            panel(
                 "Time on a connection",
                 "Transactions (writing) and single statements (reading): one of a hundred is"
                 " slower.",
                 "s",
-                (Query(quantile(0.99, "featom_database_work_seconds", "pool"), "{{pool}}"),),
+                {"{{pool}}": quantile(0.99, "featom_database_work_seconds", "pool")},
             ),
-            Panel(
+            panel(
                 "Work",
                 "Transactions and single statements.",
                 "ops",
-                (
-                    Query(
-                        f"sum by (pool) ({rate('featom_database_work_seconds_count')})",
-                        "{{pool}}",
-                    ),
-                ),
+                {"{{pool}}": summed(rate("featom_database_work_seconds_count"), "pool")},
             ),
-            Panel(
+            panel(
                 "Failures",
                 "By what is done about them and by SQLSTATE: again is normal where writers race.",
                 "ops",
-                (
-                    Query(
-                        f"sum by (verdict, sqlstate) ({rate('featom_database_failures_total')})",
-                        "{{verdict}} {{sqlstate}}",
-                    ),
-                ),
+                {
+                    "{{verdict}} {{sqlstate}}": summed(
+                        rate("featom_database_failures_total"), "verdict, sqlstate"
+                    )
+                },
             ),
-            Panel(
+            panel(
                 "Connections",
                 "Those in use, and how many there may be.",
                 "short",
-                (
-                    Query(
-                        f"sum by (pool) ({of('featom_database_connections', IN_USE)})",
-                        "{{pool}} in use",
-                    ),
-                    Query(
-                        f"sum by (pool) ({of('featom_database_connections_limit')})",
-                        "{{pool}} limit",
-                    ),
-                ),
+                {
+                    "{{pool}} in use": summed(of("featom_database_connections", IN_USE), "pool"),
+                    "{{pool}} limit": summed(of("featom_database_connections_limit"), "pool"),
+                },
             ),
-            Panel(
+            panel(
                 "Not safe from crashes",
                 "Settings of PostgreSQL that are off, so a crash of its machine loses or damages"
                 " what was acknowledged.",
                 "short",
-                (
-                    Query(
-                        f"max by (setting) ({of('featom_database_crash_unsafe')}) > 0",
-                        "{{setting}} is off",
-                    ),
-                ),
+                {
+                    "{{setting}} is off": f"max by (setting) ({of('featom_database_crash_unsafe')})"
+                    " > 0"
+                },
             ),
-            Panel(
+            panel(
                 "Clocks apart",
                 "How far the database's clock is ahead of that of each server, and by how much that"
                 " may be wrong. Commit times and ttl go by the database's.",
                 "s",
-                (
-                    Query(of("featom_database_clock_offset_seconds"), "{{instance}}"),
-                    Query(
-                        of("featom_database_clock_offset_error_seconds"), "{{instance}}, may be off"
-                    ),
-                ),
+                {
+                    "{{instance}}": of("featom_database_clock_offset_seconds"),
+                    "{{instance}}, may be off": of("featom_database_clock_offset_error_seconds"),
+                },
             ),
-            Panel(
+            panel(
                 "Kept",
                 "How long the store keeps request ids, at least, and changes; infinite: no limit.",
                 "s",
-                (
-                    Query(f"max({of('featom_request_id_retention_seconds')})", "request ids"),
-                    Query(f"max({of('featom_change_retention_seconds')})", "changes"),
-                ),
+                {
+                    "request ids": f"max({of('featom_request_id_retention_seconds')})",
+                    "changes": f"max({of('featom_change_retention_seconds')})",
+                },
                 is_number=True,
             ),
         ),
@@ -348,110 +315,92 @@ ROWS: Final = (
     Row(
         "Saturation",
         (
-            Panel(
+            panel(
                 "Event loop late",
                 "How late a task is woken, one time of a hundred: what every call waits for.",
                 "s",
-                (
-                    Query(
-                        quantile(0.99, "featom_event_loop_lag_seconds", "instance"), "{{instance}}"
-                    ),
-                ),
+                {"{{instance}}": quantile(0.99, "featom_event_loop_lag_seconds", "instance")},
             ),
-            Panel(
+            panel(
                 "CPU",
                 "Cores. One process has one event loop, so a little over one is all that it can"
                 " use.",
                 "short",
-                (Query(rate("process_cpu_seconds_total"), "{{instance}}"),),
+                {"{{instance}}": rate("process_cpu_seconds_total")},
             ),
-            Panel(
+            panel(
                 "Memory",
                 "Resident.",
                 "bytes",
-                (Query(of("process_resident_memory_bytes"), "{{instance}}"),),
+                {"{{instance}}": of("process_resident_memory_bytes")},
             ),
-            Panel(
+            panel(
                 "Answers not taken",
                 "Bytes of answers that callers have not taken yet, as a share of what there may"
                 " be. At 1 reads of that size wait, and get OVERLOADED.",
                 "percentunit",
-                (
-                    Query(
-                        f"{of('featom_unsent_answer_bytes')}"
-                        f" / {of('featom_unsent_answer_bytes_limit')}",
-                        "{{size}} {{instance}}",
-                    ),
-                ),
+                {
+                    "{{size}} {{instance}}": f"{of('featom_unsent_answer_bytes')}"
+                    f" / {of('featom_unsent_answer_bytes_limit')}"
+                },
             ),
-            Panel(
+            panel(
                 "Open files",
                 "Connections of clients and to the database, for the most part.",
                 "short",
-                (
-                    Query(of("process_open_fds"), "{{instance}}"),
-                    Query(of("process_max_fds"), "{{instance}} limit"),
-                ),
+                {
+                    "{{instance}}": of("process_open_fds"),
+                    "{{instance}} limit": of("process_max_fds"),
+                },
             ),
         ),
     ),
     Row(
         "Guards",
         (
-            Panel(
+            panel(
                 "Certificates last",
                 "Until the server's certificate ends, and the first of those by which clients are"
                 " known.",
                 "s",
-                (
-                    Query(
-                        f"{of('featom_tls_certificate_expiry_timestamp_seconds')} - time()",
-                        "{{certificate}} {{instance}}",
-                    ),
-                ),
+                {
+                    "{{certificate}} {{instance}}": of(
+                        "featom_tls_certificate_expiry_timestamp_seconds"
+                    )
+                    + " - time()"
+                },
             ),
-            Panel(
+            panel(
                 "Not renewed",
                 "Files that changed and cannot be used, and keys of tokens that cannot be fetched."
                 " What was there before is in use still.",
                 "ops",
-                (
-                    Query(rate("featom_reload_failures_total"), "{{file}} {{instance}}"),
-                    Query(rate("featom_jwks_fetch_failures_total"), "keys {{instance}}"),
-                ),
+                {
+                    "{{file}} {{instance}}": rate("featom_reload_failures_total"),
+                    "keys {{instance}}": rate("featom_jwks_fetch_failures_total"),
+                },
             ),
-            Panel(
+            panel(
                 "Lines lost",
                 "Lines that the audit log and the log lack, and those that wait for the audit log.",
                 "short",
-                (
-                    Query(
-                        f"increase({of('featom_audit_lines_lost_total')}[$__rate_interval])",
-                        "audit log {{instance}}",
-                    ),
-                    Query(
-                        f"increase({of('featom_log_lines_lost_total')}[$__rate_interval])",
-                        "log {{instance}}",
-                    ),
-                    Query(of("featom_audit_lines_waiting"), "waiting {{instance}}"),
-                ),
+                {
+                    "audit log {{instance}}": increase("featom_audit_lines_lost_total"),
+                    "log {{instance}}": increase("featom_log_lines_lost_total"),
+                    "waiting {{instance}}": of("featom_audit_lines_waiting"),
+                },
             ),
-            Panel(
+            panel(
                 "Tasks that failed",
                 "Tasks of the server's own that failed by a fault of ours, and were begun again.",
                 "short",
-                (
-                    Query(
-                        f"increase({of('featom_task_failures_total')}[$__rate_interval])",
-                        "{{task}} {{instance}}",
-                    ),
-                ),
+                {"{{task}} {{instance}}": increase("featom_task_failures_total")},
             ),
-            Panel(
+            panel(
                 "Stopping",
                 "Servers that drain: they finish what they have, and take nothing new.",
                 "short",
-                (Query(of("featom_draining"), "{{instance}}"),),
+                {"{{instance}}": of("featom_draining")},
             ),
         ),
     ),

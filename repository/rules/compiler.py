@@ -19,6 +19,7 @@ from domain.transition import Transition
 from domain.values import FeatureValue
 from repository.rules.compiled import CelRules, CompiledRule, too_long
 from repository.rules.cost import MAX_COST, Size, Sizes, cost_of, list_size
+from repository.rules.number_kinds import mixed_at_run_time, mixed_numbers
 from repository.rules.reading import macro_problem, read_expression, regex_literals
 from repository.rules.regexes import MAX_WEIGHT, regex_weight
 from repository.rules.values import SAMPLE_TIME, sample_of
@@ -134,7 +135,7 @@ class CelCompiler:
         try:
             compiled = self._compile(rule)
         except RuntimeError as error:
-            return _positioned(str(error))
+            return _compilers_problem(expression, str(error))
         returned = compiled.program.return_type().name()
         if returned not in ("BOOL", "DYN"):
             return f"must be true or false, is {returned.lower()}"
@@ -200,6 +201,12 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
+def _compilers_problem(expression: str, error: str) -> str:
+    found = _POSITION.search(error)
+    mixed = found and mixed_numbers(expression, int(found[1]), int(found[2]), error)
+    return (mixed or _positioned(error))[:_MAX_PROBLEM]
+
+
 def _positioned(error: str) -> str:
     """A compiler's error, its position in words."""
     text = _POSITION.sub(r"line \1, column \2: ", _STATUS.sub("", error.strip()))
@@ -235,5 +242,6 @@ def _type_problem(compiled: CompiledRule, declared: EntityType) -> str | None:
     if value.type() != cel.Type.ERROR:
         return f"must be true or false, is {value.type().name().lower()}"
     if "No matching overloads" in result or "invalid regular expression" in result:
-        return f"does not fit the types of its features: {_STATUS.sub('', result)[:_MAX_PROBLEM]}"
+        said = mixed_at_run_time(compiled.rule.expression, result) or _STATUS.sub("", result)
+        return f"does not fit the types of its features: {said[:_MAX_PROBLEM]}"
     return None

@@ -31,6 +31,15 @@ class Token(NamedTuple):
     text: str
 
 
+class PlacedToken(NamedTuple):
+    """A piece of an expression, and where it stands."""
+
+    sort: str
+    text: str
+    start: int
+    end: int
+
+
 class Sample(NamedTuple):
     """What an expression reads."""
 
@@ -98,10 +107,18 @@ def macro_problem(expression: str) -> str | None:
     return None
 
 
+def placed_tokens(expression: str) -> list[PlacedToken]:
+    """What an expression is made of, without spaces and comments."""
+    return [
+        PlacedToken(str(match.lastgroup), match[0], *match.span())
+        for match in _TOKEN.finditer(expression)
+        if match.lastgroup != "skip"
+    ]
+
+
 def _tokens(expression: str) -> Iterator[Token]:
-    for match in _TOKEN.finditer(expression):
-        if match.lastgroup != "skip":
-            yield Token(str(match.lastgroup), match[0])
+    for sort, text, _, _ in placed_tokens(expression):
+        yield Token(sort, text)
 
 
 def _names(tokens: Sequence[Token], variable: str, start: int, end: int) -> set[str | None]:

@@ -209,7 +209,7 @@ class Evaluation:
             for row, savepoint in zip(rows, saved, strict=True):
                 row.restore(savepoint)
             if errors:
-                raise batch_error(errors)
+                raise batch_error(errors, [update.key for update in batch.updates])
             raise LimitExceeded("bytes of aggregates in an answer", limit)
         self.made += limit - room + sum(row.recorded for row in rows) - recorded
         outcome = BatchOutcome(tuple(outcomes))

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from server.access.audit_log import AuditLog
 from server.access.auditing import Auditing
-from server.access.authentication import Authenticator, authenticated
+from server.access.authentication import Authenticator, authenticated, from_certificate
 from server.access.authorization import Authorization
 from server.access.authorization_file import watched_grants
-from server.access.certificates import from_certificate
 from server.access.rate_limits import RateLimits
 from server.process.watched_files import WatchedFiles
 from server.rpc.decoding import Decoder
@@ -92,10 +91,10 @@ def _authenticators(settings: Settings) -> "tuple[list[Authenticator], ObservedK
     keys: ObservedKeySource | None = None
     if "jwt" in settings.auth_modes:
         # What is off is not imported: cryptography takes a quarter of a second.
-        from server.access import token_callers
+        from server.access import tokens
 
-        tokens, keys = token_callers.known_by_token(settings)
-        authenticators.append(tokens)
+        callers, keys = tokens.known_by_token(settings)
+        authenticators.append(callers)
     if "mtls" in settings.auth_modes:
         authenticators.append(from_certificate)
     return authenticators, keys

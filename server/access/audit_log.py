@@ -7,13 +7,15 @@ and the log then say how many.
 
 import json
 import logging
+import os
 import queue
+import sys
 import threading
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
-from server.access.line_file import LineFile
 from telemetry.metrics import Metric, counter, gauge
 
 MAX_QUEUED: Final = 100_000
@@ -122,3 +124,70 @@ class AuditLog:
         self._lost += 1
         self._file.give_up()
         log.exception("%s; lost: %s", why, line.decode().rstrip())
+
+
+STDOUT = "-"
+
+
+class LineFile:
+    """A file that lines are appended to, and that may be moved away at any time.
+
+    A line is written whole, if it takes several tries too.
+    """
+
+    def __init__(self, target: str) -> None:
+        """`-` is standard output. Raises OSError if the file cannot be opened."""
+        self._path = None if target == STDOUT else Path(target)
+        self._written = 0
+        """Bytes of a line that are in the file, if the rest did not fit."""
+        self._file = sys.stdout.fileno() if self._path is None else _open(self._path)
+
+    def append(self, line: bytes) -> None:
+        """Raises OSError; the same line must then be tried again before another one."""
+        try:
+            self._follow()
+            while self._written < len(line):
+                self._written += os.write(self._file, line[self._written :])
+        except OSError:
+            # It may be the descriptor that is good for nothing.
+            self._open_again()
+            raise
+        self._written = 0
+
+    def give_up(self) -> None:
+        """No more tries for a line; what there is of it ends with the next one."""
+        self._written = 0
+
+    def close(self) -> None:
+        if self._path is not None:
+            os.close(self._file)
+
+    def _follow(self) -> None:
+        """A file that was moved away is made anew."""
+        if self._path is None:
+            return
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            self._replace(_open(self._path))
+            return
+        if not os.path.samestat(there, os.fstat(self._file)):
+            self._replace(_open(self._path))
+
+    def _open_again(self) -> None:
+        if self._path is None:
+            return
+        try:
+            self._replace(_open(self._path))
+        except OSError:
+            return
+
+    def _replace(self, file: int) -> None:
+        if not os.path.samestat(os.fstat(file), os.fstat(self._file)):
+            self._written = 0
+        os.close(self._file)
+        self._file = file
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)

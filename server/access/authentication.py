@@ -1,6 +1,6 @@
-"""The middleware that learns who is calling."""
+"""The middleware that learns who is calling; callers may be known by their TLS certificate."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from domain.errors import Unauthenticated
@@ -46,3 +46,26 @@ def authenticated(authenticators: Sequence[Authenticator]) -> Middleware:
         return known
 
     return middleware
+
+
+async def from_certificate(context: Context) -> str | None:
+    """The principal that the client's certificate names; an Authenticator."""
+    return certified_name(context.auth_context())
+
+
+def certified_name(properties: Mapping[str, Iterable[bytes]]) -> str | None:
+    """`uri:…`, else `dns:…`, else `cn:…`: so no sort of name can pass for another.
+
+    A certificate with several URIs is no SPIFFE identity, and is refused; of several DNS names the
+    first counts.
+    """
+    if len(list(properties.get("peer_uri", ()))) > 1:
+        raise Unauthenticated("The certificate has more than one URI.")
+    for sort, name in _SORTS.items():
+        for value in filter(None, properties.get(name, ())):
+            return f"{sort}:{value.decode(errors='replace')}"
+    return None
+
+
+# By the names that grpc gives them.
+_SORTS: Final = {"uri": "peer_uri", "dns": "peer_dns", "cn": "x509_common_name"}

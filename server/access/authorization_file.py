@@ -11,7 +11,7 @@ from typing import Any, Final
 import yaml
 
 from formats.strict_yaml import StrictLoader
-from server.access.grants import Grant, Grants
+from server.access.authorization import Grant, Grants
 from server.access.permissions import Permission
 from server.process.watched_files import ContentRefused, WatchedFiles
 

@@ -3,14 +3,22 @@
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import jwt
 
 from domain.errors import Unauthenticated
 from server.access.jwks import ALGORITHMS, SigningKey
-from server.access.key_sources import KeySource
+from server.access.key_sources import (
+    KeysOfFile,
+    KeysOfIssuer,
+    KeySource,
+    ObservedKeySource,
+    fetching,
+)
 from server.rpc.call import Context
+from server.settings import Settings
 
 LEEWAY: Final = 10
 """Seconds that the clocks of issuer and server may differ."""
@@ -111,3 +119,15 @@ def bearer_token(metadata: Iterable[tuple[str, Any]]) -> str | None:
 
 def _refusal(error: Exception) -> Unauthenticated:
     return Unauthenticated(f"The token is not accepted: {error}.")
+
+
+def known_by_token(settings: Settings) -> tuple[Tokens, ObservedKeySource]:
+    """What checks tokens, and where it has its keys from, which must be watched."""
+    keys = _keys(settings)
+    return Tokens(keys, settings.jwt_issuer, settings.jwt_audience), keys
+
+
+def _keys(settings: Settings) -> ObservedKeySource:
+    if settings.jwt_jwks.startswith("https://"):
+        return KeysOfIssuer(fetching(settings.jwt_jwks, settings.jwt_ca))
+    return KeysOfFile(Path(settings.jwt_jwks))

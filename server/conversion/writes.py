@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from codec.values import decode_value
+from domain.batch_errors import placed
 from domain.entity_key import key_violations
-from domain.errors import Corrupted, FieldViolation, InvalidValue, LimitExceeded
+from domain.errors import Corrupted, InvalidValue, LimitExceeded
 from domain.limits import Limits
 from domain.operations import (
     Append,
@@ -16,7 +17,14 @@ from domain.operations import (
     Remove,
     SetValue,
 )
-from domain.update import Deletion, FeatureUpdate, Update, UpdateBatch, update_violations
+from domain.update import (
+    Deletion,
+    FeatureUpdate,
+    Update,
+    UpdateBatch,
+    of_feature,
+    update_violations,
+)
 from domain.values import FeatureValue, ValueKind
 from featom.v1 import feature_store_pb2 as pb
 from featom.v1 import value_pb2
@@ -61,9 +69,7 @@ def read_update_batch(
     if violations or any(key_violations(update.key) for update in updates):
         for index, update in enumerate(updates):
             problems = [*key_violations(update.key), *update_violations(update)]
-            violations += (
-                FieldViolation(f"updates[{index}].{field}", problem) for field, problem in problems
-            )
+            violations += placed(problems, index, update.key)
         violations.raise_if_any()
     return batch
 
@@ -134,19 +140,20 @@ def _read_operation(index: int, item: pb.FeatureUpdate, malformed: Violations) -
     chosen = "set" if item.HasField("set") else item.WhichOneof("operation")
     if chosen is None:
         field = f"updates[{index}].operation"
-        malformed.note(field, "must be set, to an operation that this server knows")
+        problem = "must be set, to an operation that this server knows"
+        malformed.note(field, of_feature(item.name, problem))
         return None
     argument: Any = getattr(item, chosen)
     operation = _WITH_VALUE.get(chosen)
     if operation is not None:
-        value = _read_value(argument, index, chosen, malformed)
+        value = _read_value(argument, index, chosen, item.name, malformed)
         return None if value is None else operation(value)
     if chosen == "append":
-        value = _read_value(argument.value, index, "append.value", malformed)
+        value = _read_value(argument.value, index, "append.value", item.name, malformed)
         return None if value is None else Append(value, argument.max_length)
     assert chosen == "remove"
     if not argument:
-        malformed.note(f"updates[{index}].remove", "may only be true")
+        malformed.note(f"updates[{index}].remove", of_feature(item.name, "may only be true"))
     return Remove()
 
 
@@ -159,13 +166,14 @@ _WITH_VALUE: Final[dict[str, Callable[[FeatureValue], Operation]]] = {
 
 
 def _read_value(
-    message: value_pb2.FeatureValue, index: int, part: str, malformed: Violations
+    message: value_pb2.FeatureValue, index: int, part: str, name: str, malformed: Violations
 ) -> FeatureValue | None:
     try:
         value = decode_value(message)
     except Corrupted:
         field = f"updates[{index}].{part}"
-        malformed.note(field, "must have a value, of a kind that this server knows")
+        problem = "must have a value, of a kind that this server knows"
+        malformed.note(field, of_feature(name, problem))
         return None
     if value.kind is ValueKind.TIMESTAMP:
         field = f"updates[{index}].{part}.{value.kind.value}"

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 
-from server.health.statuses import Statuses
+from server.health.service import Statuses
 from telemetry.metrics import Metric, gauge
 
 LIVENESS: Final = "liveness"

@@ -6,11 +6,12 @@ Kubernetes swaps a link to a folder, and two changes may bear one time.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from server.settings import SettingsRefused
+from telemetry.metrics import Metric, MetricKind, Sample
 
 Loaded = TypeVar("Loaded")
 
@@ -82,3 +83,22 @@ class WatchedFiles(Generic[Loaded]):
 
     def _read(self) -> list[bytes]:
         return [path.read_bytes() for path in self._paths]
+
+
+class Reloads:
+    """The metrics of all watched files together, since a metric may come from one source alone.
+
+    Implements MetricSource of telemetry.metrics.
+    """
+
+    def __init__(self, files: Sequence[WatchedFiles[Any]]) -> None:
+        self._files = files
+
+    def metrics(self) -> Iterator[Metric]:
+        if self._files:
+            yield Metric(
+                "featom_reload_failures_total",
+                "Looks, a second apart, that found files which cannot be used.",
+                MetricKind.COUNTER,
+                [Sample({"file": each.label}, each.failures) for each in self._files],
+            )

@@ -13,7 +13,7 @@ from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from server.health.watch_limits import MAX_PER_PEER
+from server.health.service import MAX_PER_PEER
 from tests.attacks.attacks import MIB, data_frame
 from tests.attacks.raw_http2 import RawConnection
 from tests.kit.refusal import refusal

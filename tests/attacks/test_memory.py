@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import grpc
 import pytest
 
-from server.process.memory import INTERVAL
+from server.process.resources import TRIM_INTERVAL
 from tests.attacks.attacks import (
     MIB,
     SLOW,
@@ -73,7 +73,7 @@ async def at_rest(fortress: Fortress, enough: float = 0.0) -> int:
     """
     least = fortress.memory
     # The first time it looks soon, and later perhaps one interval later.
-    latest = time.monotonic() + (2 if enough else 1) * INTERVAL + LEEWAY
+    latest = time.monotonic() + (2 if enough else 1) * TRIM_INTERVAL + LEEWAY
     while least > enough and time.monotonic() < latest:
         await asyncio.sleep(0.5)
         least = min(least, fortress.memory)

@@ -207,6 +207,8 @@ async def test_a_change_that_stored_aggregates_break_is_refused(
     with pytest.raises(IncompatibleChange) as refused:
         await apply(types, ORDERED)
     assert refused.value.violating == 1
+    assert f"would break the entity type, {IN_ORDER.name} in 1." in str(refused.value)
+    assert "`featom apply --accept-existing`" in str(refused.value)
     assert (await fresh_repository.entity_types.current("customer")).definition is None
 
 
@@ -477,7 +479,7 @@ async def test_a_number_that_is_not_finite_is_taken_where_it_is_allowed(
     finite = FeatureSpec(kind=ValueKind.DOUBLE)
     features = {"finite": finite, "any": replace(finite, allow_non_finite=True)}
     await apply(types, EntityType(name="customer", features=features))
-    with pytest.raises(InvalidValue, match=r"updates\[1\]\.set: must be finite"):
+    with pytest.raises(InvalidValue, match=r"updates\[1\]\.set: finite must be finite, is nan"):
         await write(any=math.nan, finite=math.nan)
     await write(any=math.inf, finite=1.0)
     assert (await read(fresh_repository)).features["any"].value.double_value == math.inf

@@ -312,10 +312,12 @@ def test_the_commands(clients: list[Client], tmp_path: Path) -> None:
     tight = str(tmp_path / "tight.yaml")
     checked = featom(client, "check", "customer", "-f", tight)
     assert checked.returncode == 1
-    assert "c-1: RANGE txn_count_24h: must be at most 1, is 2" in checked.stdout
+    assert "RANGE txn_count_24h: 1 aggregate: c-1\n" in checked.stdout
+    assert "    c-1: must be at most 1, is 2\n" in checked.stdout
     refused = featom(client, "apply", "-f", tight)
     assert refused.returncode == 2
-    assert "FAILED_PRECONDITION: 1 stored aggregates would break" in refused.stderr
+    assert "1 stored aggregates would break the entity type, txn_count_24h in 1." in refused.stderr
+    assert "featom apply --accept-existing" in refused.stderr
     accepted = featom(client, "apply", "-f", tight, "--accept-existing")
     assert accepted.returncode == 0
     assert "1 stored aggregates break it" in accepted.stdout

@@ -6,7 +6,7 @@ import socket
 
 from hyperframe.frame import SettingsFrame
 
-from server.rpc.options import HEALTH_STREAMS
+from server.rpc.listening import HEALTH_STREAMS
 from tests.attacks.raw_http2 import Http2Connection
 from tests.kit.serving import serving
 

@@ -132,7 +132,8 @@ async def test_a_refusal_is_told_by_name_and_costs_no_connection_and_few_lines_o
             assert after - before <= PostgresOptions().connections
             await _until_it_works(store)
             await eventually(lambda: "the database works again" in server.log)
-            begun, over = (line for line in server.log.splitlines() if " the database " in line)
+            lines = server.log.splitlines()
+            begun, over = (line for line in lines if "connections.outage: " in line)
             assert f"SQLSTATE {sqlstate}" in begun
             assert f"failures by SQLSTATE: {sqlstate} " in over
 

@@ -30,10 +30,9 @@ def test_what_grpc_says_of_a_failed_handshake_is_a_line_of_the_log(
     database: str, tmp_path: Path
 ) -> None:
     authority = Authority()
-    certificate, key = authority.issue("server", names=["localhost"]).write(tmp_path)
+    certificate, key = authority.issue("server", names=["127.0.0.1"]).write(tmp_path)
     with serving(
         database,
-        listen="localhost:0",
         log_format="json",
         tls_cert=certificate,
         tls_key=key,
@@ -48,7 +47,9 @@ def test_what_grpc_says_of_a_failed_handshake_is_a_line_of_the_log(
         latest = time.monotonic() + PATIENCE
         while "Handshake failed" not in server.log and time.monotonic() < latest:
             time.sleep(0.02)
-        (line,) = (each for each in lines_of(server) if "Handshake failed" in each["message"])
+        found = [each for each in lines_of(server) if "Handshake failed" in each["message"]]
+        assert found, server.log
+        (line,) = found
         assert line["logger"] == "grpc.core"
         server.stop()
         assert lines_of(server)[-1]["message"] == "stopped"

@@ -5,6 +5,7 @@ from itertools import permutations
 import pytest
 
 from domain.batch_errors import batch_error
+from domain.entity_key import EntityKey
 from domain.errors import (
     AggregateExists,
     FeatomError,
@@ -28,7 +29,8 @@ def broken() -> RuleViolated:
 
 def refused(*errors: FeatomError) -> FeatomError:
     """Of a batch whose updates fail so, after one that does not."""
-    return batch_error(dict(enumerate(errors, start=1)))
+    keys = [EntityKey("card", f"c{place}") for place in range(len(errors) + 1)]
+    return batch_error(dict(enumerate(errors, start=1)), keys)
 
 
 def test_of_one_sort_every_violation_of_every_update_is_named() -> None:
@@ -78,5 +80,18 @@ def test_of_conditions_that_do_not_hold_the_first_is_told() -> None:
 
 
 def test_an_error_that_stands_for_all_says_where_it_is() -> None:
-    assert str(refused(broken(), StaleEtag(3))).startswith("updates[2]: ")
-    assert str(refused(LimitExceeded("features", 1, 2))).startswith("updates[1]: ")
+    assert str(refused(broken(), StaleEtag(3))).startswith("updates[2], card/c2: ")
+    assert str(refused(LimitExceeded("features", 1, 2))).startswith("updates[1], card/c1: ")
+
+
+def test_each_violation_names_its_entity_and_its_feature() -> None:
+    error = refused(invalid(), invalid())
+    assert isinstance(error, InvalidValue)
+    assert error.violations[2] == FieldViolation("updates[2].updates[0].set", "card/c2: is bad")
+    error = refused(broken(), LateValue(["c"]))
+    assert isinstance(error, RuleViolated)
+    assert [description for _, _, description in error.violations] == [
+        "card/c1: a: is 7",
+        "card/c1: r: no",
+        "card/c2: c: is late, and late values are refused",
+    ]

@@ -41,7 +41,7 @@ def test_a_value_out_of_range_is_refused_and_the_field_is_named(impossible: Feat
         subject.apply(update(put("f", impossible)), NOW)
     (violation,) = refused.value.violations
     assert violation.field == "updates[0].set"
-    assert violation.description.startswith("element 1 " * isinstance(impossible.content, tuple))
+    assert violation.description.startswith("f element 1 " * isinstance(impossible.content, tuple))
     assert not subject.features
 
 

@@ -49,7 +49,10 @@ def test_one_bad_value_among_fifty_good_ones_changes_nothing(place: int) -> None
     items = [put(f"f{number}", number) for number in range(50)]
     items.insert(place, put("bad", math.nan))
     assert violations(written(put("f1", 0)), update(*items)) == [
-        FieldViolation(f"updates[{place}].set", "must be finite")
+        FieldViolation(
+            f"updates[{place}].set",
+            "bad must be finite, is nan; see allow_non_finite",
+        )
     ]
 
 
@@ -85,6 +88,23 @@ def test_violations_of_every_sort_are_named_together() -> None:
         "updates[10].append",
         "updates[12].maximum",
     ]
+
+
+def test_each_violation_names_its_feature_and_what_it_is() -> None:
+    long = "x" * 5_000
+    asked = update(
+        put("vector", value((0.0, math.inf), ValueKind.FLOAT_VECTOR)),
+        put("vector2", value((1e300,), ValueKind.FLOAT_VECTOR)),
+        put("number", 1.5),
+        put(long, 1),
+    )
+    said = [description for _, description in violations(written(put("number", 1)), asked)]
+    assert said[0].startswith("vector element 1 must be finite, is inf; see allow_non_finite")
+    assert said[1] == "vector2 element 0 must fit into 32 bits, is 1e+300"
+    assert said[2].startswith("must match ")
+    assert said[2].endswith("x…")
+    assert len(said[2]) < 200
+    assert said[3] == "number is double_value, but the feature is int64_value"
 
 
 def test_an_update_without_updates_is_refused() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from server.process.file_descriptors import ENOUGH, allow_as_many_as_may_be
+from server.process.resources import ENOUGH_DESCRIPTORS, allow_as_many_as_may_be
 
 
 @pytest.fixture(autouse=True)
@@ -28,4 +28,4 @@ def test_a_limit_that_is_low_all_the_same_is_said(
     monkeypatch.setattr(resource, "getrlimit", lambda what: (100, 200))
     monkeypatch.setattr(resource, "setrlimit", lambda what, limits: None)
     assert allow_as_many_as_may_be() == 200
-    assert f"may open 200 files and connections; it should be {ENOUGH}" in caplog.text
+    assert f"may open 200 files and connections; it should be {ENOUGH_DESCRIPTORS}" in caplog.text

@@ -16,13 +16,13 @@ import pytest
 from grpc import StatusCode
 from hyperframe.frame import Frame, GoAwayFrame, SettingsFrame
 
-from server.rpc.listening import listen
-from server.rpc.options import (
+from server.rpc.listening import (
     FASTEST_PING,
     HEALTH_STREAMS,
     MAX_HEALTH_REQUEST_BYTES,
     Options,
     health_options,
+    listen,
     store_options,
 )
 from server.rpc.stream_life import grace
@@ -52,7 +52,7 @@ def test_grpc_knows_every_option_that_is_named_anywhere() -> None:
     (binary,) = (file.read_bytes() for file in BINARY.glob("cygrpc*.so"))
     known = {name.decode() for name in re.findall(rb"grpc\.[a-z0-9_.]+(?=\0)", binary)}
     named = dict(named_options())
-    assert named["grpc.max_connection_age_ms"] == "server/rpc/options.py"
+    assert named["grpc.max_connection_age_ms"] == "server/rpc/listening.py"
     assert not {name: file for name, file in named.items() if name not in known}
 
 

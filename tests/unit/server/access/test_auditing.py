@@ -344,7 +344,7 @@ def test_a_line_that_did_not_fit_whole_is_finished_later(
 
     file = tmp_path / "audit.jsonl"
     audit_log = AuditLog(str(file))
-    monkeypatch.setattr("server.access.line_file.os.write", write_half)
+    monkeypatch.setattr("server.access.audit_log.os.write", write_half)
     for number in range(3):
         audit_log.write({"number": number, "what": "x" * 100})
     while file.read_text().count("\n") < 3:

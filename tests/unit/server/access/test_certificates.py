@@ -3,7 +3,7 @@
 import pytest
 
 from domain.errors import Unauthenticated
-from server.access.certificates import certified_name
+from server.access.authentication import certified_name
 
 CN = {"x509_common_name": [b"spiffe://prod/admin"]}
 DNS = {"peer_dns": [b"one.test", b"two.test"]}

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from server.access import fetching as module
-from server.access.fetching import MAX_BYTES, fetching
+from server.access import key_sources as module
+from server.access.key_sources import MAX_FETCHED_BYTES, fetching
 from tests.kit.authority import Authority
 
 AUTHORITY = Authority()
@@ -33,7 +33,7 @@ class Issuer(BaseHTTPRequestHandler):
             for _ in range(40):
                 self.wfile.write(b" ")
                 time.sleep(0.05)
-        self.wfile.write(b" " * 2 * MAX_BYTES if self.path == "/large" else DOCUMENT)
+        self.wfile.write(b" " * 2 * MAX_FETCHED_BYTES if self.path == "/large" else DOCUMENT)
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
@@ -83,7 +83,7 @@ def test_a_document_is_fetched(issuer: str, folder: Path) -> None:
 def test_what_is_not_the_document_is_refused(
     path: str, why: str, issuer: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "TIMEOUT", 0.3)
+    monkeypatch.setattr(module, "FETCH_TIMEOUT", 0.3)
     begin = time.monotonic()
     with pytest.raises(OSError, match=why):
         fetching(f"{issuer}{path}", folder / "ca.crt")()

@@ -5,7 +5,7 @@ import tracemalloc
 
 import pytest
 
-from server.access.grants import Grant, Grants
+from server.access.authorization import Grant, Grants
 from server.access.permissions import EVERY_TYPE, Need, Permission
 
 READ, WRITE, ADMIN = Permission.READ, Permission.WRITE, Permission.ADMIN

@@ -17,8 +17,7 @@ from domain.errors import (
 from featom.v1 import feature_store_pb2 as pb
 from featom.v1.aggregate_pb2 import EntityKey as Key
 from server.access.authentication import authenticated
-from server.access.authorization import Authorization
-from server.access.grants import Grant, Grants
+from server.access.authorization import Authorization, Grant, Grants
 from server.access.permissions import Permission
 from server.access.rate_limits import RateLimits
 from server.rpc.call import Call, Context

@@ -9,9 +9,7 @@ import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from domain.errors import Draining, InvalidValue, MessageTooLarge, Overloaded, ServiceNotFound
-from server.health.service import HealthService
-from server.health.statuses import Statuses
-from server.health.watch_limits import Watches
+from server.health.service import HealthService, Statuses, Watches
 from server.rpc.call import Call
 from server.rpc.stream_life import StreamLife
 from tests.unit.server.fake_context import FakeContext

@@ -21,8 +21,7 @@ from repository.memory import MemoryRepository
 from server.access.audit_log import AuditLog
 from server.access.auditing import Auditing
 from server.access.authentication import authenticated
-from server.access.authorization import Authorization
-from server.access.grants import Grant, Grants
+from server.access.authorization import Authorization, Grant, Grants
 from server.access.permissions import Permission
 from server.access.rate_limits import RateLimits
 from server.access_log import access_logged

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from server.process import memory as freed_memory
-from server.process.memory import INTERVAL, LONGEST, WORTH, give_back
+from server.process import resources as freed_memory
+from server.process.resources import LONGEST_TRIM_INTERVAL, TRIM_INTERVAL, WORTH_TRIMMING, give_back
 
 MIB = 2**20
 
@@ -20,7 +20,7 @@ class Machine:
         self.trims: list[float] = []
         monkeypatch.setattr(freed_memory, "_trim", lambda: self._give)
         monkeypatch.setattr(freed_memory, "resident_bytes", lambda: self.used + self.free)
-        monkeypatch.setattr("server.process.memory.asyncio.sleep", self._sleep)
+        monkeypatch.setattr("server.process.resources.asyncio.sleep", self._sleep)
 
     def _give(self, pad: int) -> int:
         self.trims.append(self.now)
@@ -30,7 +30,7 @@ class Machine:
     async def _sleep(self, seconds: float) -> None:
         self.now += seconds
         if self.now == 3_000:
-            self.free = WORTH
+            self.free = WORTH_TRIMMING
         if self.now > 6_000:
             raise asyncio.CancelledError
 
@@ -47,7 +47,13 @@ async def test_where_there_is_nothing_to_give_back_it_is_looked_for_ever_less_of
     machine: Machine,
 ) -> None:
     pauses = [b - a for a, b in zip(machine.trims, machine.trims[1:], strict=False)]
-    assert pauses[:5] == [2 * INTERVAL, 4 * INTERVAL, 8 * INTERVAL, 16 * INTERVAL, LONGEST]
+    assert pauses[:5] == [
+        2 * TRIM_INTERVAL,
+        4 * TRIM_INTERVAL,
+        8 * TRIM_INTERVAL,
+        16 * TRIM_INTERVAL,
+        LONGEST_TRIM_INTERVAL,
+    ]
 
 
 async def test_what_has_come_is_looked_at_soon(machine: Machine) -> None:
@@ -56,7 +62,7 @@ async def test_what_has_come_is_looked_at_soon(machine: Machine) -> None:
 
 
 async def test_after_something_was_given_back_it_is_looked_again_soon(machine: Machine) -> None:
-    assert 3_000 + INTERVAL in machine.trims
+    assert 3_000 + TRIM_INTERVAL in machine.trims
 
 
 def test_the_memory_of_this_process_is_known() -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from server.process.reloads import Reloads
-from server.process.watched_files import ContentRefused, WatchedFiles
+from server.process.watched_files import ContentRefused, Reloads, WatchedFiles
 from server.settings import SettingsRefused
 
 

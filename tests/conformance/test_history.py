@@ -132,8 +132,13 @@ async def test_as_of_event_time_a_late_increment_counts_from_the_newest_event_be
     """As docs/guarantees.md says of P6."""
     for event_time in (1_000, 1_020, 1_010):
         await repository.update(update(add("f", 1, event_time), key=key))
-    counted = {}
-    for event_time in (999, 1_000, 1_009, 1_015, 1_019, 1_020, 1_030):
+    for event_time, count in (
+        (1_000, 1),
+        (1_009, 1),
+        (1_015, 1),
+        (1_019, 1),
+        (1_020, 3),
+        (1_030, 3),
+    ):
         past = await repository.read_as_of(key, AtEventTime(event_time))
-        counted[event_time] = features(past).get("f", 0) if past else None
-    assert counted == {999: None, 1_000: 1, 1_009: 1, 1_015: 1, 1_019: 1, 1_020: 3, 1_030: 3}
+        assert features(past) == {"f": count}, event_time

@@ -13,6 +13,7 @@ PAGES: Final[Sequence[str]] = (
     "docs/operations.md",
     "docs/migrations.md",
     "docs/observability.md",
+    "docs/runbooks/FeatomDatabaseCrashUnsafe.md",
     "docs/runbooks/FeatomMigrationWaits.md",
 )
 """One after the other, on one server."""

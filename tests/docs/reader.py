@@ -21,12 +21,12 @@ from tests.docs.pages import Block
 from tests.kit.cluster import free_port
 from tests.kit.serving import ROOT
 
-BOUND: Final = 300.0
+BOUND: Final = 120.0
 """Seconds that one block may take, on however slow a machine."""
 
 _SERVES: Final = re.compile(r"^(?:\w+=\S+ )*(?:make run|\.venv/bin/featom serve\b.*?)\s*&?$")
 _PORT: Final = re.compile(r"127\.0\.0\.1:(\d+)")
-_READY: Final = re.compile(r"(?<!not )\bready$", re.MULTILINE)
+_READY: Final = re.compile(r"(?<!not )\bready\b")
 _MAIN: Final = "make run"
 
 
@@ -159,7 +159,7 @@ class Reader:
         served = Served(command, process, log)
         try:
             served.wait_until_ready()
-        except Failed:
+        except BaseException:
             served.stop()
             raise
         return served

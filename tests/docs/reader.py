@@ -7,7 +7,6 @@ reader's own where pages speak of one at 127.0.0.1:5432.
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -58,8 +57,9 @@ class Served:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        # It may be a child of make, which ends with it.
-        os.killpg(self._process.pid, signal.SIGTERM)
+        # Make hands it on to the server, and waits for that. A second one would end it at once, and
+        # leave its PostgreSQL behind.
+        self._process.terminate()
         self._process.wait(BOUND)
 
 
@@ -132,6 +132,10 @@ class Reader:
             self._start(command.rstrip("& "))
         return ended
 
+    def content_of(self, file: str) -> str:
+        """What is in a file that a command has written."""
+        return (self._folder / file).read_text()
+
     def _start(self, command: str) -> None:
         if "--listen" in command:
             self._others.append(self._serve(command))
@@ -149,7 +153,7 @@ class Reader:
         asked = command.replace("make run", "make --old-file=.venv/.ready run")
         with log.open("wb") as file:
             process = subprocess.Popen(
-                ["bash", "-c", f". ./{self._variables.name}\n{asked}"],
+                ["bash", "-c", f". ./{self._variables.name}\nexec env {asked}"],
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
@@ -200,10 +204,6 @@ class Reader:
     def _with_ports(self, text: str) -> str:
         text = _PORT.sub(lambda found: f"127.0.0.1:{self._port(found[1])}", text)
         return text.replace("psql -h 127.0.0.1 ", f"psql -h 127.0.0.1 -p {self._ports['5432']} ")
-
-    def content_of(self, file: str) -> str:
-        """What is in a file that a command has written."""
-        return (self._folder / file).read_text()
 
     def _as_pages_say(self, text: str) -> str:
         for of_page, port in self._ports.items():

@@ -124,3 +124,21 @@ async def test_the_newest_version_of_the_past_is_the_present(
     now = await current(repository, key)
     assert await repository.read_as_of(key, AtVersion(now.version)) == now
     assert features(now) == {"f": KEYFRAME_INTERVAL}
+
+
+async def test_as_of_event_time_a_late_increment_counts_from_the_newest_event_before_it_came(
+    repository: Repository, key: EntityKey
+) -> None:
+    """As docs/guarantees.md says of P6."""
+    for event_time in (1_000, 1_020, 1_010):
+        await repository.update(update(add("f", 1, event_time), key=key))
+    for event_time, count in (
+        (1_000, 1),
+        (1_009, 1),
+        (1_015, 1),
+        (1_019, 1),
+        (1_020, 3),
+        (1_030, 3),
+    ):
+        past = await repository.read_as_of(key, AtEventTime(event_time))
+        assert features(past) == {"f": count}, event_time

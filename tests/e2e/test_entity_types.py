@@ -296,21 +296,21 @@ def featom(client: Client, *arguments: str) -> Ended:
 
 def test_the_commands(clients: list[Client], tmp_path: Path) -> None:
     client = clients[0]
-    Current.name = "customer"
+    Current.name = "bank_customer"
     assert featom(client, "diff", "-f", str(FRAUD)).returncode == 1
     assert featom(client, "apply", "-f", str(FRAUD)).returncode == 0
     assert featom(client, "diff", "-f", str(FRAUD)).returncode == 0
-    written = featom(client, "get-type", "customer")
+    written = featom(client, "get-type", "bank_customer")
     (tmp_path / "customer.yaml").write_text(written.stdout)
     (read_back,) = read_definitions(tmp_path / "customer.yaml")
     assert set(read_back.features) >= {"balance", "txn_count_1h"}
     client.update(txn_count_1h=1, txn_count_24h=2)
-    assert featom(client, "check", "customer").returncode == 0
+    assert featom(client, "check", "bank_customer").returncode == 0
     (tmp_path / "tight.yaml").write_text(
-        "name: customer\nfeatures: {txn_count_24h: {type: int64, maximum: 1}}\n"
+        "name: bank_customer\nfeatures: {txn_count_24h: {type: int64, maximum: 1}}\n"
     )
     tight = str(tmp_path / "tight.yaml")
-    checked = featom(client, "check", "customer", "-f", tight)
+    checked = featom(client, "check", "bank_customer", "-f", tight)
     assert checked.returncode == 1
     assert "RANGE txn_count_24h: 1 aggregate: c-1\n" in checked.stdout
     assert "    c-1: must be at most 1, is 2\n" in checked.stdout

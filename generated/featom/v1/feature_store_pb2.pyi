@@ -439,10 +439,12 @@ class GetAggregateRequest(_message.Message):
 
     @_builtins.property
     def as_of_event_time(self) -> _timestamp_pb2.Timestamp:
-        """The aggregate as all events up to this event time make it, those that arrived late
-        included: each feature with the newest value whose event time is not after this. What came
-        too late to be appended to a list is in no list. All changes are read for it; more than
-        1,000,000, or than 1 GiB of them, are refused with INVALID_ARGUMENT / LIMIT_EXCEEDED.
+        """The aggregate as the events up to this event time make it, those that arrived late included:
+        each feature with the newest value whose event time is not after this. What came too late to
+        be appended to a list is in no list. An increment, maximum or minimum that arrived late is
+        missing from its own event time up to the newest event time that the feature had when it
+        arrived. All changes are read for it; more than 1,000,000, or than 1 GiB of them, are refused
+        with INVALID_ARGUMENT / LIMIT_EXCEEDED.
         """
 
     def __init__(

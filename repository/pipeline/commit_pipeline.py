@@ -96,7 +96,8 @@ class CommitPipeline:
         answer: asyncio.Future[Outcome] = self._loop.create_future()
         latest = latest if deadline is None else min(deadline, latest)
         submission = Submission(command, answer, latest, now)
-        submission.weight = self._weight_of(submission.keys)
+        if weight := self._weight_of(submission.keys):
+            submission.weigh(weight)
         self._schedule.put(submission)
         self._arrivals.note()
         self._wake_lanes()

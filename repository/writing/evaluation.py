@@ -58,9 +58,8 @@ class Evaluation:
         if isinstance(command, UpdateBatch):
             *_, answer = self.evaluate_in_steps(command)
             return answer
-        rows = self._united(command)
         try:
-            return self._replayed(command) or self._applied(command, rows)
+            return self._replayed(command) or self._applied(command, self.rows[command.key])
         except FeatomError as error:
             return error
 
@@ -68,7 +67,8 @@ class Evaluation:
         """As `evaluate`, an update at a time, as all of them may take seconds: None after each, and
         in the end the answer.
         """
-        rows = self._united(batch)
+        rows = [self.rows[key] for key in keys_of(batch)]
+        self._unite(rows)
         answer: Outcome | FeatomError
         try:
             answer = self._replayed(batch) or (yield from self._applied_together(batch, rows))
@@ -76,17 +76,14 @@ class Evaluation:
             answer = error
         yield answer
 
-    def _united(self, command: Command) -> Sequence[Row]:
-        """The rows of a command, from now on in one unit."""
-        rows = [self.rows[key] for key in keys_of(command)]
+    def _unite(self, rows: Sequence[Row]) -> None:
         for row in rows[1:]:
             rows[0].unite(row)
             self._has_united = True
-        return rows
 
-    def unit_of(self, command: Command) -> int:
-        """The unit that a command was evaluated in; known when all are evaluated."""
-        return self.rows[keys_of(command)[0]].unit
+    def unit_of(self, key: EntityKey) -> int:
+        """The unit that the commands about an aggregate were evaluated in; known when all are."""
+        return self.rows[key].unit
 
     @property
     def involved(self) -> list[Row]:
@@ -108,8 +105,10 @@ class Evaluation:
 
     def known_outcome(self, command: Command) -> Outcome | FeatomError | None:
         """The answer to a request id that is known, without aggregates: none need to be read."""
+        if command.request_id is None:
+            return None
         try:
-            outcome = self._first_outcome(command)
+            outcome = self._first_outcome(command, command.request_id)
         except FeatomError as error:
             return error
         if isinstance(outcome, BatchOutcome):
@@ -119,16 +118,16 @@ class Evaluation:
 
     def _replayed(self, command: Command) -> Outcome | None:
         """The first outcome of a request id that is known. Raises RequestIdReused."""
-        outcome = self._first_outcome(command)
-        return None if outcome is None else self._with_states(command, outcome)
-
-    def _first_outcome(self, command: Command) -> Outcome | None:
         if command.request_id is None:
             return None
+        outcome = self._first_outcome(command, command.request_id)
+        return None if outcome is None else self._with_states(command, outcome)
+
+    def _first_outcome(self, command: Command, request_id: UUID) -> Outcome | None:
         found = {
             key: known
             for key in keys_of(command)
-            if (known := self._known.get((key, command.request_id))) is not None
+            if (known := self._known.get((key, request_id))) is not None
         }
         if not found:
             return None
@@ -164,8 +163,7 @@ class Evaluation:
             outcomes.append(outcome)
         return tuple(outcomes)
 
-    def _applied(self, command: Update | Deletion, rows: Sequence[Row]) -> Outcome | None:
-        row = rows[0]
+    def _applied(self, command: Update | Deletion, row: Row) -> Outcome | None:
         recorded = row.recorded
         if isinstance(command, Deletion):
             outcome: Outcome | None = row.delete(command, self._now)
@@ -174,11 +172,12 @@ class Evaluation:
             self.made += _state_size(rehearsed)
             return rehearsed
         else:
-            updated = outcome = row.update(command, self._now)
-            self.made += _state_size(updated)
+            outcome = updated = row.update(command, self._now)
+            if updated.state is not None:
+                self.made += len(updated.state)
         self.made += row.recorded - recorded
-        if outcome is not None:
-            self._remember(command, rows, outcome)
+        if outcome is not None and command.request_id is not None:
+            self._remember(command, (row,), outcome)
         return outcome
 
     def _rehearsed(self, update: Update) -> UpdateOutcome:

@@ -58,6 +58,8 @@ class Submission(Struct, eq=False):
     """Whether the last attempt left it untried, as it is heavy."""
     weight: int = 0
     """The bytes of its aggregates, where they are known to be large (the module weighing)."""
+    is_heavy: bool = False
+    """Whether it may take long, and what does not must have a lane beside it."""
 
     def __post_init__(self) -> None:
         command = self.command
@@ -65,12 +67,12 @@ class Submission(Struct, eq=False):
         if isinstance(command, UpdateBatch):
             self.size = len(command.updates)
         elif isinstance(command, Deletion):
-            self.alone = command.erase_history
+            self.alone = self.is_heavy = command.erase_history
 
-    @property
-    def is_heavy(self) -> bool:
-        """Whether it may take long, and what does not must have a lane beside it."""
-        return self.alone or self.weight > 0
+    def weigh(self, weight: int) -> None:
+        """Note how many bytes its large aggregates have; 0: there are none."""
+        self.weight = weight
+        self.is_heavy = self.alone or weight > 0
 
     def settle(self, answer: Outcome | FeatomError) -> None:
         """Answer the caller, if it is still there."""

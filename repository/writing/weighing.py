@@ -94,7 +94,8 @@ def admit(
     room = HEAVY
     for submission in submissions:
         keys = submission.keys
-        weight = submission.weight = sum(sizes.get(key, 0) for key in keys)
+        weight = sum(sizes.get(key, 0) for key in keys)
+        submission.weigh(weight)
         added = sum(sizes.get(key, 0) for key in keys if key not in read)
         is_too_large = isinstance(submission.command, UpdateBatch) and weight > batch_bytes
         # What comes before it may delete the aggregates that make it too large.

@@ -42,6 +42,7 @@ from repository.writing.chaining import ChainBroken, ChainLink
 from repository.writing.contention import ContentionLocks
 from repository.writing.evaluation import Evaluation
 from repository.writing.in_doubt import InDoubtTransactions
+from repository.writing.row import Row
 from repository.writing.snapshot import Snapshot, read_snapshot
 from repository.writing.submission import InDoubtAttempt, Submission, is_live, keys_in, split
 from repository.writing.transaction import EpochPassed, write
@@ -59,7 +60,7 @@ _LOOK_AROUND: Final = 8
 class Loss(NamedTuple):
     """What a write did not write."""
 
-    units: set[int]
+    units: Collection[int]
     to_others: bool
     """Whether another writer certainly was faster. SERIALIZABLE also aborts where nobody wrote the
     same, but hardly ever two times in a row."""
@@ -67,6 +68,9 @@ class Loss(NamedTuple):
     """Whether anything was written: whoever is answered then rests on a commit of his own."""
     to_a_change: Collection[int] = ()
     """Units that no writer was faster with: one of their entity types is being changed."""
+
+
+NOTHING_LOST: Final = Loss(frozenset(), to_others=True, committed=True)
 
 
 class Left(NamedTuple):
@@ -148,7 +152,8 @@ class WriteProtocol:
     ) -> Left:
         """Commit what can be committed at once."""
         # What is left of an entity is not handed over, and nothing of what is erased is.
-        erases = any(submission.alone for submission in submissions)
+        heavy = [submission for submission in submissions if submission.is_heavy]
+        erases = any(submission.alone for submission in heavy)
         if ahead is not None and (
             erases or await self._is_wanted_elsewhere(submissions, ahead.place)
         ):
@@ -156,7 +161,7 @@ class WriteProtocol:
         await self._transactions_in_doubt.decide(keys_in(submissions))
         generation = self._in_doubt.generation
         most, put_off = 0, list[Submission]()
-        if is_heavy := any(submission.weight for submission in submissions):
+        if is_heavy := any(submission.weight for submission in heavy):
             submissions, put_off, most = await self._admit(submissions)
         if not submissions:
             return Left([], [], _untried(put_off))
@@ -179,14 +184,7 @@ class WriteProtocol:
         loss = await self._write(evaluation, answers, snapshot.now, followed)
         if snapshot.in_doubt and not loss.committed:
             await self._in_doubt.settle(generation)
-        lost = []
-        for submission, answer in answers:
-            unit = evaluation.unit_of(submission.command)
-            if unit in loss.units:
-                submission.lost_to_a_change = unit in loss.to_a_change
-                lost.append(submission)
-            else:
-                submission.settle(answer)
+        lost = _settle(evaluation, answers, loss)
         self._note_contention(lost, loss)
         return Left(lost, later, _untried(put_off))
 
@@ -207,7 +205,7 @@ class WriteProtocol:
             # It has a weight from now on, whatever became of its aggregates in between.
             large = snapshot.unread.intersection(submission.keys)
             weight = sum(sizes.get(key, 1) for key in large)
-            submission.weight = max(submission.weight, weight)
+            submission.weigh(max(submission.weight, weight))
         return snapshot, read, unread
 
     async def _admit(
@@ -261,12 +259,11 @@ class WriteProtocol:
         """Write what is to be written."""
         rows = evaluation.involved
         if not rows:
-            return Loss(set(), to_others=False)
+            return Loss((), to_others=False)
         # Only now: what is refused or rehearsed leaves nothing. It is not remembered either: when a
         # standby takes over that lacks the last commits, a row may be gone.
         if new_types := {row.key.entity_type for row in rows if row.type_is_new}:
             await self._catalogue.ensure_rows(new_types)
-        units = {row.unit for row in rows}
         batch_id = uuid4()
         if behind is not None:
             behind.offer(evaluation.rows)
@@ -277,17 +274,21 @@ class WriteProtocol:
             # One of the two pools has connections from before.
             await self._readers.renew()
             await self._writers.renew()
-            return Loss(units, to_others=False)
+            return Loss(_units(rows), to_others=False)
         except TransactionAborted:
-            return Loss(units, to_others=False)
+            return Loss(_units(rows), to_others=False)
         except AnswerLost as lost:
             self._transactions_in_doubt.note(lost.backend, [row.key for row in rows])
+            units = _units(rows)
             for submission, answer in answers:
-                if evaluation.unit_of(submission.command) in units:
+                if evaluation.unit_of(submission.keys[0]) in units:
                     submission.attempts_in_doubt.append(InDoubtAttempt(batch_id, begun, answer))
             raise
         if behind is not None and not written.lost:
             behind.committed(written.transaction)
+        if not written.lost:
+            return NOTHING_LOST
+        units = _units(rows)
         not_written = units if written.undone else written.lost
         return Loss(
             not_written,
@@ -308,6 +309,26 @@ class WriteProtocol:
             else:
                 submission.settle(doubt.answer)
         return waiting
+
+
+def _units(rows: Sequence[Row]) -> set[int]:
+    return {row.unit for row in rows}
+
+
+def _settle(evaluation: Evaluation, answers: Sequence[Answered], loss: Loss) -> list[Submission]:
+    """Answer what has not lost, and return what has."""
+    lost = []
+    for submission, answer in answers:
+        if not loss.units:  # as mostly
+            submission.settle(answer)
+            continue
+        unit = evaluation.unit_of(submission.keys[0])
+        if unit in loss.units:
+            submission.lost_to_a_change = unit in loss.to_a_change
+            lost.append(submission)
+        else:
+            submission.settle(answer)
+    return lost
 
 
 def _untried(put_off: list[Submission]) -> list[Submission]:

@@ -82,7 +82,7 @@ def pool_metrics(pools: Mapping[str, Pool]) -> Iterator[Metric]:
         MetricKind.COUNTER,
         [
             Sample(
-                {"pool": name, "verdict": verdict.name.lower(), "sqlstate": sqlstate or "none"},
+                {"pool": name, "verdict": verdict.value, "sqlstate": sqlstate or "none"},
                 count,
             )
             for name, pool in pools.items()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from repository.connections.pool import Pool
 from repository.connections.primary import Primary
 from repository.pipeline.commit_pipeline import CommitPipeline
-from repository.pipeline.measured_committer import MeasuredCommitter
+from repository.pipeline.instrumented_committers import MeasuredCommitter
 from repository.reading.read_coalescer import ReadCoalescer
 from repository.retention import ObservedRetention
 from repository.sessions.facts import CRASH_SAFETY

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 
 from domain.entity_key import EntityKey
-from repository.writing.submission import Submission
+from repository.pipeline.submission import Submission
 from repository.writing.weighing import HEAVY
 
 

@@ -7,6 +7,8 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
+from application.evaluation import KnownRequest, RequestKey
+from application.working_copy import Trace
 from codec.state import load_aggregate, new_aggregate
 from codec.timestamps import from_datetime
 from domain.entity_key import EntityKey
@@ -18,8 +20,7 @@ from repository.connections.isolation import ReadCommittedPool
 from repository.connections.pool import Record
 from repository.entity_types.catalogue import Catalogue
 from repository.statements import WRITE
-from repository.writing.evaluation import KnownRequest, RequestKey
-from repository.writing.row import Row, StoredRow, Trace
+from repository.writing.row import Row, StoredRow
 from repository.writing.weighing import most_bytes
 from runtime.time_slice import LARGE, TimeSlice
 
@@ -127,23 +128,25 @@ async def _snapshot(
         policy = policies[key.entity_type]
         if uid is None:
             stored = None
-            again = partial(new_aggregate, key, uuid4(), epoch, limits, policy=policy)
+            read_again = partial(new_aggregate, key, uuid4(), epoch, limits, policy=policy)
         elif state is None:
             unread.append(key)
             continue
         else:
             stored = StoredRow(xmin, version)
-            again = partial(load_aggregate, key, uid, epoch, state, limits, policy)
+            read_again = partial(load_aggregate, key, uid, epoch, state, limits, policy)
         read[key] = Row(
-            number,
-            key,
-            stored,
-            again(),
-            limits,
+            number=number,
+            unit=number,
+            key=key,
+            read=stored,
+            existed=stored is not None,
+            aggregate=read_again(),
+            limits=limits,
+            policy=policy,
+            read_again=read_again,
             type_revision=type_revision or 0,
             type_is_new=type_revision is None,
-            policy=policy,
-            again=again,
         )
         if state is not None and len(state) > LARGE and time_slice.is_used_up:
             await time_slice.rest()

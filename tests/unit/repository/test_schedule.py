@@ -12,7 +12,7 @@ from domain.entity_key import EntityKey
 from domain.outcome import Outcome
 from domain.update import Command, Deletion, Update, UpdateBatch, keys_of
 from repository.pipeline.schedule import Schedule
-from repository.writing.submission import Submission
+from repository.pipeline.submission import Submission
 from repository.writing.weighing import HEAVY
 from tests.kit.samples import entity, put, update
 

@@ -100,9 +100,8 @@ WHERE EXISTS (
 -- and `updated`: a new row waits for another writer's of the same key, also for one that is being
 -- deleted, and who waits must have nothing yet for which others wait, but new rows of smaller keys.
 --
--- `types` are the revisions of the entity types that the rows were checked against; `types_of_units`
--- says which units are of which types. A unit has lost too if one of its types has another revision by
--- now, or is being changed. The advisory lock makes a change of the type wait until this commits. It is tried
+-- `types` are the revisions of the entity types that the rows were checked against. A unit has lost too
+-- if one of its types has another revision by now, or is being changed. The advisory lock makes a change of the type wait until this commits. It is tried
 -- and never waited for, as the units of other types would wait too; and it is refused as soon as a
 -- change waits for it, so that writers who come one after the other cannot starve the change. What
 -- decides is the lock on the row: it fails this if the type was changed since its snapshot.
@@ -145,8 +144,15 @@ lost AS MATERIALIZED (
     WHERE r.row_number NOT IN (SELECT l.row_number FROM locked AS l)
     UNION
     SELECT r.unit, r.entity_type NOT IN (SELECT f.name FROM types_free AS f)
-    FROM unnest(string_to_array(:types_of_units.unit, ',')::int[], string_to_array(:types_of_units.entity_type, chr(10)))
-        AS r (unit, entity_type)
+    FROM (
+        SELECT w.unit, w.entity_type FROM was_read AS w
+        UNION ALL
+        SELECT i.unit, i.entity_type
+        FROM unnest(
+            string_to_array(:inserted.unit, ',')::int[],
+            string_to_array(:inserted.entity_type, chr(10))
+        ) AS i (unit, entity_type)
+    ) AS r
     WHERE r.entity_type NOT IN (SELECT t.name FROM types_locked AS t)
 ),
 deleted AS (

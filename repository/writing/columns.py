@@ -45,8 +45,9 @@ async def _written(rows: Iterable[Row]) -> Written:
     time_slice = TimeSlice()
     for row in rows:
         if row.read is None:
-            if row.advanced and not row.aggregate.exists:
-                continue
+            # A deletion waits until what it deletes is there. Else the row would be in no table,
+            # and nobody would ask whether its entity type is another one by now.
+            assert row.aggregate.exists or not row.advanced
             contents = written.inserted
         elif not row.writes:
             continue
@@ -65,7 +66,6 @@ async def _written(rows: Iterable[Row]) -> Written:
 
 def _columns(rows: Sequence[Row], written: Written, batch_id: UUID) -> Mapping[str, object]:
     types = sorted({row.key.entity_type: row.type_revision for row in rows}.items())
-    types_of_units = sorted({(row.unit, row.key.entity_type) for row in rows})
     return {
         **_read(rows),
         **_contents("updated", written.updated),
@@ -76,8 +76,6 @@ def _columns(rows: Sequence[Row], written: Written, batch_id: UUID) -> Mapping[s
         "batch_id": batch_id,
         "types.name": lines([name for name, _ in types]),
         "types.revision": numbers([revision for _, revision in types]),
-        "types_of_units.unit": numbers([unit for unit, _ in types_of_units]),
-        "types_of_units.entity_type": lines([name for _, name in types_of_units]),
     }
 
 

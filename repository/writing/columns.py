@@ -111,16 +111,20 @@ def _contents(table: str, contents: Contents) -> Mapping[str, object]:
 
 
 def _recorded(rows: Sequence[Row]) -> Mapping[str, object]:
-    recorded = [each for row in rows for each in row.changes]
-    changes = [each.change for each in recorded]
+    # Those with a keyframe come first: PostgreSQL fills a column up that is shorter than others,
+    # and the driver looks closely at every element.
+    pairs = [(row, each) for row in rows for each in row.changes if each.state is not None]
+    keyframes = [each.state for _, each in pairs]
+    pairs += [(row, each) for row in rows for each in row.changes if each.state is None]
+    changes = [each.change for _, each in pairs]
     return {
-        **_keyed("recorded", [row for row in rows for _ in row.changes]),
+        **_keyed("recorded", [row for row, _ in pairs]),
         "recorded.uid": uuids([change.uid for change in changes]),
         "recorded.version": numbers([change.version for change in changes]),
         "recorded.commit_time": times([change.commit_time for change in changes]),
         "recorded.request_id": uuids([change.request_id for change in changes]),
-        "recorded.change": [each.encoded for each in recorded],
-        "recorded.state": [each.state for each in recorded],
+        "recorded.change": [each.encoded for _, each in pairs],
+        "recorded.state": keyframes,
     }
 
 

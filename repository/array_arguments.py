@@ -30,8 +30,10 @@ def numbers(column: Sequence[int]) -> str:
 def uuids(column: Sequence[UUID | None]) -> str:
     """For `string_to_array($1, ',', '')::uuid[]`, beside other columns.
 
-    One None alone gives no element at all, which unnest makes a NULL.
+    Nones alone give no element at all, of which unnest makes NULLs.
     """
+    if not any(column):
+        return ""
     return ",".join(["" if uuid is None else uuid.hex for uuid in column])
 
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID, uuid4
 
+from application.evaluation import Evaluation, KnownRequest, RequestKey
+from application.working_copy import RecordedChange, Trace, WorkingCopy
 from codec.expiry import how_written, without_expired
 from codec.historical_state import HistoricalState, fold, fold_by_event_time
 from codec.state import dump_aggregate, load_aggregate, new_aggregate
@@ -31,10 +33,8 @@ from domain.timestamp import EARLIEST, MICROSECOND, Timestamp
 from domain.update import Command, UpdateBatch, keys_of
 from repository.entity_types.memory import MemoryEntityTypes
 from repository.page_length import page_length
+from repository.pipeline.submission import Submission, out_of_time
 from repository.rules import CelCompiler
-from repository.writing.evaluation import Evaluation, KnownRequest, RequestKey
-from repository.writing.row import RecordedChange, Row, StoredRow, Trace
-from repository.writing.submission import Submission, out_of_time
 
 _EPOCH: Final = 1
 
@@ -110,9 +110,9 @@ class MemoryRepository(AggregateWriter, AggregateReader):
 
     def _commit(self, command: Command) -> Outcome | FeatomError:
         now = _now()
-        keys = sorted(keys_of(command))
-        rows = {key: self._row(number, key) for number, key in enumerate(keys)}
-        evaluation = Evaluation(rows, self._known, now)
+        keys = keys_of(command)
+        copies = {key: self._copy(key) for key in keys}
+        evaluation = Evaluation(copies, self._known, now)
         size = sum(len(self._stored[key].state) for key in keys if key in self._stored)
         limit = DEFAULT_LIMITS.batch_bytes
         if isinstance(command, UpdateBatch) and size > limit:
@@ -120,25 +120,30 @@ class MemoryRepository(AggregateWriter, AggregateReader):
             return known or LimitExceeded("bytes of aggregates in a batch", limit, size)
         answer = evaluation.evaluate(command)
         assert answer is not None  # there are no others before it
-        for row in rows.values():
-            self._keep(row)
+        for copy in copies.values():
+            self._keep(copy)
         return answer
 
-    def _row(self, number: int, key: EntityKey) -> Row:
+    def _copy(self, key: EntityKey) -> WorkingCopy:
         stored = self._stored.get(key)
         policy = self.entity_types.policy(key.entity_type)
         trace = None
         if stored is None:
             uid: UUID = uuid4()
-            read = None
             trace = self._trace(key)
             aggregate = new_aggregate(key, uid, _EPOCH, DEFAULT_LIMITS, policy=policy)
         else:
-            read = StoredRow(0, stored.version)
             aggregate = load_aggregate(
                 key, stored.uid, _EPOCH, stored.state, DEFAULT_LIMITS, policy
             )
-        return Row(number, key, read, aggregate, DEFAULT_LIMITS, policy=policy, trace=trace)
+        return WorkingCopy(
+            key=key,
+            aggregate=aggregate,
+            existed=stored is not None,
+            limits=DEFAULT_LIMITS,
+            policy=policy,
+            trace=trace,
+        )
 
     def _trace(self, key: EntityKey) -> Trace | None:
         if self._changes[key]:
@@ -147,23 +152,23 @@ class MemoryRepository(AggregateWriter, AggregateReader):
         is_known = any(known == key for known, _ in self._known)
         return Trace(uuid4(), 0, EARLIEST) if is_known else None
 
-    def _keep(self, row: Row) -> None:
-        if row.erase_history:
-            self._changes[row.key].clear()
-            own = {request.request_id for request in row.requests}
-            for known in [each for each in self._known if each[0] == row.key]:
+    def _keep(self, copy: WorkingCopy) -> None:
+        if copy.erase_history:
+            self._changes[copy.key].clear()
+            own = {request.request_id for request in copy.requests}
+            for known in [each for each in self._known if each[0] == copy.key]:
                 if known[1] not in own:
                     del self._known[known]
-        self._changes[row.key].extend(row.changes)
-        if not row.writes:
+        self._changes[copy.key].extend(copy.changes)
+        if not copy.writes:
             return
-        aggregate = row.aggregate
+        aggregate = copy.aggregate
         if aggregate.exists:
-            self._stored[row.key] = StoredAggregate(
+            self._stored[copy.key] = StoredAggregate(
                 aggregate.uid, _EPOCH, aggregate.version, dump_aggregate(aggregate)
             )
         else:
-            self._stored.pop(row.key, None)
+            self._stored.pop(copy.key, None)
 
 
 def _now() -> Timestamp:

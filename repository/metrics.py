@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from repository.connections.pool import Pool
 from repository.connections.primary import Primary
 from repository.pipeline.commit_pipeline import CommitPipeline
-from repository.pipeline.measured_committer import MeasuredCommitter
+from repository.pipeline.instrumented_committers import MeasuredCommitter
 from repository.reading.read_coalescer import ReadCoalescer
 from repository.retention import ObservedRetention
 from repository.sessions.facts import CRASH_SAFETY
@@ -82,7 +82,7 @@ def pool_metrics(pools: Mapping[str, Pool]) -> Iterator[Metric]:
         MetricKind.COUNTER,
         [
             Sample(
-                {"pool": name, "verdict": verdict.name.lower(), "sqlstate": sqlstate or "none"},
+                {"pool": name, "verdict": verdict.value, "sqlstate": sqlstate or "none"},
                 count,
             )
             for name, pool in pools.items()

@@ -40,8 +40,7 @@ from repository.metrics import (
 )
 from repository.partitions import maintain_partitions
 from repository.pipeline.commit_pipeline import CommitPipeline, Statistics
-from repository.pipeline.measured_committer import MeasuredCommitter
-from repository.pipeline.traced_committer import TracedCommitter
+from repository.pipeline.instrumented_committers import MeasuredCommitter, TracedCommitter
 from repository.reading.history import History
 from repository.reading.large_reads import FEW_KEYS, LargeReads
 from repository.reading.read_coalescer import ReadCoalescer, TooLarge

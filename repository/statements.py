@@ -9,9 +9,13 @@ after its answer was lost:
 
 Pools take the first two kinds by their types. A string is none of them, so a statement reaches a
 pool by `query` or `idempotent`, which refuse another kind's name.
+
+A parameter is a number, `$1`, or in a statement that has many a name, `:updated.version`. As
+PostgreSQL knows only numbers, names are numbered here, in the order in which they first appear.
 """
 
 import re
+from collections.abc import Collection, Mapping
 from enum import Enum
 from importlib import resources
 from typing import Final, NewType
@@ -31,6 +35,7 @@ class Kind(Enum):
 
 
 _HEADER: Final = re.compile(rf"^-- ({'|'.join(kind.value for kind in Kind)}): (\w+)$", re.MULTILINE)
+_PARAMETER: Final = re.compile(r"(?<!:):([a-z]\w*(?:\.\w+)?)")
 
 
 class WrongKind(Exception):
@@ -44,7 +49,12 @@ class Statements(dict[str, str]):
         # What stands before the first header is for readers.
         _, *parts = _HEADER.split((resources.files("repository") / "sql" / file).read_text())
         kinds, names, bodies = parts[::3], parts[1::3], parts[2::3]
-        super().__init__(zip(names, (body.strip().rstrip(";") for body in bodies), strict=True))
+        texts = {name: body.strip().rstrip(";") for name, body in zip(names, bodies, strict=True)}
+        super().__init__({name: with_numbers(text) for name, text in texts.items()})
+        self.parameters: Final[Mapping[str, tuple[str, ...]]] = {
+            name: _parameters(text) for name, text in texts.items()
+        }
+        """The names of each statement's parameters, in the order of their numbers."""
         self.kinds: Final = {name: Kind(kind) for name, kind in zip(names, kinds, strict=True)}
 
     def query(self, name: str) -> Query:
@@ -59,6 +69,23 @@ class Statements(dict[str, str]):
         if self.kinds[name] is not kind:
             raise WrongKind(f"{name} is {self.kinds[name].value}, not {kind.value}")
         return self[name]
+
+
+def with_numbers(text: str) -> str:
+    """A statement with numbers for the names of its parameters."""
+    numbers = {name: number for number, name in enumerate(_parameters(text), start=1)}
+    return _PARAMETER.sub(lambda found: f"${numbers[found[1]]}", text)
+
+
+def require_same_names(statement: str, wanted: Collection[str], given: Collection[str]) -> None:
+    """Raises ValueError, which names each parameter that only one of the two has."""
+    missing, unknown = sorted({*wanted} - {*given}), sorted({*given} - {*wanted})
+    if missing or unknown:
+        raise ValueError(f"{statement} needs {missing}, and has no {unknown}")
+
+
+def _parameters(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_PARAMETER.findall(text)))
 
 
 READ: Final = Statements("read.sql")

@@ -18,7 +18,7 @@ _OVER_AFTER: Final = 1.0
 _FORGOTTEN_AFTER: Final = 10.0
 """Seconds without a failure after which a write of the server's own ends it too: perhaps nobody
 uses the pool any more that has failed."""
-_COUNTS: Final = (Verdict.AWAY, Verdict.HEAVY, Verdict.LOST)
+_COUNTS: Final = (Verdict.UNAVAILABLE, Verdict.HEAVY, Verdict.LOST)
 
 log = logging.getLogger(__name__)
 

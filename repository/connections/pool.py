@@ -198,9 +198,9 @@ class Pool:
                 await self._note(failure)
                 self._drop_if_of_no_use(connection, failure)
                 match failure.verdict:
-                    case Verdict.AGAIN:
+                    case Verdict.RETRY:
                         raise TransactionAborted(str(error)) from error
-                    case Verdict.AWAY | Verdict.HEAVY:
+                    case Verdict.UNAVAILABLE | Verdict.HEAVY:
                         raise _unavailable(failure) from error
                     case Verdict.TOO_LARGE:
                         raise AnswerTooLarge(str(error)) from error
@@ -215,7 +215,7 @@ class Pool:
         """A connection on which a statement was refused is as good as a new one; not so one that
         broke, or that turns out to lead to a standby, as another one may lead to the primary."""
         broken = failure.verdict is Verdict.LOST
-        if broken or (failure.verdict is Verdict.AWAY and _is_standby(connection)):
+        if broken or (failure.verdict is Verdict.UNAVAILABLE and _is_standby(connection)):
             terminate(connection)
 
     def _judge(self, error: Exception, connecting: bool = False) -> Failure:
@@ -230,7 +230,7 @@ class Pool:
         """See what a failure tells of the server, beyond this piece of work."""
         if failure.verdict is Verdict.LOST:
             self._primary.is_suspected = True
-        if failure.sqlstate in SUSPICIOUS and failure.verdict is Verdict.AWAY:
+        if failure.sqlstate in SUSPICIOUS and failure.verdict is Verdict.UNAVAILABLE:
             await self._primary.suspect(f"SQLSTATE {failure.sqlstate}")
         elif failure.sqlstate == DISK_FULL:
             self._primary.disk_is_full = True
@@ -243,8 +243,10 @@ class Pool:
         except window.SchemaMismatch as misfit:
             raise DatabaseUnavailable(f"this server must not be used: {misfit}") from misfit
         except SessionRefused as refusal:
-            self.failures[Verdict.AWAY, refusal.sqlstate] += 1
-            failure = Failure(Verdict.AWAY, refusal.sqlstate, "it lets nobody in who may be served")
+            self.failures[Verdict.UNAVAILABLE, refusal.sqlstate] += 1
+            failure = Failure(
+                Verdict.UNAVAILABLE, refusal.sqlstate, "it lets nobody in who may be served"
+            )
             self._primary.outage.failed(failure, self._name, self._connector.host, refusal)
             raise DatabaseUnavailable(str(refusal), refusal.sqlstate) from refusal
         except Exception as error:

@@ -28,19 +28,19 @@ class Phase(Enum):
 
 
 class Verdict(Enum):
-    """What a failure means."""
+    """What a failure means; the values are what the metric is labelled with."""
 
-    AGAIN = auto()
+    RETRY = "again"
     """The transaction lost a race and left nothing: run the whole of it again."""
-    AWAY = auto()
+    UNAVAILABLE = "away"
     """The database cannot work now, and nothing was committed."""
-    HEAVY = auto()
+    HEAVY = "heavy"
     """The same, but perhaps only for one command of a batch: others may be taken without it."""
-    LOST = auto()
+    LOST = "lost"
     """Nobody knows whether it was committed."""
-    TOO_LARGE = auto()
+    TOO_LARGE = "too_large"
     """What was asked for is more than the database can put into one answer."""
-    FAULT = auto()
+    FAULT = "fault"
     """None of these: a defect, or data that the database cannot take. Nothing was committed."""
 
 
@@ -63,36 +63,38 @@ MEANINGS: Final[Mapping[str, Meaning]] = MappingProxyType(
     {
         # A code, or the two letters of a class for those of its codes that are not here.
         "08": Meaning(Verdict.LOST, "the connection failed"),
-        "0A000": Meaning(Verdict.AWAY, "it is a standby"),  # where SERIALIZABLE is not supported
-        "23505": Meaning(Verdict.AGAIN),  # another writer made the row that was not there before
-        "25006": Meaning(Verdict.AWAY, _READ_ONLY),
-        "26000": Meaning(Verdict.AWAY, _SHARED),  # invalid_sql_statement_name
-        "25P03": Meaning(Verdict.AWAY, "a transaction was idle for too long"),
-        "25P04": Meaning(Verdict.AWAY, "a transaction took too long"),
-        "28": Meaning(Verdict.AWAY, "it does not accept this server's credentials"),
-        "3D000": Meaning(Verdict.AWAY, "there is no database of this name"),
-        "3F000": Meaning(Verdict.AWAY, _SCHEMA),
-        "40001": Meaning(Verdict.AGAIN),  # serialization_failure
+        "0A000": Meaning(
+            Verdict.UNAVAILABLE, "it is a standby"
+        ),  # where SERIALIZABLE is not supported
+        "23505": Meaning(Verdict.RETRY),  # another writer made the row that was not there before
+        "25006": Meaning(Verdict.UNAVAILABLE, _READ_ONLY),
+        "26000": Meaning(Verdict.UNAVAILABLE, _SHARED),  # invalid_sql_statement_name
+        "25P03": Meaning(Verdict.UNAVAILABLE, "a transaction was idle for too long"),
+        "25P04": Meaning(Verdict.UNAVAILABLE, "a transaction took too long"),
+        "28": Meaning(Verdict.UNAVAILABLE, "it does not accept this server's credentials"),
+        "3D000": Meaning(Verdict.UNAVAILABLE, "there is no database of this name"),
+        "3F000": Meaning(Verdict.UNAVAILABLE, _SCHEMA),
+        "40001": Meaning(Verdict.RETRY),  # serialization_failure
         "40003": Meaning(Verdict.LOST, "it does not know itself"),  # statement_completion_unknown
-        "40P01": Meaning(Verdict.AGAIN),  # deadlock_detected
-        "42501": Meaning(Verdict.AWAY, "this server's role lacks a privilege"),
-        "42703": Meaning(Verdict.AWAY, _SCHEMA),
-        "42883": Meaning(Verdict.AWAY, _SCHEMA),
-        "42P01": Meaning(Verdict.AWAY, _SCHEMA),
-        "42P05": Meaning(Verdict.AWAY, _SHARED),  # duplicate_prepared_statement
-        "53": Meaning(Verdict.AWAY, _OUT_OF_RESOURCES),
-        "53100": Meaning(Verdict.AWAY, "its disk is full"),
+        "40P01": Meaning(Verdict.RETRY),  # deadlock_detected
+        "42501": Meaning(Verdict.UNAVAILABLE, "this server's role lacks a privilege"),
+        "42703": Meaning(Verdict.UNAVAILABLE, _SCHEMA),
+        "42883": Meaning(Verdict.UNAVAILABLE, _SCHEMA),
+        "42P01": Meaning(Verdict.UNAVAILABLE, _SCHEMA),
+        "42P05": Meaning(Verdict.UNAVAILABLE, _SHARED),  # duplicate_prepared_statement
+        "53": Meaning(Verdict.UNAVAILABLE, _OUT_OF_RESOURCES),
+        "53100": Meaning(Verdict.UNAVAILABLE, "its disk is full"),
         "53200": Meaning(Verdict.HEAVY, "it is out of memory"),
-        "53300": Meaning(Verdict.AWAY, "it takes no more connections"),
+        "53300": Meaning(Verdict.UNAVAILABLE, "it takes no more connections"),
         "53400": Meaning(Verdict.HEAVY, "a limit of its configuration is reached"),
         "54000": Meaning(Verdict.TOO_LARGE),
-        "55P03": Meaning(Verdict.AGAIN),  # lock_not_available
+        "55P03": Meaning(Verdict.RETRY),  # lock_not_available
         "57014": Meaning(Verdict.HEAVY, "a statement took longer than it may"),
         "57P01": Meaning(Verdict.LOST, _SHUT_DOWN),
         "57P02": Meaning(Verdict.LOST, _SHUT_DOWN),
         "57P03": Meaning(Verdict.LOST, "it is starting or stopping"),
         "57P05": Meaning(Verdict.LOST, "a session was idle for too long"),
-        "58": Meaning(Verdict.AWAY, "its operating system failed"),
+        "58": Meaning(Verdict.UNAVAILABLE, "its operating system failed"),
     }
 )
 
@@ -117,7 +119,7 @@ def judge(error: BaseException, connecting: bool = False) -> Failure:
     """What a failure means, whether the driver, the network or PostgreSQL raised it."""
     sqlstate = sqlstate_of(error)
     if isinstance(error, asyncpg.InvalidCachedStatementError):
-        return Failure(Verdict.AGAIN, sqlstate, "")  # the schema changed under the statement
+        return Failure(Verdict.RETRY, sqlstate, "")  # the schema changed under the statement
     phase = _phase_of(error)
     if connecting and phase is not None:
         phase = Phase.CONNECTING
@@ -131,9 +133,9 @@ def verdict(sqlstate: str, phase: Phase | None) -> Verdict:
         case None:
             return Verdict.FAULT
         case Phase.CONNECTING:
-            return Verdict.AWAY
+            return Verdict.UNAVAILABLE
         case Phase.BROKEN:
-            return Verdict.AWAY if sqlstate in NOT_COMMITTED else Verdict.LOST
+            return Verdict.UNAVAILABLE if sqlstate in NOT_COMMITTED else Verdict.LOST
         case Phase.REFUSED:
             return _meaning_of(sqlstate).verdict
 

@@ -7,7 +7,7 @@ lanes or callers waiting.
 from collections.abc import Iterable
 from typing import Final
 
-from repository.pipeline.attempt import Attempt
+from repository.pipeline.committing import Attempt
 
 ENOUGH: Final = 64
 """Updates that are worth a batch of their own while another is under way."""

@@ -10,7 +10,7 @@ for a hot key, its next batch begins while the one ahead is being written (see t
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import partial
+from operator import methodcaller
 from typing import Final
 
 from domain.entity_key import EntityKey
@@ -18,12 +18,12 @@ from domain.errors import CommitUnknown, Draining, Overloaded
 from domain.outcome import Outcome
 from domain.update import Command
 from repository.arrivals import Arrivals
-from repository.pipeline.attempt import Attempt
 from repository.pipeline.backoff import backoff
 from repository.pipeline.batch_sizes import ENOUGH, LONG, gathers, limit_of, share_of
-from repository.pipeline.committing import Committer
+from repository.pipeline.committing import Attempt, Committer
 from repository.pipeline.schedule import Schedule
-from repository.writing.submission import Submission, answer_if_late, is_live, keys_in
+from repository.pipeline.submission import Submission, answer_if_late
+from repository.writing.pending_command import keys_in
 from runtime.supervision import supervised
 
 PATIENCE: Final = 10.0
@@ -96,7 +96,8 @@ class CommitPipeline:
         answer: asyncio.Future[Outcome] = self._loop.create_future()
         latest = latest if deadline is None else min(deadline, latest)
         submission = Submission(command, answer, latest, now)
-        submission.weight = self._weight_of(submission.keys)
+        if weight := self._weight_of(submission.keys):
+            submission.weigh(weight)
         self._schedule.put(submission)
         self._arrivals.note()
         self._wake_lanes()
@@ -151,8 +152,8 @@ class CommitPipeline:
         # One lane is always left for what does not take long.
         under_way = sum(attempt.is_heavy for attempt in self._under_way)
         heavy = lanes == 1 or under_way < lanes - 1
-        live = partial(is_live, self._loop.time())
-        return self._schedule.take(limit, share, live, behind, heavy=heavy)
+        is_live = methodcaller("is_live", self._loop.time())
+        return self._schedule.take(limit, share, is_live, behind, heavy=heavy)
 
     async def _commit(self, batch: Sequence[Submission]) -> None:
         """Commit a batch, and those that form right behind it."""

@@ -1,4 +1,4 @@
-"""Committing one batch, whatever happens: each command is answered, or comes back."""
+"""One batch under way: whatever happens, each command of it is answered, or comes back."""
 
 import asyncio
 import logging
@@ -13,9 +13,10 @@ from domain.errors import (
 )
 from repository.connections.pool import AnswerLost
 from repository.connections.sqlstates import is_heavy, sqlstate_of
+from repository.pipeline.submission import Submission
 from repository.writing.chaining import ChainBroken, ChainLink
 from repository.writing.in_doubt import StillInDoubt
-from repository.writing.submission import Submission, is_live, keys_in, split
+from repository.writing.pending_command import keys_in, split
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,61 @@ class Committer(Protocol):
         ahead: ChainLink | None = None,
         behind: ChainLink | None = None,
     ) -> list[Submission]: ...
+
+
+class Attempt:
+    """Commits a batch in a task of its own, which nobody cancels."""
+
+    def __init__(
+        self, committer: Committer, batch: Sequence[Submission], ahead: "Attempt | None" = None
+    ) -> None:
+        """Begin at once; right behind the batch `ahead`, if there is one."""
+        self.keys = frozenset(keys_in(batch))
+        self.size = sum(submission.size for submission in batch)
+        """How many updates the batch has."""
+        self.is_heavy = batch[0].is_heavy
+        """Whether it may take long."""
+        self.begun = asyncio.get_running_loop().time()
+        self._committer = committer
+        self.batch = batch
+        self._ahead: ChainLink | None = ahead._behind if ahead else None
+        self._behind: ChainLink = ChainLink(self._ahead.place + 1 if self._ahead else 0)
+        self._task = asyncio.create_task(self._run(), name="batch")
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether it began behind another batch."""
+        return self._ahead is not None
+
+    @property
+    def is_committed(self) -> bool:
+        """Whether all of the batch was committed at once."""
+        return self._behind.is_committed
+
+    async def has_left_rows(self) -> bool:
+        """Wait until another batch may begin behind this one, or never will."""
+        try:
+            await self._behind.rows()
+        except ChainBroken:
+            return False
+        return True
+
+    async def undecided(self) -> list[Submission]:
+        """Wait for the end; returns what is to be tried again, in order."""
+        return await self._task
+
+    async def ended(self) -> None:
+        """Wait for the end, whatever it is."""
+        await asyncio.wait({self._task})
+
+    async def _run(self) -> list[Submission]:
+        for submission in self.batch:
+            submission.attempts += 1
+            submission.put_off = False
+        try:
+            return await commit(self._committer, self.batch, self._ahead, self._behind)
+        finally:
+            self._behind.end()
 
 
 async def commit(
@@ -119,7 +175,7 @@ async def _commit_halves(committer: Committer, batch: Sequence[Submission]) -> l
 async def _commit_live(committer: Committer, batch: Sequence[Submission]) -> list[Submission]:
     """Commit those of a batch for which somebody still waits."""
     now = asyncio.get_running_loop().time()
-    live = [submission for submission in batch if is_live(now, submission)]
+    live = [submission for submission in batch if submission.is_live(now)]
     return await commit(committer, live) if live else []
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 
 from domain.entity_key import EntityKey
-from repository.writing.submission import Submission
+from repository.pipeline.submission import Submission
 from repository.writing.weighing import HEAVY
 
 
@@ -61,7 +61,8 @@ class Schedule:
             line.append(submission)
         # One that waits for others is found when these are taken or released.
         if not waits:
-            self._make_ready(submission.keys[0])
+            ready = self._heavy if submission.is_heavy else self._light
+            ready.setdefault(submission.keys[0])
 
     def take(
         self,
@@ -135,14 +136,19 @@ class Schedule:
                 weight += 0 if is_read else submission.weight
                 if submission.alone:
                     limit = share = 0
+            else:
+                beside.update(keys)
             # These lines have moved up, and are free or ours.
             for moved in keys:
-                ready.setdefault(moved)
-            beside.update(keys)
+                if moved in self._lines:
+                    ready.setdefault(moved)
+                else:
+                    ready.pop(moved, None)
         self._busy |= taken
-        for key in taken:
-            self._light.pop(key, None)
-            self._heavy.pop(key, None)
+        for queue in (self._light, self._heavy):
+            if queue:
+                for key in taken:
+                    queue.pop(key, None)
         for key in beside - self._busy:
             self._make_ready(key)
         return batch

@@ -91,18 +91,17 @@ WHERE EXISTS (
 -- transaction apart, and its 32 bits come round), or if someone else holds its lock: waiting for
 -- that would end in a serialization failure of the whole batch.
 --
--- $1-$6: rows to update, to delete or to leave as they are, as they were read. $7-$14: what they
--- become. $15-$22: rows that are new, or that `vacate` takes away again; another writer's row of the
--- same key fails the whole statement with 23505. $23-$25: rows to delete. $26-$34: changes. $35-$41:
--- request ids. $42: names the batch.
+-- `read` are rows to update, to delete or to leave as they are, as they were read; `updated` what they
+-- become, `deleted` those that go. `inserted` are rows that are new, or that `vacate` takes away again;
+-- another writer's row of the same key fails the whole statement with 23505. `recorded` are changes,
+-- `remembered` request ids. writing/columns.py makes a column of each.
 --
 -- PostgreSQL runs the parts that write from the last to the first. So `inserted` stands behind `deleted`
 -- and `updated`: a new row waits for another writer's of the same key, also for one that is being
 -- deleted, and who waits must have nothing yet for which others wait, but new rows of smaller keys.
 --
--- $43, $44: the revisions of the entity types that the rows were checked against; $45, $46: which
--- units are of which types. A unit has lost too if one of its types has another revision by now, or
--- is being changed. The advisory lock makes a change of the type wait until this commits. It is tried
+-- `types` are the revisions of the entity types that the rows were checked against. A unit has lost too
+-- if one of its types has another revision by now, or is being changed. The advisory lock makes a change of the type wait until this commits. It is tried
 -- and never waited for, as the units of other types would wait too; and it is refused as soon as a
 -- change waits for it, so that writers who come one after the other cannot starve the change. What
 -- decides is the lock on the row: it fails this if the type was changed since its snapshot.
@@ -113,9 +112,9 @@ WHERE EXISTS (
 WITH was_read AS MATERIALIZED (
     SELECT *
     FROM unnest(
-        string_to_array($1, ',')::int[], string_to_array($2, ',')::int[],
-        string_to_array($3, chr(10)), string_to_array($4, chr(10)),
-        string_to_array($5, ',')::xid[], string_to_array($6, ',')::bigint[]
+        string_to_array(:read.unit, ',')::int[], string_to_array(:read.row_number, ',')::int[],
+        string_to_array(:read.entity_type, chr(10)), string_to_array(:read.entity_id, chr(10)),
+        string_to_array(:read.xmin, ',')::xid[], string_to_array(:read.version, ',')::bigint[]
     ) AS r (unit, row_number, entity_type, entity_id, xmin_read, version_read)
 ),
 locked AS MATERIALIZED (
@@ -128,8 +127,9 @@ locked AS MATERIALIZED (
 ),
 types_free AS MATERIALIZED (
     SELECT r.name, r.revision
-    FROM unnest(string_to_array($43, chr(10)), string_to_array($44, ',')::bigint[])
-        AS r (name, revision)
+    FROM unnest(
+        string_to_array(:types.name, chr(10)), string_to_array(:types.revision, ',')::bigint[]
+    ) AS r (name, revision)
     WHERE pg_try_advisory_xact_lock_shared(hashtextextended(r.name, 7305411223044))
 ),
 types_locked AS MATERIALIZED (
@@ -144,15 +144,22 @@ lost AS MATERIALIZED (
     WHERE r.row_number NOT IN (SELECT l.row_number FROM locked AS l)
     UNION
     SELECT r.unit, r.entity_type NOT IN (SELECT f.name FROM types_free AS f)
-    FROM unnest(string_to_array($45, ',')::int[], string_to_array($46, chr(10)))
-        AS r (unit, entity_type)
+    FROM (
+        SELECT w.unit, w.entity_type FROM was_read AS w
+        UNION ALL
+        SELECT i.unit, i.entity_type
+        FROM unnest(
+            string_to_array(:inserted.unit, ',')::int[],
+            string_to_array(:inserted.entity_type, chr(10))
+        ) AS i (unit, entity_type)
+    ) AS r
     WHERE r.entity_type NOT IN (SELECT t.name FROM types_locked AS t)
 ),
 deleted AS (
     DELETE FROM aggregates AS a
     USING unnest(
-        string_to_array($23, ',')::int[],
-        string_to_array($24, chr(10)), string_to_array($25, chr(10))
+        string_to_array(:deleted.unit, ',')::int[],
+        string_to_array(:deleted.entity_type, chr(10)), string_to_array(:deleted.entity_id, chr(10))
     ) AS r (unit, entity_type, entity_id)
     WHERE
         a.entity_type = r.entity_type AND a.entity_id = r.entity_id
@@ -165,10 +172,10 @@ updated AS (
         create_time = timestamptz 'epoch' + r.create_time * interval '1 microsecond',
         update_time = timestamptz 'epoch' + r.update_time * interval '1 microsecond'
     FROM unnest(
-        string_to_array($7, ',')::int[],
-        string_to_array($8, chr(10)), string_to_array($9, chr(10)),
-        string_to_array($10, ',')::uuid[], string_to_array($11, ',')::bigint[], $12::bytea[],
-        string_to_array($13, ',')::bigint[], string_to_array($14, ',')::bigint[]
+        string_to_array(:updated.unit, ',')::int[],
+        string_to_array(:updated.entity_type, chr(10)), string_to_array(:updated.entity_id, chr(10)),
+        string_to_array(:updated.uid, ',')::uuid[], string_to_array(:updated.version, ',')::bigint[], :updated.state::bytea[],
+        string_to_array(:updated.create_time, ',')::bigint[], string_to_array(:updated.update_time, ',')::bigint[]
     ) AS r (unit, entity_type, entity_id, uid, version, state, create_time, update_time)
     WHERE
         a.entity_type = r.entity_type AND a.entity_id = r.entity_id
@@ -183,10 +190,10 @@ inserted AS (
         timestamptz 'epoch' + r.create_time * interval '1 microsecond',
         timestamptz 'epoch' + r.update_time * interval '1 microsecond'
     FROM unnest(
-        string_to_array($15, ',')::int[],
-        string_to_array($16, chr(10)), string_to_array($17, chr(10)),
-        string_to_array($18, ',')::uuid[], string_to_array($19, ',')::bigint[], $20::bytea[],
-        string_to_array($21, ',')::bigint[], string_to_array($22, ',')::bigint[]
+        string_to_array(:inserted.unit, ',')::int[],
+        string_to_array(:inserted.entity_type, chr(10)), string_to_array(:inserted.entity_id, chr(10)),
+        string_to_array(:inserted.uid, ',')::uuid[], string_to_array(:inserted.version, ',')::bigint[], :inserted.state::bytea[],
+        string_to_array(:inserted.create_time, ',')::bigint[], string_to_array(:inserted.update_time, ',')::bigint[]
     ) AS r (unit, entity_type, entity_id, uid, version, state, create_time, update_time)
     WHERE r.unit NOT IN (SELECT l.unit FROM lost AS l)
 ),
@@ -197,13 +204,13 @@ recorded AS (
     SELECT
         c.entity_type, c.entity_id, c.uid, c.version,
         timestamptz 'epoch' + c.commit_time * interval '1 microsecond',
-        $42::uuid, c.request_id, c.change, c.state
+        :batch_id::uuid, c.request_id, c.change, c.state
     FROM unnest(
-        string_to_array($26, ',')::int[],
-        string_to_array($27, chr(10)), string_to_array($28, chr(10)),
-        string_to_array($29, ',')::uuid[], string_to_array($30, ',')::bigint[],
-        string_to_array($31, ',')::bigint[], string_to_array($32, ',', '')::uuid[],
-        $33::bytea[], $34::bytea[]
+        string_to_array(:recorded.unit, ',')::int[],
+        string_to_array(:recorded.entity_type, chr(10)), string_to_array(:recorded.entity_id, chr(10)),
+        string_to_array(:recorded.uid, ',')::uuid[], string_to_array(:recorded.version, ',')::bigint[],
+        string_to_array(:recorded.commit_time, ',')::bigint[], string_to_array(:recorded.request_id, ',', '')::uuid[],
+        :recorded.change::bytea[], :recorded.state::bytea[]
     ) AS c (
         unit, entity_type, entity_id, uid, version, commit_time, request_id, change, state
     )
@@ -218,10 +225,10 @@ remembered AS (
         timestamptz 'epoch' + q.commit_time * interval '1 microsecond',
         q.fingerprint, q.outcome
     FROM unnest(
-        string_to_array($35, ',')::int[],
-        string_to_array($36, chr(10)), string_to_array($37, chr(10)),
-        string_to_array($38, ',')::uuid[], string_to_array($39, ',')::bigint[],
-        $40::bytea[], $41::bytea[]
+        string_to_array(:remembered.unit, ',')::int[],
+        string_to_array(:remembered.entity_type, chr(10)), string_to_array(:remembered.entity_id, chr(10)),
+        string_to_array(:remembered.request_id, ',')::uuid[], string_to_array(:remembered.commit_time, ',')::bigint[],
+        :remembered.fingerprint::bytea[], :remembered.outcome::bytea[]
     ) AS q (
         unit, entity_type, entity_id, request_id, commit_time, fingerprint, outcome
     )

@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from application.evaluation import KnownRequest
 from domain.entity_key import EntityKey
-from repository.writing.evaluation import KnownRequest
 from repository.writing.row import Row, StoredRow
 from repository.writing.snapshot import Snapshot
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -11,7 +11,7 @@ from repository.connections.commits_in_doubt import CommitsInDoubt
 from repository.connections.isolation import ReadCommittedPool
 from repository.sessions.facts import Backend
 from repository.statements import WRITE
-from repository.writing.submission import InDoubtAttempt, Submission
+from repository.writing.pending_command import InDoubtAttempt, Pending, PendingCommand
 from runtime.supervision import supervised
 
 log = logging.getLogger(__name__)
@@ -69,10 +69,25 @@ class InDoubtTransactions:
         if in_doubt:
             raise StillInDoubt(in_doubt)
 
-    async def committed(self, submission: Submission) -> InDoubtAttempt | None:
+    async def answer_committed(self, batch: Sequence[Pending]) -> Sequence[Pending]:
+        """Answer the commands of which an earlier attempt was committed after all, and return the
+        others.
+        """
+        if not any(pending.attempts_in_doubt for pending in batch):
+            return batch
+        waiting = []
+        for pending in batch:
+            doubt = await self._committed(pending)
+            if doubt is None:
+                waiting.append(pending)
+            else:
+                pending.settle(doubt.answer)
+        return waiting
+
+    async def _committed(self, pending: PendingCommand) -> InDoubtAttempt | None:
         """The doubt about a command that turned out to be committed."""
-        types, ids = zip(*submission.keys, strict=True)
-        for doubt in submission.attempts_in_doubt:
+        types, ids = zip(*pending.keys, strict=True)
+        for doubt in pending.attempts_in_doubt:
             since = doubt.begun - _CLOCK_SLACK
             if await self._readers.read(
                 WRITE.query("find_batch"), types, ids, doubt.batch_id, since

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
+from application.evaluation import KnownRequest, RequestKey
+from application.working_copy import Trace
 from codec.state import load_aggregate, new_aggregate
 from codec.timestamps import from_datetime
 from domain.entity_key import EntityKey
 from domain.limits import Limits
-from domain.policy import Policy
 from domain.timestamp import EARLIEST
 from domain.update import Command, Deletion, keys_of
 from repository.array_arguments import lines
@@ -18,8 +20,7 @@ from repository.connections.isolation import ReadCommittedPool
 from repository.connections.pool import Record
 from repository.entity_types.catalogue import Catalogue
 from repository.statements import WRITE
-from repository.writing.evaluation import KnownRequest, RequestKey
-from repository.writing.row import Row, StoredRow, Trace
+from repository.writing.row import Row, StoredRow
 from repository.writing.weighing import most_bytes
 from runtime.time_slice import LARGE, TimeSlice
 
@@ -110,56 +111,46 @@ async def _snapshot(
     limits: Limits,
     catalogue: Catalogue,
 ) -> Snapshot:
-    rows = {record["ordinal"]: record for record in records}
-    first = rows[1]
+    # In the order of the keys; what is the same for all comes with the first.
+    records = sorted(records, key=itemgetter(0))
+    first = records[0]
+    epoch = first["epoch"]
     revisions = {
-        key.entity_type: rows[number]["type_revision"] or 0
-        for number, key in enumerate(keys, start=1)
+        key.entity_type: record["type_revision"] or 0
+        for key, record in zip(keys, records, strict=True)
     }
-    policies = await catalogue.policies(revisions, first["epoch"])
+    policies = await catalogue.policies(revisions, epoch)
     read: dict[EntityKey, Row] = {}
     unread: list[EntityKey] = []
     time_slice = TimeSlice()
-    for number, key in enumerate(keys, start=1):
-        record = rows[number]
-        state = record["state"]
-        if state is None and record["uid"] is not None:
+    for key, record in zip(keys, records, strict=True):
+        number, xmin, version, uid, state, type_revision, *_ = record
+        policy = policies[key.entity_type]
+        if uid is None:
+            stored = None
+            read_again = partial(new_aggregate, key, uuid4(), epoch, limits, policy=policy)
+        elif state is None:
             unread.append(key)
             continue
-        policy = policies[key.entity_type]
-        read[key] = _row(number, key, record, first["epoch"], limits, policy)
+        else:
+            stored = StoredRow(xmin, version)
+            read_again = partial(load_aggregate, key, uid, epoch, state, limits, policy)
+        read[key] = Row(
+            number=number,
+            unit=number,
+            key=key,
+            read=stored,
+            existed=stored is not None,
+            aggregate=read_again(),
+            limits=limits,
+            policy=policy,
+            read_again=read_again,
+            type_revision=type_revision or 0,
+            type_is_new=type_revision is None,
+        )
         if state is not None and len(state) > LARGE and time_slice.is_used_up:
             await time_slice.rest()
     return Snapshot(read, known, first["now"], first["in_doubt"], frozenset(unread))
-
-
-def _row(
-    number: int,
-    key: EntityKey,
-    record: Record,
-    epoch: int,
-    limits: Limits,
-    policy: Policy | None,
-) -> Row:
-    uid = record["uid"]
-    if uid is None:
-        read = None
-        again = partial(new_aggregate, key, uuid4(), epoch, limits, policy=policy)
-    else:
-        read = StoredRow(record["xmin"], record["version"])
-        again = partial(load_aggregate, key, uid, epoch, record["state"], limits, policy)
-    revision = record["type_revision"]
-    return Row(
-        number,
-        key,
-        read,
-        again(),
-        limits,
-        type_revision=revision or 0,
-        type_is_new=revision is None,
-        policy=policy,
-        again=again,
-    )
 
 
 def _known(

@@ -1,7 +1,7 @@
 """Step 3 of the write protocol: one transaction, in one round trip wherever it can be."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
 from domain.entity_key import EntityKey
@@ -34,6 +34,42 @@ class Written(NamedTuple):
     """What wrote the others."""
     undone: bool = False
     """Whether nothing was written of the others either."""
+
+
+class Loss(NamedTuple):
+    """What a write did not write."""
+
+    units: Collection[int]
+    to_others: bool
+    """Whether another writer certainly was faster. SERIALIZABLE also aborts where nobody wrote the
+    same, but hardly ever two times in a row."""
+    committed: bool = False
+    """Whether anything was written: whoever is answered then rests on a commit of his own."""
+    to_a_change: Collection[int] = ()
+    """Units that no writer was faster with: one of their entity types is being changed."""
+
+
+_NOTHING_LOST: Final = Loss((), to_others=False, committed=True)
+NOTHING_TO_WRITE: Final = Loss((), to_others=False)
+
+
+def all_lost(rows: Iterable[Row]) -> Loss:
+    """Nothing was written, and perhaps nobody was faster."""
+    return Loss({row.unit for row in rows}, to_others=False)
+
+
+def loss_of(written: Written, rows: Iterable[Row]) -> Loss:
+    """What was not written of these rows."""
+    if not written.lost:
+        return _NOTHING_LOST
+    units = {row.unit for row in rows}
+    not_written = units if written.undone else written.lost
+    return Loss(
+        not_written,
+        to_others=not written.undone,
+        committed=not_written != units,
+        to_a_change=written.to_a_change,
+    )
 
 
 class _Undone(Exception):

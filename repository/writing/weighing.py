@@ -8,21 +8,19 @@ their own, of `HEAVY` bytes at a time, and one lane always is left for what is l
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, Generic, NamedTuple
 
 from domain.entity_key import EntityKey
 from domain.update import UpdateBatch
 from repository.array_arguments import lines
 from repository.connections.isolation import ReadCommittedPool
 from repository.statements import WRITE
-from repository.writing.submission import Submission
+from repository.writing.pending_command import Pending, PendingCommand
 
 LIGHT: Final = 4_194_304
 """Bytes of aggregates that a light batch reads at most, where it has not very many keys."""
 HEAVY: Final = 8_388_608
 """Bytes of aggregates that a heavy batch reads, unless one command alone is about more."""
-MADE: Final = 16_777_216
-"""Bytes that a batch makes beside these, to be written and answered, until the rest must wait."""
 
 _LEAST: Final = 8_192
 """An aggregate of so many bytes is read whatever comes with it."""
@@ -58,6 +56,14 @@ class Weights:
         self._remember(asked, sizes)
         return sizes
 
+    async def note(self, unread: frozenset[EntityKey], commands: Iterable[PendingCommand]) -> None:
+        """Make commands heavy about aggregates that were too large to be read."""
+        sizes = await self.weigh(unread)
+        for pending in commands:
+            # It has a weight from now on, whatever became of its aggregates in between.
+            weight = sum(sizes.get(key, 1) for key in unread.intersection(pending.keys))
+            pending.weigh(max(pending.weight, weight))
+
     def _remember(self, asked: Sequence[EntityKey], sizes: Mapping[EntityKey, int]) -> None:
         for key in asked:
             self._bytes.pop(key, None)
@@ -67,44 +73,45 @@ class Weights:
             self._bytes.popitem(last=False)
 
 
-class Admission(NamedTuple):
+class Admission(NamedTuple, Generic[Pending]):
     """What a heavy batch may be about at a time."""
 
-    admitted: list[Submission]
-    put_off: list[Submission]
+    admitted: list[Pending]
+    put_off: list[Pending]
     """What must come later, in order."""
-    too_large: list[Submission]
+    too_large: list[Pending]
     """What will never be admitted."""
     most: int
     """The largest aggregate that is admitted, in bytes."""
 
 
 def admit(
-    submissions: Sequence[Submission], sizes: Mapping[EntityKey, int], batch_bytes: int
-) -> Admission:
+    batch: Sequence[Pending], sizes: Mapping[EntityKey, int], batch_bytes: int
+) -> Admission[Pending]:
     """Decide by what aggregates weigh now; what is put off knows its weight afterwards.
 
     `batch_bytes` is what one command may be about.
     """
-    admitted: list[Submission] = []
-    put_off: list[Submission] = []
-    too_large: list[Submission] = []
+    admitted: list[Pending] = []
+    put_off: list[Pending] = []
+    too_large: list[Pending] = []
     read: set[EntityKey] = set()
     held: set[EntityKey] = set()
     room = HEAVY
-    for submission in submissions:
-        keys = submission.keys
-        weight = submission.weight = sum(sizes.get(key, 0) for key in keys)
+    for pending in batch:
+        keys = pending.keys
+        weight = sum(sizes.get(key, 0) for key in keys)
+        pending.weigh(weight)
         added = sum(sizes.get(key, 0) for key in keys if key not in read)
-        is_too_large = isinstance(submission.command, UpdateBatch) and weight > batch_bytes
+        is_too_large = isinstance(pending.command, UpdateBatch) and weight > batch_bytes
         # What comes before it may delete the aggregates that make it too large.
         if is_too_large and read.isdisjoint(keys) and held.isdisjoint(keys):
-            too_large.append(submission)
+            too_large.append(pending)
         elif is_too_large or not held.isdisjoint(keys) or (admitted and added > room):
-            put_off.append(submission)
+            put_off.append(pending)
             held.update(keys)
         else:
-            admitted.append(submission)
+            admitted.append(pending)
             read.update(keys)
             room -= added
     return Admission(admitted, put_off, too_large, max((sizes.get(k, 0) for k in read), default=0))

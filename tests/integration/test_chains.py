@@ -18,10 +18,10 @@ from domain.outcome import DeletionOutcome, UpdateOutcome
 from domain.update import Command, Deletion, UpdateBatch
 from domain.values import FeatureValue, ValueKind
 from repository.pipeline import commit_pipeline
+from repository.pipeline.submission import Submission
 from repository.postgres import PostgresRepository
 from repository.writing.chaining import ChainLink
 from repository.writing.contention import _lock_id
-from repository.writing.submission import Submission
 from tests.kit.fault_injection import MeddledPool, Session, meddled_repository_on, touch
 from tests.kit.reading import current_features
 from tests.kit.samples import add, put, remove, update

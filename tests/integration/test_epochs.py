@@ -136,7 +136,15 @@ async def test_a_row_that_was_read_under_another_epoch_is_not_written(database: 
             (found,) = await session.fetch("SELECT xmin, version FROM aggregates")
             stored = await current(server, KEY)
             aggregate = load_aggregate(KEY, stored.uid, stored.epoch + 1, stored.state)
-            row = Row(1, KEY, StoredRow(*found), aggregate, DEFAULT_LIMITS)
+            row = Row(
+                number=1,
+                unit=1,
+                key=KEY,
+                read=StoredRow(*found),
+                existed=True,
+                aggregate=aggregate,
+                limits=DEFAULT_LIMITS,
+            )
             row.update(update(put("f", 2), key=KEY), aggregate.update_time + 1)
             with pytest.raises(EpochPassed):
                 await write(writers, [row], uuid4())

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from application import evaluation
 from domain.entity_key import EntityKey
 from domain.outcome import UpdateOutcome
 from repository.pipeline import committing
+from repository.pipeline.submission import Submission
 from repository.postgres import PostgresRepository
-from repository.writing import write_protocol
-from repository.writing.submission import Submission
 from tests.integration.test_changes_beside_writers import (
     CARD,
     NEW_WRITER,
@@ -61,7 +61,7 @@ async def test_large_updates_wait_for_a_change_and_leave_the_lanes_to_others(
     if large:
         await store(server, bytes(1_000_000))
     else:
-        monkeypatch.setattr(write_protocol, "MADE", 0)
+        monkeypatch.setattr(evaluation, "MADE", 0)
     await apply(server, WIDE)
     async with writer_in_flight(database, NEW_WRITER) as writer:
         changing = asyncio.create_task(apply(servers[1], NARROW, accept=False))

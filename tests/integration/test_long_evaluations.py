@@ -5,11 +5,11 @@ from itertools import pairwise
 
 import pytest
 
+from application.working_copy import WorkingCopy
 from domain.entity_key import EntityKey
 from domain.outcome import UpdateOutcome
 from domain.update import Command, Update, UpdateBatch
 from repository.postgres import PostgresOptions
-from repository.writing.row import Row
 from runtime import time_slice
 from tests.kit.fault_injection import repository_on
 from tests.kit.samples import put, update
@@ -44,13 +44,13 @@ async def test_the_event_loop_turns_between_updates_that_take_long(
 ) -> None:
     monkeypatch.setattr(time_slice, "LONG", 0.0)
     contention, seen = ContentionLocks(), []
-    apply = Row.update
+    apply = WorkingCopy.update
 
-    def noted(row: Row, command: Update, now: int) -> UpdateOutcome:
+    def noted(copy: WorkingCopy, command: Update, now: int) -> UpdateOutcome:
         seen.append(contention.count)
-        return apply(row, command, now)
+        return apply(copy, command, now)
 
-    monkeypatch.setattr(Row, "update", noted)
+    monkeypatch.setattr(WorkingCopy, "update", noted)
     async with repository_on(database, PostgresOptions(lanes=1)) as repository:
         await asyncio.gather(*map(repository.submit, _commands(together)))
     assert len(seen) == SIZE

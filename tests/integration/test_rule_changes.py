@@ -25,7 +25,8 @@ from featom.v1.aggregate_pb2 import AggregateChange, FeatureAggregate
 from repository.entity_types import postgres as postgres_types
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.statements import WRITE
-from repository.writing.write_protocol import Loss, WriteProtocol
+from repository.writing.transaction import Loss
+from repository.writing.write_protocol import WriteProtocol
 from tests.kit.fault_injection import session_on, somebody_waits_for_a_lock
 
 KEY: Final = EntityKey("customer", "c-1")

@@ -6,14 +6,15 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
+from application import working_copy
+from application.evaluation import Evaluation
 from codec import state
 from domain.aggregate import FeatureAggregate
 from domain.change import Change
 from domain.outcome import Outcome, UpdateOutcome
 from domain.update import Command, Update
 from repository.postgres import PostgresRepository
-from repository.writing import columns, row
-from repository.writing.evaluation import Evaluation
+from repository.writing import columns
 from tests.consistency.sabotages.breaking import replace_in
 
 _A_SECOND = 1_000_000_000
@@ -33,7 +34,7 @@ def make_answers_up() -> None:
 
 def answer_from_memory() -> None:
     """Tell an update that changes nothing of the first version that this server has met."""
-    answer = row.update_outcome
+    answer = working_copy.update_outcome
     met: dict[UUID, UpdateOutcome] = {}
 
     def remembered(
@@ -43,7 +44,7 @@ def answer_from_memory() -> None:
         first = met.setdefault(aggregate.uid, outcome)
         return first if change is None else outcome
 
-    replace_in(row, "update_outcome", remembered)
+    replace_in(working_copy, "update_outcome", remembered)
 
 
 def replay_the_present() -> None:
@@ -52,7 +53,7 @@ def replay_the_present() -> None:
 
     def with_states(self: Evaluation, command: Command, outcome: Outcome) -> Outcome:
         if isinstance(command, Update) and isinstance(outcome, UpdateOutcome):
-            outcome = replace(outcome, version=self.rows[command.key].aggregate.version)
+            outcome = replace(outcome, version=self._copies[command.key].aggregate.version)
         return complete(self, command, outcome)
 
     replace_in(Evaluation, "_with_states", with_states)
@@ -62,7 +63,7 @@ def rehearse_in_earnest() -> None:
     """Write what was only to be checked."""
 
     def rehearsed(self: Evaluation, update: Update) -> UpdateOutcome:
-        return self.rows[update.key].update(update, self._now)
+        return self._copies[update.key].update(update, self._now)
 
     replace_in(Evaluation, "_rehearsed", rehearsed)
 

@@ -10,6 +10,7 @@ from domain.etag import Etag, etag_token
 from domain.outcome import UpdateOutcome
 from repository.statements import READ, Query
 from repository.writing import snapshot
+from repository.writing.row import Row
 from repository.writing.write_protocol import WriteProtocol
 from tests.consistency.sabotages.breaking import break_statement, now_and_then, replace_in
 
@@ -22,10 +23,10 @@ _TRANSACTION: Final = Query(
 def etag_of_xmin_only() -> None:
     """Make etags of the transaction that wrote the row, which several versions share."""
     transactions: dict[UUID, int] = {}
-    read_row, write = snapshot._row, WriteProtocol._write
+    write = WriteProtocol._write
 
-    def row_with_xmin(*arguments: Any) -> Any:
-        row = read_row(*arguments)
+    def row_with_xmin(*arguments: Any, **options: Any) -> Any:
+        row = Row(*arguments, **options)
         if row.read is not None:
             transactions[row.aggregate.uid] = row.read.xmin
         return row
@@ -45,7 +46,7 @@ def etag_of_xmin_only() -> None:
     def etag(self: FeatureAggregate | UpdateOutcome) -> Etag:
         return Etag(self.uid, self.epoch, transactions.get(self.uid, 0))
 
-    replace_in(snapshot, "_row", row_with_xmin)
+    replace_in(snapshot, "Row", row_with_xmin)
     replace_in(WriteProtocol, "_write", write_and_look)
     replace_in(FeatureAggregate, "etag", property(etag))
     replace_in(UpdateOutcome, "etag", property(etag))

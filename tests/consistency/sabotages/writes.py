@@ -38,7 +38,9 @@ def no_check_of_what_is_left() -> None:
     contention.LASTS = 0.0  # type: ignore[misc]
 
     checked = "WHERE r.row_number NOT IN (SELECT l.row_number FROM locked AS l)"
-    changed = "string_to_array($8, chr(10)), string_to_array($9, chr(10))"
+    names = ("updated.entity_type", "updated.entity_id")
+    numbers = [WRITE.parameters["write_batch"].index(name) + 1 for name in names]
+    changed = ", ".join(f"string_to_array(${number}, chr(10))" for number in numbers)
     of_changed = f"{{}} AND (r.entity_type, r.entity_id) IN (SELECT * FROM unnest({changed}))"
     break_statement(WRITE, "write_batch", checked, of_changed)
     write = WriteProtocol._write

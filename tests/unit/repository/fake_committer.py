@@ -13,8 +13,9 @@ from domain.outcome import UpdateOutcome
 from domain.update import Command, Update, keys_of
 from repository.connections.pool import AnswerLost
 from repository.pipeline.commit_pipeline import CommitPipeline
+from repository.pipeline.submission import Submission
 from repository.writing.chaining import ChainLink
-from repository.writing.submission import InDoubtAttempt, Submission
+from repository.writing.pending_command import InDoubtAttempt
 from tests.kit.samples import UID, add, entity, update
 
 Reaction: TypeAlias = Callable[[Sequence[Submission]], list[Submission]]

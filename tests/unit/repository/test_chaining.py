@@ -19,7 +19,16 @@ HERE, THERE = entity("here"), entity("there")
 def row(key: EntityKey, *, epoch: int = 1, type_revision: int = 0) -> Row:
     aggregate = new_aggregate(key, uuid4(), epoch)
     aggregate.apply(update(put("f", 1), key=key), NOW)
-    return Row(1, key, StoredRow(7, 1), aggregate, Limits(), type_revision=type_revision)
+    return Row(
+        number=1,
+        unit=1,
+        key=key,
+        read=StoredRow(7, 1),
+        existed=True,
+        aggregate=aggregate,
+        limits=Limits(),
+        type_revision=type_revision,
+    )
 
 
 def changed(row: Row) -> Row:

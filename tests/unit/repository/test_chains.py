@@ -10,8 +10,8 @@ from domain.errors import DatabaseUnavailable
 from domain.outcome import Outcome
 from repository.pipeline.commit_pipeline import CommitPipeline
 from repository.pipeline.committing import commit
+from repository.pipeline.submission import Submission
 from repository.writing.chaining import ChainLink
-from repository.writing.submission import Submission
 from tests.kit.samples import entity
 from tests.unit.repository.fake_committer import (
     FakeCommitter,

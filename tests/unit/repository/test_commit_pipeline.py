@@ -11,7 +11,7 @@ from domain.outcome import Outcome
 from domain.update import Deletion, UpdateBatch, keys_of
 from repository.pipeline import commit_pipeline
 from repository.pipeline.commit_pipeline import CommitPipeline
-from repository.writing.submission import Submission
+from repository.pipeline.submission import Submission
 from runtime.supervision import FAILURES
 from tests.kit.samples import entity
 from tests.unit.repository.fake_committer import (

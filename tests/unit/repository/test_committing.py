@@ -21,9 +21,10 @@ from domain.outcome import Outcome
 from domain.update import keys_of
 from repository.pipeline.commit_pipeline import CommitPipeline
 from repository.pipeline.committing import commit
+from repository.pipeline.submission import Submission
 from repository.writing.chaining import ChainLink
 from repository.writing.in_doubt import StillInDoubt
-from repository.writing.submission import InDoubtAttempt, Submission
+from repository.writing.pending_command import InDoubtAttempt
 from tests.kit.samples import entity
 from tests.unit.repository.fake_committer import (
     FakeCommitter,

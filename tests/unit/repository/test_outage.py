@@ -10,7 +10,7 @@ from formats.json_lines import JsonLines
 from repository.connections.outage import Outage
 from repository.connections.sqlstates import Failure, Verdict
 
-FULL = Failure(Verdict.AWAY, "53100", "its disk is full")
+FULL = Failure(Verdict.UNAVAILABLE, "53100", "its disk is full")
 LOST = Failure(Verdict.LOST, "", "")
 
 
@@ -115,7 +115,7 @@ def test_what_works_in_between_does_not_end_it(caplog: pytest.LogCaptureFixture)
     assert len(watched.lines) == 1
 
 
-@pytest.mark.parametrize("verdict", [Verdict.AGAIN, Verdict.FAULT, Verdict.TOO_LARGE])
+@pytest.mark.parametrize("verdict", [Verdict.RETRY, Verdict.FAULT, Verdict.TOO_LARGE])
 def test_what_the_database_is_not_to_blame_for_is_none(
     caplog: pytest.LogCaptureFixture, verdict: Verdict
 ) -> None:

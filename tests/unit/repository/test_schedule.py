@@ -12,7 +12,7 @@ from domain.entity_key import EntityKey
 from domain.outcome import Outcome
 from domain.update import Command, Deletion, Update, UpdateBatch, keys_of
 from repository.pipeline.schedule import Schedule
-from repository.writing.submission import Submission
+from repository.pipeline.submission import Submission
 from repository.writing.weighing import HEAVY
 from tests.kit.samples import entity, put, update
 
@@ -103,7 +103,7 @@ class ScheduleMachine(RuleBasedStateMachine):
             else:
                 held.update(keys)
                 undecided.append(submission)
-                submission.weight = max(submission.weight, weight)
+                submission.weigh(max(submission.weight, weight))
         ended = keys_in([batch])
         if undecided and lane:
             behind = lane.pop()
@@ -136,7 +136,7 @@ class ScheduleMachine(RuleBasedStateMachine):
     def arrives(self, command: Command, weight: int = 0) -> None:
         answer: asyncio.Future[Outcome] = self.loop.create_future()
         submission = Submission(command, answer, 0.0)
-        submission.weight = weight
+        submission.weigh(weight)
         self.open.append(submission)
         self.schedule.put(submission)
 
@@ -234,7 +234,7 @@ async def test_what_is_heavy_and_what_is_light_lock_keyss_in_one_lane() -> None:
     schedule, loop = Schedule(), asyncio.get_running_loop()
     commands = [Submission(command_about([key]), loop.create_future(), 0.0) for key in KEYS]
     for command in commands[:2]:
-        command.weight = HEAVY
+        command.weigh(HEAVY)
     for command in commands:
         schedule.put(command)
     batches = [schedule.take(limit=9, share=1, is_live=is_live) for _ in commands]
@@ -244,7 +244,7 @@ async def test_what_is_heavy_and_what_is_light_lock_keyss_in_one_lane() -> None:
 async def test_light_commands_pass_what_waits_for_a_lane_that_takes_heavy_ones() -> None:
     schedule, loop = Schedule(), asyncio.get_running_loop()
     heavy, light = (Submission(command_about([k]), loop.create_future(), 0.0) for k in KEYS[:2])
-    heavy.weight = 1
+    heavy.weigh(1)
     schedule.put(heavy)
     schedule.put(light)
     assert schedule.take(9, 9, is_live, heavy=False) == [light]

@@ -26,46 +26,46 @@ REFUSED = {
     "08006": Verdict.LOST,
     "08007": Verdict.LOST,
     "08P01": Verdict.LOST,
-    "0A000": Verdict.AWAY,
+    "0A000": Verdict.UNAVAILABLE,
     "22003": Verdict.FAULT,
     "22021": Verdict.FAULT,
     "23502": Verdict.FAULT,
-    "23505": Verdict.AGAIN,
+    "23505": Verdict.RETRY,
     "23514": Verdict.FAULT,
-    "25006": Verdict.AWAY,
+    "25006": Verdict.UNAVAILABLE,
     "25P02": Verdict.FAULT,
-    "26000": Verdict.AWAY,
-    "42P05": Verdict.AWAY,
-    "25P03": Verdict.AWAY,
-    "25P04": Verdict.AWAY,
-    "28000": Verdict.AWAY,
-    "28P01": Verdict.AWAY,
-    "3D000": Verdict.AWAY,
-    "3F000": Verdict.AWAY,
-    "40001": Verdict.AGAIN,
+    "26000": Verdict.UNAVAILABLE,
+    "42P05": Verdict.UNAVAILABLE,
+    "25P03": Verdict.UNAVAILABLE,
+    "25P04": Verdict.UNAVAILABLE,
+    "28000": Verdict.UNAVAILABLE,
+    "28P01": Verdict.UNAVAILABLE,
+    "3D000": Verdict.UNAVAILABLE,
+    "3F000": Verdict.UNAVAILABLE,
+    "40001": Verdict.RETRY,
     "40002": Verdict.FAULT,
     "40003": Verdict.LOST,
-    "40P01": Verdict.AGAIN,
-    "42501": Verdict.AWAY,
-    "42703": Verdict.AWAY,
-    "42883": Verdict.AWAY,
-    "42P01": Verdict.AWAY,
-    "53000": Verdict.AWAY,
-    "53100": Verdict.AWAY,
+    "40P01": Verdict.RETRY,
+    "42501": Verdict.UNAVAILABLE,
+    "42703": Verdict.UNAVAILABLE,
+    "42883": Verdict.UNAVAILABLE,
+    "42P01": Verdict.UNAVAILABLE,
+    "53000": Verdict.UNAVAILABLE,
+    "53100": Verdict.UNAVAILABLE,
     "53200": Verdict.HEAVY,
-    "53300": Verdict.AWAY,
+    "53300": Verdict.UNAVAILABLE,
     "53400": Verdict.HEAVY,
     "54000": Verdict.TOO_LARGE,
     "54001": Verdict.FAULT,
-    "55P03": Verdict.AGAIN,
+    "55P03": Verdict.RETRY,
     "57014": Verdict.HEAVY,
     "57P01": Verdict.LOST,
     "57P02": Verdict.LOST,
     "57P03": Verdict.LOST,
     "57P04": Verdict.FAULT,
     "57P05": Verdict.LOST,
-    "58000": Verdict.AWAY,
-    "58030": Verdict.AWAY,
+    "58000": Verdict.UNAVAILABLE,
+    "58030": Verdict.UNAVAILABLE,
     "P0001": Verdict.FAULT,
     "XX000": Verdict.FAULT,
     "XX001": Verdict.FAULT,
@@ -98,7 +98,7 @@ def test_every_code_and_class_of_the_table_is_known_here() -> None:
 
 
 def test_what_callers_are_told_of_has_words_for_people() -> None:
-    told = (Verdict.AWAY, Verdict.HEAVY, Verdict.LOST)
+    told = (Verdict.UNAVAILABLE, Verdict.HEAVY, Verdict.LOST)
     assert all(meaning.words for meaning in MEANINGS.values() if meaning.verdict in told)
 
 
@@ -115,13 +115,13 @@ def test_the_driver_knows_every_code_of_the_table() -> None:
 
 @pytest.mark.parametrize("sqlstate", ["", *REFUSED])
 def test_while_connecting_nothing_can_have_been_committed(sqlstate: str) -> None:
-    assert verdict(sqlstate, Phase.CONNECTING) is Verdict.AWAY
+    assert verdict(sqlstate, Phase.CONNECTING) is Verdict.UNAVAILABLE
 
 
 @pytest.mark.parametrize("sqlstate", ["", *REFUSED])
 def test_a_connection_that_ends_is_a_doubt_unless_its_last_word_settles_it(sqlstate: str) -> None:
     settled = sqlstate in ("25P03", "25P04")
-    assert verdict(sqlstate, Phase.BROKEN) is (Verdict.AWAY if settled else Verdict.LOST)
+    assert verdict(sqlstate, Phase.BROKEN) is (Verdict.UNAVAILABLE if settled else Verdict.LOST)
     assert settled == (sqlstate in NOT_COMMITTED)
 
 
@@ -135,7 +135,7 @@ def test_a_connection_that_was_closed_is_known_by_the_last_word(
 def test_what_a_host_said_that_let_nobody_in_is_known() -> None:
     hosts = [Host("a", 1), Host("b", 2)]
     error = CannotConnect([(hosts[0], TimeoutError()), (hosts[1], failure("53300"))])
-    assert judge(error, connecting=True)[:2] == (Verdict.AWAY, "53300")
+    assert judge(error, connecting=True)[:2] == (Verdict.UNAVAILABLE, "53300")
 
 
 @pytest.mark.parametrize(
@@ -152,11 +152,11 @@ def test_what_a_host_said_that_let_nobody_in_is_known() -> None:
 )
 def test_a_connection_that_breaks_is_a_doubt_but_none_before_it_is_used(error: Exception) -> None:
     assert judge(error).verdict is Verdict.LOST
-    assert judge(error, connecting=True).verdict is Verdict.AWAY
+    assert judge(error, connecting=True).verdict is Verdict.UNAVAILABLE
 
 
 def test_a_statement_that_was_prepared_for_another_schema_is_run_again() -> None:
-    assert judge(asyncpg.InvalidCachedStatementError("stale")).verdict is Verdict.AGAIN
+    assert judge(asyncpg.InvalidCachedStatementError("stale")).verdict is Verdict.RETRY
 
 
 @pytest.mark.parametrize("connecting", [False, True])
@@ -168,7 +168,7 @@ def test_whatever_else_goes_wrong_is_a_fault(error: Exception, connecting: bool)
 @pytest.mark.parametrize(
     ("page", "expected"),
     [
-        ("FeatomDatabaseAway", {Verdict.AWAY, Verdict.HEAVY, Verdict.LOST}),
+        ("FeatomDatabaseAway", {Verdict.UNAVAILABLE, Verdict.HEAVY, Verdict.LOST}),
         ("FeatomDatabaseFaults", {Verdict.FAULT}),
     ],
 )

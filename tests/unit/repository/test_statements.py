@@ -1,6 +1,8 @@
 """The SQL files: every statement is described, used by its kind, and constant."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,8 @@ from repository.statements import (
     Kind,
     Statements,
     WrongKind,
+    require_same_names,
+    with_numbers,
 )
 
 FOLDER = Path(repository.__file__).parent
@@ -85,3 +89,34 @@ def test_a_statement_is_one_and_names_its_columns(statement: str) -> None:
     assert ";" not in without_comments
     outermost = without_comments.split("unnest")[0]
     assert not re.search(r"\ba\.\*|SELECT \*\s+FROM aggregates", outermost)
+
+
+def test_names_of_parameters_are_numbered_and_casts_are_left_alone() -> None:
+    named = "SELECT :it.name::text, :other, string_to_array(:it.name, ','), now()::timestamptz"
+    assert with_numbers(named) == (
+        "SELECT $1::text, $2, string_to_array($1, ','), now()::timestamptz"
+    )
+
+
+def test_no_statement_mixes_names_and_numbers() -> None:
+    mixed = [
+        name
+        for file, name in NAMED
+        if len(set(re.findall(r"\$\d+", STATEMENTS[name]))) > len(FILES[file].parameters[name]) > 0
+    ]
+    assert mixed == []
+
+
+def test_a_parameter_that_is_not_given_and_one_that_is_unknown_are_both_named() -> None:
+    with pytest.raises(ValueError, match=r"needs \['updated.ttl'\], and has no \['updated.lost'\]"):
+        require_same_names("it", ["batch_id", "updated.ttl"], ["updated.lost", "batch_id"])
+
+
+def test_a_column_that_stands_in_one_place_only_fails_at_the_start() -> None:
+    start = (
+        "from repository.statements import WRITE\n"
+        "WRITE.parameters['write_batch'] += ('updated.ttl',)\n"
+        "import repository.writing.columns\n"
+    )
+    begun = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True)
+    assert "ValueError: write_batch needs ['updated.ttl']" in begun.stderr

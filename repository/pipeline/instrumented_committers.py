@@ -1,13 +1,14 @@
-"""What the lanes do, and for how long."""
+"""Committers that tell metrics and traces of each attempt of another one."""
 
 import asyncio
 from collections.abc import Sequence
 from typing import Final
 
 from repository.pipeline.committing import Committer
+from repository.pipeline.submission import Submission
 from repository.writing.chaining import ChainLink
-from repository.writing.submission import Submission
 from telemetry.metrics import Histogram
+from telemetry.tracing import Tracer
 
 BATCH_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 WAIT_BOUNDS: Final = (
@@ -56,3 +57,21 @@ class MeasuredCommitter:
         undecided = await self._committer.attempt(submissions, ahead, behind)
         self.conflicts += sum(not each.put_off for each in undecided)
         return undecided
+
+
+class TracedCommitter:
+    """Records each attempt of another committer as a batch."""
+
+    def __init__(self, committer: Committer, tracer: Tracer) -> None:
+        self._committer = committer
+        self._tracer = tracer
+
+    async def attempt(
+        self,
+        submissions: Sequence[Submission],
+        ahead: ChainLink | None = None,
+        behind: ChainLink | None = None,
+    ) -> list[Submission]:
+        """See Committer."""
+        with self._tracer.batch("commit", [submission.answer for submission in submissions]):
+            return await self._committer.attempt(submissions, ahead, behind)

@@ -1,15 +1,21 @@
-"""Step 2 of the write protocol: every command of a batch, in order, on the rows that were read.
+"""Every command of a batch, in order, on the aggregates that were read.
 
-Pure: the outcome of a command depends on the rows, the known request ids and the time, and nothing
-is written here. So a batch that loses its race is evaluated again from new rows.
+Pure: the outcome of a command depends on the aggregates, the known request ids and the time, and
+nothing is written here. So a batch that loses its race is evaluated again from what is read anew.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 from uuid import UUID
 
 from msgspec.structs import replace
 
+from application.working_copy import (
+    RecordedRequest,
+    WorkingCopy,
+    update_outcome,
+    with_state,
+)
 from codec.outcome import (
     dump_batch_outcome,
     dump_outcome,
@@ -22,9 +28,15 @@ from domain.errors import FeatomError, LimitExceeded, RequestIdReused
 from domain.outcome import BatchOutcome, Outcome, UpdateOutcome
 from domain.timestamp import Timestamp
 from domain.update import Command, Deletion, Update, UpdateBatch, keys_of
-from repository.writing.row import RecordedRequest, Row, update_outcome, with_state
+from runtime.time_slice import TimeSlice
 
 RequestKey: TypeAlias = tuple[EntityKey, UUID]
+Answer: TypeAlias = Outcome | FeatomError | None
+"""None: the command must wait until the ones before it are committed."""
+
+MADE: Final = 16_777_216
+"""Bytes that a batch makes beside its aggregates, to be written and answered, until the rest must
+wait."""
 
 
 class KnownRequest(NamedTuple):
@@ -36,80 +48,79 @@ class KnownRequest(NamedTuple):
 
 
 class Evaluation:
-    """Rows as they were read, and as the commands evaluated so far leave them."""
+    """Working copies, and what the commands evaluated so far have made of them."""
 
     def __init__(
-        self, rows: dict[EntityKey, Row], known: dict[RequestKey, KnownRequest], now: Timestamp
+        self,
+        copies: Mapping[EntityKey, WorkingCopy],
+        known: dict[RequestKey, KnownRequest],
+        now: Timestamp,
     ) -> None:
-        """`rows` in the order of their keys; `known` are the request ids that were found."""
-        self.rows = rows
+        """`known` are the request ids that were found."""
+        self._copies = copies
         self._known = known
         self._now = now
-        self._has_united = False
-        self.made = 0
+        self._made = 0
         """The bytes that were made so far to be written or answered, beside the aggregates."""
+        self.together: list[Sequence[EntityKey]] = []
+        """What must be committed together or not at all."""
 
-    def evaluate(self, command: Command) -> Outcome | FeatomError | None:
+    async def evaluate_all(self, commands: Iterable[Command]) -> list[Answer]:
+        """Evaluate each command as `evaluate` does, unless it must wait. Others get their turn in
+        the event loop meanwhile.
+        """
+        answers: list[Answer] = []
+        held: set[EntityKey] = set()
+        time_slice = TimeSlice()
+        for command in commands:
+            answer: Answer = None
+            # What shares a key with one that waits must not overtake it.
+            if self._made > MADE or (held and not held.isdisjoint(keys_of(command))):
+                pass
+            elif isinstance(command, UpdateBatch):
+                answer = await time_slice.walk(self.evaluate_in_steps(command))
+            else:
+                answer = self.evaluate(command)
+            if answer is None:
+                held.update(keys_of(command))
+            if time_slice.is_used_up:
+                await time_slice.rest()
+            answers.append(answer)
+        return answers
+
+    def evaluate(self, command: Command) -> Answer:
         """Apply one command to the state that the previous one left, whole or not at all.
 
-        The answer holds only if the unit of the command's rows is committed. None: the command
-        must wait until the ones before it are.
+        The answer holds only if what the command is about is committed.
         """
         if isinstance(command, UpdateBatch):
             *_, answer = self.evaluate_in_steps(command)
             return answer
-        rows = self._united(command)
         try:
-            return self._replayed(command) or self._applied(command, rows)
+            return self._replayed(command) or self._applied(command, self._copies[command.key])
         except FeatomError as error:
             return error
 
-    def evaluate_in_steps(self, batch: UpdateBatch) -> Iterator[Outcome | FeatomError | None]:
+    def evaluate_in_steps(self, batch: UpdateBatch) -> Iterator[Answer]:
         """As `evaluate`, an update at a time, as all of them may take seconds: None after each, and
         in the end the answer.
         """
-        rows = self._united(batch)
+        keys = keys_of(batch)
+        self.together.append(keys)
+        copies = [self._copies[key] for key in keys]
         answer: Outcome | FeatomError
         try:
-            answer = self._replayed(batch) or (yield from self._applied_together(batch, rows))
+            answer = self._replayed(batch) or (yield from self._applied_together(batch, copies))
         except FeatomError as error:
             answer = error
         yield answer
 
-    def _united(self, command: Command) -> Sequence[Row]:
-        """The rows of a command, from now on in one unit."""
-        rows = [self.rows[key] for key in keys_of(command)]
-        for row in rows[1:]:
-            rows[0].unite(row)
-            self._has_united = True
-        return rows
-
-    def unit_of(self, command: Command) -> int:
-        """The unit that a command was evaluated in; known when all are evaluated."""
-        return self.rows[keys_of(command)[0]].unit
-
-    @property
-    def involved(self) -> list[Row]:
-        """The rows that a write is about, in the order of their keys.
-
-        Where something of a unit is written, its other rows must still be as they were read: a
-        command was judged by all of them. So must a row that nobody has seen, whatever is written.
-        """
-        rows = self.rows.values()
-        about = [row for row in rows if row.records or row.unseen]
-        if not self._has_united:
-            return about
-        units = {row.unit for row in about}
-        # Of what one ahead leaves and what was read nothing says that it stood together ever.
-        units |= {row.unit for row in rows if row.is_inherited} & {
-            row.unit for row in rows if not row.is_inherited
-        }
-        return [row for row in rows if row.unit in units]
-
-    def known_outcome(self, command: Command) -> Outcome | FeatomError | None:
+    def known_outcome(self, command: Command) -> Answer:
         """The answer to a request id that is known, without aggregates: none need to be read."""
+        if command.request_id is None:
+            return None
         try:
-            outcome = self._first_outcome(command)
+            outcome = self._first_outcome(command, command.request_id)
         except FeatomError as error:
             return error
         if isinstance(outcome, BatchOutcome):
@@ -119,16 +130,16 @@ class Evaluation:
 
     def _replayed(self, command: Command) -> Outcome | None:
         """The first outcome of a request id that is known. Raises RequestIdReused."""
-        outcome = self._first_outcome(command)
-        return None if outcome is None else self._with_states(command, outcome)
-
-    def _first_outcome(self, command: Command) -> Outcome | None:
         if command.request_id is None:
             return None
+        outcome = self._first_outcome(command, command.request_id)
+        return None if outcome is None else self._with_states(command, outcome)
+
+    def _first_outcome(self, command: Command, request_id: UUID) -> Outcome | None:
         found = {
             key: known
             for key in keys_of(command)
-            if (known := self._known.get((key, command.request_id))) is not None
+            if (known := self._known.get((key, request_id))) is not None
         }
         if not found:
             return None
@@ -140,7 +151,7 @@ class Evaluation:
     def _with_states(self, command: Command, outcome: Outcome) -> Outcome:
         """A replay is answered with the aggregates as they are now."""
         if isinstance(outcome, UpdateOutcome) and isinstance(command, Update):
-            aggregate = self.rows[command.key].aggregate
+            aggregate = self._copies[command.key].aggregate
             return with_state(outcome, aggregate, command, self._now)
         if isinstance(outcome, BatchOutcome) and isinstance(command, UpdateBatch):
             return replace(outcome, outcomes=self._with_states_that_fit(command, outcome))
@@ -157,32 +168,32 @@ class Evaluation:
         for update, each in zip(batch.updates, first.outcomes, strict=True):
             outcome = replace(each, replayed=True)
             if room > 0:
-                aggregate = self.rows[update.key].aggregate
+                aggregate = self._copies[update.key].aggregate
                 complete = with_state(outcome, aggregate, update, self._now)
                 room -= _state_size(complete)
                 outcome = complete if room >= 0 else outcome
             outcomes.append(outcome)
         return tuple(outcomes)
 
-    def _applied(self, command: Update | Deletion, rows: Sequence[Row]) -> Outcome | None:
-        row = rows[0]
-        recorded = row.recorded
+    def _applied(self, command: Update | Deletion, copy: WorkingCopy) -> Outcome | None:
+        recorded = copy.recorded
         if isinstance(command, Deletion):
-            outcome: Outcome | None = row.delete(command, self._now)
+            outcome: Outcome | None = copy.delete(command, self._now)
         elif command.validate_only:
             rehearsed = self._rehearsed(command)
-            self.made += _state_size(rehearsed)
+            self._made += _state_size(rehearsed)
             return rehearsed
         else:
-            updated = outcome = row.update(command, self._now)
-            self.made += _state_size(updated)
-        self.made += row.recorded - recorded
+            outcome = updated = copy.update(command, self._now)
+            if updated.state is not None:
+                self._made += len(updated.state)
+        self._made += copy.recorded - recorded
         if outcome is not None:
-            self._remember(command, rows, outcome)
+            self._remember(command, (copy,), outcome)
         return outcome
 
     def _rehearsed(self, update: Update) -> UpdateOutcome:
-        rehearsal = self.rows[update.key].aggregate.copy()
+        rehearsal = self._copies[update.key].aggregate.copy()
         change = rehearsal.apply(update, self._now)
         outcome = update_outcome(rehearsal, change, update, self._now)
         if change is None or not change.advances:
@@ -190,44 +201,44 @@ class Evaluation:
         return replace(outcome, rehearsed=True, state_etag=None)
 
     def _applied_together(
-        self, batch: UpdateBatch, rows: Sequence[Row]
+        self, batch: UpdateBatch, copies: Sequence[WorkingCopy]
     ) -> Generator[None, None, BatchOutcome]:
-        saved = [row.savepoint() for row in rows]
-        recorded = sum(row.recorded for row in rows)
+        saved = [copy.savepoint() for copy in copies]
+        recorded = sum(copy.recorded for copy in copies)
         outcomes: list[UpdateOutcome] = []
         errors: dict[int, FeatomError] = {}
         limit = room = self._answer_bytes(batch)
         for index, update in enumerate(batch.updates):
             asked = update if room >= 0 else replace(update, return_aggregate=False)
             try:
-                outcomes.append(self.rows[update.key].update(asked, self._now))
+                outcomes.append(self._copies[update.key].update(asked, self._now))
                 room -= _state_size(outcomes[-1])
             except FeatomError as error:
                 errors[index] = error
             yield
         if errors or room < 0:
-            for row, savepoint in zip(rows, saved, strict=True):
-                row.restore(savepoint)
+            for copy, savepoint in zip(copies, saved, strict=True):
+                copy.restore(savepoint)
             if errors:
                 raise batch_error(errors, [update.key for update in batch.updates])
             raise LimitExceeded("bytes of aggregates in an answer", limit)
-        self.made += limit - room + sum(row.recorded for row in rows) - recorded
+        self._made += limit - room + sum(copy.recorded for copy in copies) - recorded
         outcome = BatchOutcome(tuple(outcomes))
-        self._remember(batch, rows, outcome)
+        self._remember(batch, copies, outcome)
         return outcome
 
     def _answer_bytes(self, batch: UpdateBatch) -> int:
-        return self.rows[batch.updates[0].key].limits.answer_bytes
+        return self._copies[batch.updates[0].key].limits.answer_bytes
 
-    def _remember(self, command: Command, rows: Iterable[Row], outcome: Outcome) -> None:
+    def _remember(self, command: Command, copies: Iterable[WorkingCopy], outcome: Outcome) -> None:
         if command.request_id is None:
             return
         stored = _stored(command, outcome)
-        for row in rows:
-            encoded = stored[row.key]
+        for copy in copies:
+            encoded = stored[copy.key]
             request = RecordedRequest(command.request_id, self._now, command.fingerprint, encoded)
-            row.requests.append(request)
-            self._known[row.key, command.request_id] = KnownRequest(command.fingerprint, encoded)
+            copy.requests.append(request)
+            self._known[copy.key, command.request_id] = KnownRequest(command.fingerprint, encoded)
 
 
 def _stored(command: Command, outcome: Outcome) -> Mapping[EntityKey, bytes | None]:

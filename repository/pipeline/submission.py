@@ -1,10 +1,7 @@
 """A command on its way through the commit pipeline."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
-from datetime import datetime
-from typing import Final, NamedTuple
-from uuid import UUID
+from typing import Final
 
 from msgspec import Struct
 
@@ -12,19 +9,10 @@ from domain.entity_key import EntityKey
 from domain.errors import CommitUnknown, Contended, FeatomError, Overloaded
 from domain.outcome import Outcome
 from domain.update import Command, Deletion, UpdateBatch, keys_of
+from repository.writing.pending_command import InDoubtAttempt
 
 _MARGIN: Final = 0.15
 """Seconds for an answer to reach its caller."""
-
-
-class InDoubtAttempt(NamedTuple):
-    """A batch whose commit got no answer."""
-
-    batch_id: UUID
-    begun: datetime
-    """The database's time before the batch; its changes are no older."""
-    answer: Outcome | FeatomError
-    """What the command is to be answered with, if the batch was committed."""
 
 
 class Submission(Struct, eq=False):
@@ -58,6 +46,8 @@ class Submission(Struct, eq=False):
     """Whether the last attempt left it untried, as it is heavy."""
     weight: int = 0
     """The bytes of its aggregates, where they are known to be large (the module weighing)."""
+    is_heavy: bool = False
+    """Whether it may take long, and what does not must have a lane beside it."""
 
     def __post_init__(self) -> None:
         command = self.command
@@ -65,12 +55,24 @@ class Submission(Struct, eq=False):
         if isinstance(command, UpdateBatch):
             self.size = len(command.updates)
         elif isinstance(command, Deletion):
-            self.alone = command.erase_history
+            self.alone = self.is_heavy = command.erase_history
 
-    @property
-    def is_heavy(self) -> bool:
-        """Whether it may take long, and what does not must have a lane beside it."""
-        return self.alone or self.weight > 0
+    def weigh(self, weight: int) -> None:
+        """Note how many bytes its large aggregates have; 0: there are none."""
+        self.weight = weight
+        self.is_heavy = self.alone or weight > 0
+
+    def is_live(self, now: float) -> bool:
+        """Whether the caller still waits; one that is too late gets its answer here.
+
+        `now` is on the event loop's clock.
+        """
+        if self.answer.done():
+            return False
+        if self.deadline > now:
+            return True
+        self.settle(out_of_time(self))
+        return False
 
     def settle(self, answer: Outcome | FeatomError) -> None:
         """Answer the caller, if it is still there."""
@@ -80,42 +82,6 @@ class Submission(Struct, eq=False):
             self.answer.set_exception(answer)
         else:
             self.answer.set_result(answer)
-
-
-def keys_in(submissions: Iterable[Submission]) -> Iterator[EntityKey]:
-    """The aggregates that some commands are about; one comes again with each command about it."""
-    for submission in submissions:
-        yield from submission.keys
-
-
-def split(
-    submissions: Iterable[Submission], keys: Iterable[EntityKey]
-) -> tuple[list[Submission], list[Submission]]:
-    """Those that may go on while others wait for these keys, and those that must stay behind them,
-    or behind one that does.
-    """
-    held = set(keys)
-    free, behind = [], []
-    for submission in submissions:
-        if held.isdisjoint(submission.keys):
-            free.append(submission)
-        else:
-            held.update(submission.keys)
-            behind.append(submission)
-    return free, behind
-
-
-def is_live(now: float, submission: Submission) -> bool:
-    """Whether somebody still waits for a command; one that is too late gets its answer here.
-
-    `now` is on the event loop's clock.
-    """
-    if submission.answer.done():
-        return False
-    if submission.deadline > now:
-        return True
-    submission.settle(out_of_time(submission))
-    return False
 
 
 def answer_if_late(now: float, submission: Submission) -> None:

@@ -1,7 +1,7 @@
 """What is said of the lanes."""
 
 from repository.pipeline.commit_pipeline import CommitPipeline
-from repository.pipeline.measured_committer import MeasuredCommitter
+from repository.pipeline.instrumented_committers import MeasuredCommitter
 from repository.writing.chaining import ChainBroken
 from tests.unit.repository.fake_committer import (
     FakeCommitter,

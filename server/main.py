@@ -36,7 +36,7 @@ from server.instrumentation import (
 )
 from server.process import file_descriptors, garbage_collection
 from server.process.logs import LOST_LINES
-from server.process.memory import give_back
+from server.process.memory import give_back, keep_no_large_blocks
 from server.process.reloads import Reloads
 from server.rpc.decoding import Decoder, RememberingDecoder
 from server.rpc.listening import listen
@@ -65,6 +65,7 @@ async def serve(settings: Settings) -> None:
     # From the first moment on: as process 1 of a container we get no signal that we do not handle.
     stop = _stop_signal()
     file_descriptors.allow_as_many_as_may_be()
+    keep_no_large_blocks()
     watch_the_rest(asyncio.get_running_loop())
     with tracing_of(settings) as tracing:
         async with _database(settings) as dsn:

@@ -55,7 +55,7 @@ async def _states(rows: Iterable[Row]) -> dict[int, bytes]:
     time_slice = TimeSlice()
     for row in rows:
         if row.writes or row.is_kept_absent:
-            state = states[row.number] = dump_aggregate(row.aggregate)
+            state = states[row.number] = row.keyframe or dump_aggregate(row.aggregate)
             if len(state) > LARGE and time_slice.is_used_up:
                 await time_slice.rest()
     return states

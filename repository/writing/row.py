@@ -136,6 +136,13 @@ class Row(Struct, eq=False):
         return row
 
     @property
+    def keyframe(self) -> bytes | None:
+        """What is stored of the aggregate, if the history gets the same."""
+        advancing = (each for each in reversed(self.changes) if each.change.advances)
+        last = next(advancing, None)
+        return None if last is None else last.state
+
+    @property
     def left(self) -> StoredRow | None:
         """The row as it will be, by whom is not known yet. None: there will be none."""
         if not self.writes:
@@ -215,6 +222,11 @@ class Row(Struct, eq=False):
             RecordedChange(change, dump_change(change, self.aggregate.features), None)
         ]
         return DeletionOutcome(change.version, change.commit_time)
+
+    def let_go(self) -> None:
+        """Free the aggregate, when all is made that is to be written and answered of it."""
+        self.again = None
+        self.aggregate = new_aggregate(self.key, self.aggregate.uid, self.aggregate.epoch)
 
     def savepoint(self) -> Savepoint:
         """Where `restore` goes back to."""

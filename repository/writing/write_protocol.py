@@ -45,7 +45,7 @@ from repository.writing.in_doubt import InDoubtTransactions
 from repository.writing.snapshot import Snapshot, read_snapshot
 from repository.writing.submission import InDoubtAttempt, Submission, is_live, keys_in, split
 from repository.writing.transaction import EpochPassed, write
-from repository.writing.weighing import MADE, Weights, admit
+from repository.writing.weighing import HEAVY, MADE, Weights, admit
 from runtime.time_slice import TimeSlice
 
 log = logging.getLogger(__name__)
@@ -174,9 +174,11 @@ class WriteProtocol:
                 row.again = None  # what was read need not be held beside what it became
         if ahead is not None:
             await ahead.follow()
-        # What must wait comes before all that may follow.
-        followed = None if later or put_off or erases else behind
-        loss = await self._write(evaluation, answers, snapshot.now, followed)
+        # What must wait comes before all that may follow; and what follows holds the aggregates
+        # beside what is written of them, which is too much of a command about very many bytes.
+        is_large = any(submission.weight > HEAVY for submission in submissions)
+        followed = None if later or put_off or erases or is_large else behind
+        loss = await self._write(evaluation, answers, snapshot.now, followed, is_heavy)
         if snapshot.in_doubt and not loss.committed:
             await self._in_doubt.settle(generation)
         lost = []
@@ -257,6 +259,7 @@ class WriteProtocol:
         answers: Sequence[Answered],
         begun: datetime,
         behind: ChainLink | None,
+        is_heavy: bool,
     ) -> Loss:
         """Write what is to be written."""
         rows = evaluation.involved
@@ -271,7 +274,8 @@ class WriteProtocol:
         if behind is not None:
             behind.offer(evaluation.rows)
         try:
-            written = await write(self._writers, rows, batch_id)
+            lets_go = is_heavy and behind is None  # who follows begins with what is here
+            written = await write(self._writers, rows, batch_id, lets_go=lets_go)
         except EpochPassed:
             log.info("the epoch was raised: all connections are made anew")
             # One of the two pools has connections from before.

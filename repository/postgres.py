@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Final
 
 from codec.timestamps import from_datetime
-from domain.aggregate import DEFAULT_LIMITS
 from domain.entity_key import EntityKey
+from domain.limits import DEFAULT_LIMITS
 from domain.outcome import Outcome
 from domain.ports import (
     AggregateReader,

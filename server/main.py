@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import grpc
 
 from application.entity_types import EntityTypes
-from domain.aggregate import DEFAULT_LIMITS
+from domain.limits import DEFAULT_LIMITS
 from repository.connections.probe import PostgresProbe
 from repository.credentials.password import Password, password_from
 from repository.migrations import migrate

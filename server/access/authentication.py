@@ -1,6 +1,7 @@
 """The middleware that learns who is calling."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from domain.errors import Unauthenticated
@@ -8,6 +9,20 @@ from server.rpc.call import Call, Context
 from server.rpc.middleware import Handler, Middleware
 
 _MAX_LENGTH: Final = 1_024
+
+
+class PrincipalSort(StrEnum):
+    """What a principal was proven by; it begins with that and a colon, so no sort of name can pass
+    for another."""
+
+    URI = "uri"
+    DNS = "dns"
+    COMMON_NAME = "cn"
+    JWT = "jwt"
+
+    def named(self, name: str) -> str:
+        """The principal of a name."""
+        return f"{self}:{name}"
 
 
 class Authenticator(Protocol):

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from domain.errors import Unauthenticated
+from server.access.authentication import PrincipalSort
 from server.rpc.call import Context
 
 
@@ -13,7 +14,7 @@ async def from_certificate(context: Context) -> str | None:
 
 
 def certified_name(properties: Mapping[str, Iterable[bytes]]) -> str | None:
-    """`uri:…`, else `dns:…`, else `cn:…`: so no sort of name can pass for another.
+    """`uri:…`, else `dns:…`, else `cn:…`.
 
     A certificate with several URIs is no SPIFFE identity, and is refused; of several DNS names the
     first counts.
@@ -22,9 +23,13 @@ def certified_name(properties: Mapping[str, Iterable[bytes]]) -> str | None:
         raise Unauthenticated("The certificate has more than one URI.")
     for sort, name in _SORTS.items():
         for value in filter(None, properties.get(name, ())):
-            return f"{sort}:{value.decode(errors='replace')}"
+            return sort.named(value.decode(errors="replace"))
     return None
 
 
 # By the names that grpc gives them.
-_SORTS: Final = {"uri": "peer_uri", "dns": "peer_dns", "cn": "x509_common_name"}
+_SORTS: Final = {
+    PrincipalSort.URI: "peer_uri",
+    PrincipalSort.DNS: "peer_dns",
+    PrincipalSort.COMMON_NAME: "x509_common_name",
+}

@@ -14,7 +14,7 @@ import grpc
 from application.entity_types import EntityTypes
 from domain.limits import DEFAULT_LIMITS
 from repository.connections.probe import PostgresProbe
-from repository.credentials.password import Password, password_from
+from repository.credentials import Password, password_from
 from repository.migrations import migrate
 from repository.migrations.window import BUILD
 from repository.postgres import PostgresOptions, PostgresRepository

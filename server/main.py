@@ -1,4 +1,4 @@
-"""The composition root: the only module that knows which parts the server is made of."""
+"""The composition root: which parts the server is made of, and which repository it has."""
 
 import asyncio
 import logging

@@ -155,6 +155,11 @@ class WorkingCopy(Struct, eq=False, kw_only=True):
         ]
         return DeletionOutcome(change.version, change.commit_time)
 
+    def let_go(self) -> None:
+        """Free the aggregate, when all is made that is to be written and answered of it."""
+        self.read_again = None
+        self.aggregate = new_aggregate(self.key, self.aggregate.uid, self.aggregate.epoch)
+
     def savepoint(self) -> Savepoint:
         """Where `restore` goes back to."""
         # To read it again costs nothing where all goes well, and that is nearly always.

@@ -11,8 +11,8 @@ import uvloop
 from cli import entity_types, migrate, retention, smoke
 from cli.exits import failed
 from cli.setting_options import with_settings
-from repository.connecting.target import DsnRefused
-from repository.credentials.password import PasswordSourceUnknown
+from repository.credentials import PasswordSourceUnknown
+from repository.dsn.target import DsnRefused
 from repository.migrations.window import BUILD
 from server.embedded_postgres import EmbeddedPostgresFailed
 from server.main import serve as serve_until_stopped

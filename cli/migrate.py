@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 from cli.database_options import Dsn, PasswordFrom
 from cli.exits import failed
 from repository import migrations
-from repository.credentials.password import PasswordSourceUnknown, password_from
+from repository.credentials import PasswordSourceUnknown, password_from
 from repository.migrations import (
     BackfillHeldUp,
     DatabaseUnfit,

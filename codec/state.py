@@ -6,10 +6,10 @@ from google.protobuf.message import DecodeError
 
 from codec.features import StoredFeatures
 from codec.timestamps import decode_timestamp, encode_timestamp
-from domain.aggregate import DEFAULT_LIMITS, FeatureAggregate
+from domain.aggregate import FeatureAggregate
 from domain.entity_key import EntityKey
 from domain.errors import Corrupted
-from domain.limits import Limits
+from domain.limits import DEFAULT_LIMITS, Limits
 from domain.policy import Policy
 from domain.timestamp import Timestamp
 from featom.stored.v1 import stored_pb2

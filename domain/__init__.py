@@ -1,4 +1,7 @@
-"""The model: what a feature aggregate is, and what may happen to it. Standard library only."""
+"""The model: what a feature aggregate is, and what may happen to it.
+
+It knows the standard library and msgspec.Struct.
+"""
 
 from domain.aggregate import FeatureAggregate
 from domain.change import Change

@@ -22,13 +22,12 @@ from domain.errors import (
 from domain.etag import Etag
 from domain.feature import Feature
 from domain.feature_spec import FeatureSpec
-from domain.limits import Limits
+from domain.limits import DEFAULT_LIMITS, Limits
 from domain.plan import Plan
 from domain.policy import Policy
 from domain.timestamp import MICROSECOND, Timestamp
 from domain.update import Deletion, Update, update_violations
 
-DEFAULT_LIMITS = Limits()
 _NONE: frozenset[str] = frozenset()
 _NO_SPECS: Mapping[str, FeatureSpec] = {}
 

@@ -6,10 +6,9 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from domain.errors import FieldViolation
+from domain.limits import LONGEST_ENTITY_TYPE, MAX_ENTITY_ID_BYTES
 
-LONGEST_ENTITY_TYPE: Final = 63
-ENTITY_TYPE: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
-MAX_ENTITY_ID_BYTES: Final = 256
+ENTITY_TYPE: Final = re.compile(rf"[a-z][a-z0-9_]{{0,{LONGEST_ENTITY_TYPE - 1}}}")
 # Unicode's category Cc: C0, DEL and C1.
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 

@@ -52,7 +52,12 @@ class MarkExpired(Exception):
 
 
 class EntityTypeStore(Protocol):
-    """Where entity types are kept, with all their revisions."""
+    """Where entity types are kept, with all their revisions.
+
+    Whatever is returned, and whatever an EntityTypeInUse or the error of a guard is raised for,
+    must be durable, but for `count`. Every method must raise Unavailable when the database cannot
+    be reached, or that cannot be said; and Corrupted if what is stored cannot be read.
+    """
 
     async def current(self, name: str) -> CurrentType:
         """Read what is current. Must see every change that was acknowledged."""
@@ -84,6 +89,7 @@ class EntityTypeStore(Protocol):
     async def delete(self, name: str, read: CurrentType, *, force: bool) -> bool:
         """Make the deletion the next revision; False if `read` is no longer current.
 
+        As with `replace`, no update may commit afterwards that was checked against what is deleted.
         Must raise EntityTypeInUse while there is an aggregate of the type, unless `force`; and
         Contended as `replace`.
         """

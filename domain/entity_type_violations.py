@@ -9,14 +9,12 @@ from domain.entity_key import entity_type_problem
 from domain.entity_type import EntityType
 from domain.errors import FieldViolation
 from domain.feature_spec import FeatureSpec
-from domain.limits import Limits
+from domain.limits import LONGEST_NAME, MAX_PATTERNS_WEIGHT, MAX_RULES, Limits
 from domain.rules import RuleCompiler
 from domain.spec_violations import spec_violations
 from domain.update import feature_name_problem
 
-RULE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
-MAX_RULES: Final = 100
-MAX_PATTERNS_WEIGHT: Final = 100_000
+RULE_NAME: Final = re.compile(rf"[A-Za-z_][A-Za-z0-9_.-]{{0,{LONGEST_NAME - 1}}}")
 
 
 def entity_type_violations(

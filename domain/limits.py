@@ -1,6 +1,30 @@
-"""How much the store takes."""
+"""How much the store takes: every limit of what callers send, ask for and get."""
+
+from typing import Final
 
 from msgspec import Struct
+
+# Names, in characters; ids, in bytes.
+LONGEST_ENTITY_TYPE: Final = 63
+LONGEST_NAME: Final = 128
+"""Of features and of rules."""
+MAX_ENTITY_ID_BYTES: Final = 256
+
+# Entity types.
+MAX_RULES: Final = 100
+MAX_DESCRIPTION: Final = 500
+MAX_TTL_SECONDS: Final = 100 * 366 * 86_400
+MAX_PATTERN_LENGTH: Final = 1_000
+MAX_PATTERNS_WEIGHT: Final = 100_000
+"""Of all patterns of a definition; each counts by what a text costs that it is matched with."""
+MAX_PATTERNS_COST: Final = 110_000
+"""Microseconds, about, for the patterns of all features that an update changes: more than those of
+a definition weigh together, so that only lists of many texts exceed it."""
+
+# Pages.
+DEFAULT_PAGE: Final = 100
+MAX_PAGE_BYTES: Final = 3 * 1_024 * 1_024
+"""A client takes answers of 4 MiB unless told otherwise; a page ends before that."""
 
 
 class Limits(Struct, frozen=True, gc=False):
@@ -23,3 +47,6 @@ class Limits(Struct, frozen=True, gc=False):
     """Changes that one read of the past goes through."""
     past_bytes: int = 1_073_741_824
     """The size of these changes."""
+
+
+DEFAULT_LIMITS: Final = Limits()

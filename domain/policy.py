@@ -9,15 +9,12 @@ from domain.constraints import ConstraintCheck
 from domain.entity_type import AdditionalFeatures, EntityType
 from domain.errors import RuleViolation
 from domain.feature import Feature
+from domain.limits import MAX_PATTERNS_COST
 from domain.operations import as_list
 from domain.plan import Plan
 from domain.rules import CompiledRules, NoRules, RuleCompiler
 from domain.timestamp import EARLIEST, Timestamp
 from domain.transition import Transition
-
-MAX_PATTERNS_COST: Final = 110_000
-"""Microseconds, about, for the patterns of all features that an update changes: more than those of
-a definition weigh together, so that only lists of many texts exceed it."""
 
 _NO_RULES: Final = NoRules()
 _TOO_MANY_TEXTS: Final = "has so many texts that to match them would take too long"

@@ -121,13 +121,17 @@ class AggregateReader(Protocol):
         Must see every update that was acknowledged before the call.
         Must take `room` for large aggregates before it reads them into memory, and must raise
         LimitExceeded before that if all of them are more than one answer may have.
-        Must raise Unavailable when the database cannot be reached.
+        Must raise Overloaded if too many wait, Unavailable when the database cannot be reached or
+        what was read is not known to be durable, and Corrupted if it cannot be taken apart.
         """
 
     async def read_as_of(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
         """Read the present incarnation as it was; None where it has no such past.
 
-        Must raise LimitExceeded where that takes more changes than one read may go through.
+        Must see every update that was acknowledged before the call.
+        Must raise LimitExceeded where that takes more changes than one read may go through, or
+        makes more than one answer may have; Overloaded if too many wait; and Unavailable or
+        Corrupted as `read`.
         """
 
     async def list_aggregates(
@@ -138,4 +142,5 @@ class AggregateReader(Protocol):
         Up to `limit` (more than 0), and no more than have `max_bytes` of stored state in all; but
         one in any case, if there is one.
         Must not read what it does not return into memory.
+        Must raise Overloaded, Unavailable and Corrupted as `read`.
         """

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from domain.constraints import ConstraintCheck
 from domain.feature_spec import FeatureSpec
+from domain.limits import MAX_PATTERN_LENGTH
 from domain.values import (
     ELEMENT_KINDS,
     FLOATING_KINDS,
@@ -16,8 +17,6 @@ from domain.values import (
     ValueKind,
     value_problem,
 )
-
-MAX_PATTERN_LENGTH: Final = 1_000
 
 _BOUNDS: Final = ("minimum", "maximum")
 _SIZED: Final = (ValueKind.STRING, ValueKind.BYTES, ValueKind.FLOAT_VECTOR, *ELEMENT_KINDS)

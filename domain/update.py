@@ -11,13 +11,13 @@ from msgspec import Struct
 from domain.entity_key import EntityKey
 from domain.errors import FieldViolation
 from domain.etag import Etag
+from domain.limits import LONGEST_NAME
 from domain.operations import Append, Operation
 from domain.timestamp import Timestamp, timestamp_problem
 from domain.value_text import short_text
 from domain.values import NON_FINITE_HINT, value_problem
 
-LONGEST_NAME: Final = 128
-FEATURE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
+FEATURE_NAME: Final = re.compile(rf"[A-Za-z_][A-Za-z0-9_.:-]{{0,{LONGEST_NAME - 1}}}")
 
 
 class FeatureUpdate(Struct, frozen=True, gc=False):

@@ -13,9 +13,9 @@ from application.working_copy import RecordedChange, Trace, WorkingCopy
 from codec.expiry import how_written, without_expired
 from codec.historical_state import HistoricalState, fold, fold_by_event_time
 from codec.state import dump_aggregate, load_aggregate, new_aggregate
-from domain.aggregate import DEFAULT_LIMITS
 from domain.entity_key import EntityKey
 from domain.errors import FeatomError, LimitExceeded
+from domain.limits import DEFAULT_LIMITS
 from domain.outcome import Outcome
 from domain.ports import (
     AggregateReader,

@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Final
 
 from codec.timestamps import from_datetime
-from domain.aggregate import DEFAULT_LIMITS
 from domain.entity_key import EntityKey
+from domain.limits import DEFAULT_LIMITS
 from domain.outcome import Outcome
 from domain.ports import (
     AggregateReader,
@@ -21,13 +21,13 @@ from domain.ports import (
     StoredAggregate,
 )
 from domain.update import Command
-from repository.connecting.connector import Connector
 from repository.connections.bulkhead import Bulkhead
 from repository.connections.commits_in_doubt import CommitsInDoubt
 from repository.connections.isolation import ReadCommittedPool, SerializablePool
 from repository.connections.pool import CLOSING as POOL_CLOSING
 from repository.connections.primary import Primary
-from repository.credentials.password import Password
+from repository.credentials import Password
+from repository.dsn.connector import Connector
 from repository.entity_types.catalogue import Catalogue
 from repository.entity_types.expiry import Expiry
 from repository.entity_types.postgres import PostgresEntityTypes

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from repository.connections.isolation import ReadCommittedPool
 from repository.connections.pool import Connection
-from repository.credentials.password import Password
+from repository.credentials import Password
 from repository.migrations.session import session_on
 from repository.sessions.facts import Session
 from repository.statements import RETENTION

@@ -1,4 +1,4 @@
-"""The composition root: the only module that knows which parts the server is made of."""
+"""The composition root: which parts the server is made of, and which repository it has."""
 
 import asyncio
 import logging
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 import grpc
 
 from application.entity_types import EntityTypes
-from domain.aggregate import DEFAULT_LIMITS
+from domain.limits import DEFAULT_LIMITS
 from repository.connections.probe import PostgresProbe
-from repository.credentials.password import Password, password_from
+from repository.credentials import Password, password_from
 from repository.migrations import migrate
 from repository.migrations.window import BUILD
 from repository.postgres import PostgresOptions, PostgresRepository
@@ -61,6 +61,7 @@ async def serve(settings: Settings) -> None:
     # From the first moment on: as process 1 of a container we get no signal that we do not handle.
     stop = _stop_signal()
     resources.allow_as_many_as_may_be()
+    resources.keep_no_large_blocks()
     watch_the_rest(asyncio.get_running_loop())
     with tracing_of(settings) as tracing:
         async with _database(settings) as dsn:

@@ -5,9 +5,9 @@ from typing import Any
 
 import asyncpg
 
-from repository.connecting.connector import Connector
 from repository.connections.primary import Primary
 from repository.connections.timeline import join_timeline
+from repository.dsn.connector import Connector
 from repository.migrations.session import require_current
 from repository.sessions.facts import Backend, Facts
 from repository.sessions.refusals import SessionRefused

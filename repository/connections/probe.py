@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import asyncpg
 
-from repository.connecting.connector import CannotConnect, Connector
 from repository.connections.known import Admission, KnownConnection
 from repository.connections.primary import Primary
-from repository.credentials.password import Password
+from repository.credentials import Password
+from repository.dsn.connector import CannotConnect, Connector
 from repository.migrations import window
 from repository.migrations.grants import needed_rights
 from repository.migrations.revisions import revisions

@@ -1,4 +1,4 @@
-"""What a failure of the database means to a server: the only place that knows its SQLSTATEs.
+"""What a failure of the database means to a server: the table of its SQLSTATEs.
 
 What a failure means depends on when it came. While connecting, nothing was sent. What PostgreSQL
 refuses with an ErrorResponse is definite: the transaction is rolled back, also if the COMMIT itself

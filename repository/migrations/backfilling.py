@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import asyncpg
 
-from repository.credentials.password import Password
+from repository.credentials import Password
 from repository.migrations.backfill import Backfill
 from repository.migrations.holders import holder_of
 from repository.migrations.revisions import backfills

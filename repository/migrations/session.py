@@ -10,9 +10,9 @@ from typing import Final
 
 import asyncpg
 
-from repository.connecting.connector import CannotConnect, Connector
-from repository.connecting.target import DsnRefused
-from repository.credentials.password import Password
+from repository.credentials import Password
+from repository.dsn.connector import CannotConnect, Connector
+from repository.dsn.target import DsnRefused
 from repository.migrations.holders import holder_of
 from repository.migrations.window import SchemaMismatch, outdated, servers_of
 from repository.sessions.facts import Session

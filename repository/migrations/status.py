@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from repository.credentials.password import Password
+from repository.credentials import Password
 from repository.migrations import window
 from repository.migrations.backfilling import Progress, progress_of
 from repository.migrations.revisions import Revision, revisions

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass, field
 
-from repository.credentials.password import Password
+from repository.credentials import Password
 from repository.migrations import window
 from repository.migrations.backfilling import backfill_on, complete_backfills, register_as_complete
 from repository.migrations.grants import grant_to

@@ -2,8 +2,14 @@
 
 The first asks which server is at the other end. If that may be used, the second sets what our work
 rests on, and reads it back.
+
+A pooler may share its connections to PostgreSQL between ours. In session mode a connection keeps
+its backend for as long as it lasts. In transaction and statement mode each statement gets a backend
+that is free: of two connections, the second gets the one that the first had a moment ago; or, if
+others were faster, the first gets another one next time.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
@@ -11,7 +17,6 @@ from typing import Any, Final, TypeAlias
 import asyncpg
 
 from repository.sessions.facts import PREPARED_ELSEWHERE, Facts, Session, describe
-from repository.sessions.poolers import share_backends
 from repository.sessions.refusals import (
     OnStandby,
     ReadOnly,
@@ -27,6 +32,9 @@ from repository.statements import SESSION
 OLDEST_VERSION: Final = 150_000
 READ_ONLY: Final = "25006"
 """What PostgreSQL would say of the first write."""
+
+_POOLER_ROUNDS: Final = 4
+_POOLER_PATIENCE: Final = 2.0
 
 Connect: TypeAlias = Callable[[], Awaitable[Session]]
 """Opens one more connection to the same address."""
@@ -84,10 +92,26 @@ def terminate(connection: Any) -> None:
 async def _require_its_own(session: Session, another: Connect) -> None:
     other = await another()
     try:
-        if await share_backends(session, other):
+        if await _share_backends(session, other):
             raise SharedConnection
     finally:
         terminate(other)
+
+
+async def _share_backends(one: Session, other: Session) -> bool:
+    """Whether two open connections, which nobody else uses now, are served by the same backends."""
+    seen: tuple[set[int], set[int]] = (set(), set())
+    try:
+        async with asyncio.timeout(_POOLER_PATIENCE):
+            for _ in range(_POOLER_ROUNDS):
+                for session, pids in zip((one, other), seen, strict=True):
+                    pids.add(await session.fetchval(SESSION["own_pid"]))
+    except PREPARED_ELSEWHERE:
+        return True
+    except TimeoutError:
+        # A connection that must wait for a backend has none in common with one that has its own.
+        return False
+    return not seen[0].isdisjoint(seen[1]) or any(len(pids) > 1 for pids in seen)
 
 
 async def _apply(session: Session, settings: Settings, facts: Facts) -> None:

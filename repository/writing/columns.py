@@ -56,7 +56,7 @@ async def _written(rows: Iterable[Row]) -> Written:
         else:
             written.deleted.append(row)
             continue
-        state = dump_aggregate(row.aggregate)
+        state = row.keyframe or dump_aggregate(row.aggregate)
         contents.rows.append(row)
         contents.states.append(state)
         if len(state) > LARGE and time_slice.is_used_up:

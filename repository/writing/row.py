@@ -38,6 +38,13 @@ class Row(WorkingCopy, eq=False, kw_only=True):
     """Whether nothing that was read says that the row is there."""
 
     @property
+    def keyframe(self) -> bytes | None:
+        """What is stored of the aggregate, if the history gets the same."""
+        advancing = (each for each in reversed(self.changes) if each.change.advances)
+        last = next(advancing, None)
+        return None if last is None else last.state
+
+    @property
     def left(self) -> StoredRow | None:
         """The row as it will be, by whom is not known yet. None: there will be none."""
         if not self.writes:

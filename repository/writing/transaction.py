@@ -80,15 +80,21 @@ class _Undone(Exception):
         self.written = written
 
 
-async def write(pool: SerializablePool, rows: Sequence[Row], batch_id: UUID) -> Written:
+async def write(
+    pool: SerializablePool, rows: Sequence[Row], batch_id: UUID, *, lets_go: bool = False
+) -> Written:
     """Write what is to be written of some rows, in the order of their keys.
 
-    Raises what Pool.commit raises, or EpochPassed.
+    `lets_go`: nobody needs their aggregates afterwards, so they are not held beside their stored
+    form while PostgreSQL works. Raises what Pool.commit raises, or EpochPassed.
     """
     epoch = rows[0].aggregate.epoch
     arguments = await write_arguments(rows, batch_id)
     erased = [row.key for row in rows if row.erase_history]
     absent = [row.key for row in rows if row.is_kept_absent]
+    if lets_go:
+        for row in rows:
+            row.let_go()
 
     async def work(connection: Connection) -> Written:
         # The pool's proxy hands it through.

@@ -52,7 +52,7 @@ from repository.writing.transaction import (
     loss_of,
     write,
 )
-from repository.writing.weighing import Weights, admit
+from repository.writing.weighing import HEAVY, Weights, admit
 
 log = logging.getLogger(__name__)
 
@@ -156,9 +156,12 @@ class WriteProtocol:
                 row.read_again = None  # what was read need not be held beside what it became
         if ahead is not None:
             await ahead.follow()
-        # What must wait comes before all that may follow.
-        followed = None if later or put_off or erases else behind
-        loss = await self._write(snapshot, answers, followed)
+        # What must wait comes before all that may follow; and what follows holds the aggregates
+        # beside what is written of them, which is too much of a command about very many bytes.
+        is_large = any(pending.weight > HEAVY for pending in batch)
+        followed = None if later or put_off or erases or is_large else behind
+        lets_go = weighs and followed is None  # who follows begins with what is here
+        loss = await self._write(snapshot, answers, followed, lets_go)
         if snapshot.in_doubt and not loss.committed:
             await self._in_doubt.settle(generation)
         lost = settle(snapshot.rows, answers, loss)
@@ -212,6 +215,7 @@ class WriteProtocol:
         snapshot: Snapshot,
         answers: Sequence[Answered[Pending]],
         behind: ChainLink | None,
+        lets_go: bool,
     ) -> Loss:
         """Write what is to be written."""
         rows = involved(snapshot.rows)
@@ -225,7 +229,7 @@ class WriteProtocol:
         if behind is not None:
             behind.offer(snapshot.rows)
         try:
-            written = await write(self._writers, rows, batch_id)
+            written = await write(self._writers, rows, batch_id, lets_go=lets_go)
         except EpochPassed:
             log.info("the epoch was raised: all connections are made anew")
             # One of the two pools has connections from before.

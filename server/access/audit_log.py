@@ -140,22 +140,26 @@ class LineFile:
         self._path = None if target == STDOUT else Path(target)
         self._written = 0
         """Bytes of a line that are in the file, if the rest did not fit."""
+        self._is_torn = False
+        """Whether the file ends with a part of a line that was given up."""
         self._file = sys.stdout.fileno() if self._path is None else _open(self._path)
 
     def append(self, line: bytes) -> None:
         """Raises OSError; the same line must then be tried again before another one."""
         try:
             self._follow()
-            while self._written < len(line):
-                self._written += os.write(self._file, line[self._written :])
+            wanted = b"\n" + line if self._is_torn else line
+            while self._written < len(wanted):
+                self._written += os.write(self._file, wanted[self._written :])
         except OSError:
             # It may be the descriptor that is good for nothing.
             self._open_again()
             raise
-        self._written = 0
+        self._written, self._is_torn = 0, False
 
     def give_up(self) -> None:
-        """No more tries for a line; what there is of it ends with the next one."""
+        """No more tries for a line; what there is of it gets an end before the next one."""
+        self._is_torn = self._is_torn or self._written > 0
         self._written = 0
 
     def close(self) -> None:
@@ -184,7 +188,7 @@ class LineFile:
 
     def _replace(self, file: int) -> None:
         if not os.path.samestat(os.fstat(file), os.fstat(self._file)):
-            self._written = 0
+            self._written, self._is_torn = 0, False
         os.close(self._file)
         self._file = file
 

@@ -1,6 +1,7 @@
 """The middleware that learns who is calling; callers may be known by their TLS certificate."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from domain.errors import Unauthenticated
@@ -8,6 +9,20 @@ from server.rpc.call import Call, Context
 from server.rpc.middleware import Handler, Middleware
 
 _MAX_LENGTH: Final = 1_024
+
+
+class PrincipalSort(StrEnum):
+    """What a principal was proven by; it begins with that and a colon, so no sort of name can pass
+    for another."""
+
+    URI = "uri"
+    DNS = "dns"
+    COMMON_NAME = "cn"
+    JWT = "jwt"
+
+    def named(self, name: str) -> str:
+        """The principal of a name."""
+        return f"{self}:{name}"
 
 
 class Authenticator(Protocol):
@@ -54,7 +69,7 @@ async def from_certificate(context: Context) -> str | None:
 
 
 def certified_name(properties: Mapping[str, Iterable[bytes]]) -> str | None:
-    """`uri:…`, else `dns:…`, else `cn:…`: so no sort of name can pass for another.
+    """`uri:…`, else `dns:…`, else `cn:…`.
 
     A certificate with several URIs is no SPIFFE identity, and is refused; of several DNS names the
     first counts.
@@ -63,9 +78,13 @@ def certified_name(properties: Mapping[str, Iterable[bytes]]) -> str | None:
         raise Unauthenticated("The certificate has more than one URI.")
     for sort, name in _SORTS.items():
         for value in filter(None, properties.get(name, ())):
-            return f"{sort}:{value.decode(errors='replace')}"
+            return sort.named(value.decode(errors="replace"))
     return None
 
 
 # By the names that grpc gives them.
-_SORTS: Final = {"uri": "peer_uri", "dns": "peer_dns", "cn": "x509_common_name"}
+_SORTS: Final = {
+    PrincipalSort.URI: "peer_uri",
+    PrincipalSort.DNS: "peer_dns",
+    PrincipalSort.COMMON_NAME: "x509_common_name",
+}

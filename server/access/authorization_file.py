@@ -11,12 +11,13 @@ from typing import Any, Final
 import yaml
 
 from formats.strict_yaml import StrictLoader
+from server.access.authentication import PrincipalSort
 from server.access.authorization import Grant, Grants
 from server.access.permissions import Permission
 from server.process.watched_files import ContentRefused, WatchedFiles
 
 # Each sort of principal, or every one of them; no run of more than two stars.
-_PRINCIPAL: Final = re.compile(r"(?!.*\*{3})(\*\*|(uri|dns|cn|jwt):.+)")
+_PRINCIPAL: Final = re.compile(rf"(?!.*\*{{3}})(\*\*|({'|'.join(PrincipalSort)}):.+)")
 _TYPES: Final = re.compile(r"[a-z0-9_*]+")
 
 

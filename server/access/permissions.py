@@ -6,9 +6,9 @@ from typing import Any, Final, NamedTuple
 
 from google.protobuf.message import Message
 
-from domain.aggregate import DEFAULT_LIMITS
-from domain.entity_key import MAX_ENTITY_ID_BYTES, EntityKey
+from domain.entity_key import EntityKey
 from domain.errors import LimitExceeded
+from domain.limits import DEFAULT_LIMITS, LONGEST_ENTITY_TYPE, MAX_ENTITY_ID_BYTES
 from featom.v1 import entity_type_service_pb2 as types_pb
 from featom.v1 import feature_store_pb2 as pb
 
@@ -28,7 +28,7 @@ class Need(NamedTuple):
     entity_type: str
 
 
-LONGEST_TYPE: Final = 64
+LONGEST_TYPE: Final = LONGEST_ENTITY_TYPE + 1
 """A character more than the name of an entity type can have: of what strangers send as one, no more
 is looked at or kept. The handler refuses it, whatever is granted."""
 EVERY_TYPE: Final = "*"

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import jwt
 
 from domain.errors import Unauthenticated
+from server.access.authentication import PrincipalSort
 from server.access.jwks import ALGORITHMS, SigningKey
 from server.access.key_sources import (
     KeysOfFile,
@@ -55,7 +56,7 @@ class Tokens:
     async def __call__(self, context: Context) -> str | None:
         """The principal `jwt:SUBJECT`; an Authenticator."""
         token = bearer_token(context.invocation_metadata() or ())
-        return None if token is None else f"jwt:{await self.subject(token)}"
+        return None if token is None else PrincipalSort.JWT.named(await self.subject(token))
 
     async def subject(self, token: str) -> str:
         """Who the token stands for. Raises Unauthenticated or AuthenticationUnavailable."""

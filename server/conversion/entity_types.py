@@ -17,16 +17,15 @@ from codec.entity_type import (
 from domain.entity_type import AdditionalFeatures, EntityType, Rule
 from domain.errors import FieldViolation, InvalidValue
 from domain.feature_spec import FeatureSpec
+from domain.limits import MAX_DESCRIPTION, MAX_TTL_SECONDS
 from domain.timestamp import SECOND
 from featom.v1 import entity_type_pb2 as pb
 from featom.v1 import entity_type_service_pb2 as service_pb
 from server.conversion.violations import Violations
 
-MAX_DESCRIPTION = 500
 _ROOM = 500_000
 """Characters of the texts of all differences: with the definition they must fit into an answer."""
 _MIN_TEXT = 100
-MAX_TTL_SECONDS = 100 * 366 * 86_400
 
 
 def read_entity_type(

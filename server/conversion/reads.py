@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp as TimestampMessage
 
@@ -15,16 +15,12 @@ from domain.entity_key import (
 )
 from domain.errors import LimitExceeded, StaleEtag
 from domain.etag import Etag
-from domain.limits import Limits
+from domain.limits import DEFAULT_PAGE, Limits
 from domain.ports import AtCommitTime, AtEventTime, AtVersion, PointInTime, StoredAggregate
 from domain.timestamp import Timestamp, timestamp_problem
 from featom.v1 import feature_store_pb2 as pb
 from server.conversion.fields import read_etag, read_feature_names, read_instant, read_key
 from server.conversion.violations import Violations
-
-DEFAULT_PAGE: Final = 100
-# A client takes answers of 4 MiB unless told otherwise; a page ends before that.
-MAX_PAGE_BYTES: Final = 3 * 1_024 * 1_024
 
 
 class Read(NamedTuple):

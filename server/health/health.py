@@ -18,6 +18,8 @@ from telemetry.metrics import Metric, gauge
 
 LIVENESS: Final = "liveness"
 READINESS: Final = "readiness"
+FAILURES_UNTIL_NOT_READY: Final = 2
+"""Checks in a row that fail: one alone may be a connection that broke."""
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +62,7 @@ class Health:
                     self._failed_since = time.monotonic()
                 self._failures += 1
                 # One failure can be a hiccup; a second one is a state.
-                if self._failures >= 2:
+                if self._failures >= FAILURES_UNTIL_NOT_READY:
                     self._tell_why(str(error) or type(error).__name__)
                     self._ready = False
                     self._publish(HealthCheckResponse.NOT_SERVING)

@@ -68,7 +68,24 @@ takes longer the larger the heap is, and who allocates meanwhile waits."""
 WORTH_TRIMMING: Final = 4 * 2**20
 """Bytes that are worth another try soon."""
 
+_LARGE_BLOCK: Final = 512 * 2**10
+"""Bytes of a block that is given back at once."""
+_M_MMAP_THRESHOLD: Final = -3
+"""Of glibc's malloc.h."""
+
 _RESIDENT: Final = Path("/proc/self/statm")
+
+
+def keep_no_large_blocks() -> None:
+    """Have large blocks given back as soon as they are freed, for as long as the process lasts.
+
+    glibc takes them from the system one by one, and gives them back at once; but the first that is
+    freed makes it take blocks of that size from the heap from then on. There they are copied when
+    they grow, and stay when they are freed. So the size is fixed.
+    """
+    set_option: Callable[[int, int], int] | None = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option is not None:
+        set_option(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
 
 
 async def give_back() -> None:

@@ -9,6 +9,7 @@ from domain.entity_key import entity_type_problem
 from domain.entity_type import EntityType
 from domain.entity_type_store import EntityTypeStore
 from domain.errors import EntityTypeNotFound
+from domain.limits import DEFAULT_PAGE, MAX_PAGE_BYTES
 from featom.v1 import entity_type_service_pb2 as pb
 from server.conversion.entity_types import (
     apply_response,
@@ -18,8 +19,6 @@ from server.conversion.entity_types import (
     with_etag,
 )
 from server.conversion.reads import (
-    DEFAULT_PAGE,
-    MAX_PAGE_BYTES,
     page_token,
     read_page_size,
     read_page_token,

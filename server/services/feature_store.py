@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from domain.errors import AggregateNotFound
-from domain.limits import Limits
+from domain.limits import MAX_PAGE_BYTES, Limits
 from domain.ports import AggregateReader, AggregateWriter, StoredAggregate
 from featom.v1 import feature_store_pb2 as pb
 from server.conversion import responses
 from server.conversion.reads import (
-    MAX_PAGE_BYTES,
     Read,
     page_token,
     read_batch_get,

@@ -18,10 +18,10 @@ import pytest
 import uvloop
 
 from domain.errors import DatabaseUnavailable
-from repository.connecting.connector import CannotConnect, Connector
-from repository.connecting.target import DsnRefused
 from repository.connections.isolation import ReadCommittedPool
 from repository.connections.probe import PostgresProbe, ProbeFailed
+from repository.dsn.connector import CannotConnect, Connector
+from repository.dsn.target import DsnRefused
 from repository.migrations import MigrationFailed, status
 from repository.postgres import PostgresRepository
 from repository.statements import Query

@@ -10,12 +10,12 @@ import pytest
 from msgspec.structs import replace
 
 from codec.state import load_aggregate
-from domain.aggregate import DEFAULT_LIMITS
 from domain.entity_key import EntityKey
 from domain.entity_type import EntityType
 from domain.entity_type_store import CurrentType
 from domain.errors import RuleViolated, StaleEtag, Unavailable
 from domain.feature_spec import FeatureSpec
+from domain.limits import DEFAULT_LIMITS
 from domain.values import ValueKind
 from repository.connections.isolation import SerializablePool
 from repository.postgres import PostgresOptions, PostgresRepository

@@ -1,6 +1,7 @@
 """A batch is bounded in bytes, and small updates do not wait for large ones."""
 
 import asyncio
+import gc
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -8,14 +9,15 @@ from typing import Any
 import pytest
 
 from codec.state import dump_aggregate, load_aggregate
+from domain.aggregate import FeatureAggregate
 from domain.entity_key import EntityKey
 from domain.errors import LimitExceeded
 from domain.outcome import Outcome, UpdateOutcome
 from domain.update import Update, UpdateBatch
-from repository.connections.isolation import ReadCommittedPool
+from repository.connections.isolation import ReadCommittedPool, SerializablePool
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.statements import WRITE, Query
-from repository.writing import columns, snapshot, transaction
+from repository.writing import columns, row, snapshot, transaction
 from repository.writing.weighing import HEAVY, LIGHT
 from runtime import time_slice
 from tests.integration.test_long_evaluations import ContentionLocks
@@ -122,6 +124,35 @@ async def test_commands_of_a_large_aggregate_keep_their_order(stored: str, lanes
                 wanted.append(number)
                 wanted += [100 + number] if key in keys[number::6] else []
             assert list(await value(repository, key, "l")) == wanted, place
+
+
+async def test_large_aggregates_are_not_held_beside_what_is_written_of_them(
+    stored: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the state is held once, where it is both the row's and a keyframe of the history."""
+    commit, write_arguments = SerializablePool.commit, columns.write_arguments
+    held, states = list[int](), list[Sequence[bytes]]()
+
+    async def noted_commit(pool: SerializablePool, work: Any) -> Any:
+        alive = (each for each in gc.get_objects() if isinstance(each, FeatureAggregate))
+        held.append(sum(bool(each.features) for each in alive))
+        return await commit(pool, work)
+
+    async def noted_arguments(rows: Sequence[Any], batch_id: Any) -> list[Any]:
+        arguments = await write_arguments(rows, batch_id)
+        of_rows, of_keyframes = arguments[11], arguments[33]
+        states.append([*of_rows, *filter(None, of_keyframes)])
+        return arguments
+
+    monkeypatch.setattr(row, "KEYFRAME_INTERVAL", 3)
+    monkeypatch.setattr(SerializablePool, "commit", noted_commit)
+    monkeypatch.setattr(transaction, "write_arguments", noted_arguments)
+    async with repository_on(stored, ONE_LANE) as repository:
+        for _ in range(2):
+            await repository.update_batch(UpdateBatch(updates=tuple(adding(LARGE[:9]))))
+        assert held == [0, 0]
+        assert [len(each) for each in states] == [9, 18]
+        assert len(set(map(id, states[-1]))) == 9
 
 
 async def test_a_batch_of_many_answers_is_committed_in_parts(

@@ -24,7 +24,7 @@ from featom.v1.feature_store_pb2 import (
 )
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue
-from repository.connecting.connector import Connector
+from repository.dsn.connector import Connector
 from repository.postgres import PostgresOptions
 from tests.kit.fault_injection import Session, repository_on, session_on
 from tests.kit.held_writes import nothing_is_written

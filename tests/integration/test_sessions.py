@@ -11,12 +11,12 @@ import pytest
 from domain.entity_key import EntityKey
 from domain.errors import DatabaseUnavailable
 from domain.update import Update
-from repository.connecting.connector import Connector
 from repository.connections.isolation import ReadCommittedPool, SerializablePool
 from repository.connections.known import Admission, KnownConnection
 from repository.connections.pool import Pool
 from repository.connections.primary import Primary
 from repository.connections.probe import PostgresProbe, ProbeFailed
+from repository.dsn.connector import Connector
 from repository.migrations import MigrationFailed, migrate, up
 from repository.migrations import status as migration_status
 from repository.postgres import PostgresRepository

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
-from domain.aggregate import DEFAULT_LIMITS
+from domain.limits import DEFAULT_LIMITS
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from server.access_log import access_logged
 from server.rpc.decoding import Decoder

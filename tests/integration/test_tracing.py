@@ -14,8 +14,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind
 from opentelemetry.trace.status import StatusCode
 
-from domain.aggregate import DEFAULT_LIMITS
 from domain.entity_key import EntityKey
+from domain.limits import DEFAULT_LIMITS
 from featom.v1 import aggregate_pb2
 from featom.v1.feature_store_pb2 import (
     FeatureUpdate,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import grpc
 import pytest
 
-from domain.aggregate import DEFAULT_LIMITS
+from domain.limits import DEFAULT_LIMITS
 from featom.v1 import feature_store_pb2 as pb
 from featom.v1.aggregate_pb2 import EntityKey
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub

@@ -5,10 +5,10 @@ from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
-from domain.aggregate import DEFAULT_LIMITS, FeatureAggregate
+from domain.aggregate import FeatureAggregate
 from domain.entity_key import EntityKey
 from domain.feature import Feature
-from domain.limits import Limits
+from domain.limits import DEFAULT_LIMITS, Limits
 from domain.operations import Append, Increment, Maximum, Minimum, Remove, SetValue
 from domain.timestamp import SECOND, Timestamp
 from domain.update import FeatureUpdate, Update

@@ -11,8 +11,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from repository.credentials import entra
-from repository.credentials.entra import EntraToken, NoToken, WorkloadIdentity
+from repository import credentials
+from repository.credentials import EntraToken, NoToken, WorkloadIdentity
 
 
 class Entra(ThreadingHTTPServer):
@@ -106,13 +106,13 @@ async def test_connections_that_open_together_share_one_request(tmp_path: Path) 
 async def test_a_token_that_no_connection_would_outlive_is_replaced_before_it_is_used(
     tmp_path: Path,
 ) -> None:
-    with running(Entra(lasts=int(entra._CONNECTING) - 1)) as server:
+    with running(Entra(lasts=int(credentials._CONNECTING) - 1)) as server:
         token = EntraToken(identity(server, tmp_path))
         assert [await token(), await token()] == ["t1", "t2"]
 
 
 async def test_a_token_about_to_expire_is_replaced_while_it_is_used(tmp_path: Path) -> None:
-    with running(Entra(lasts=int(entra._EARLY) - 1)) as server:
+    with running(Entra(lasts=int(credentials._EARLY) - 1)) as server:
         token = EntraToken(identity(server, tmp_path))
         assert await token() == "t1"
         server.slow.clear()
@@ -124,7 +124,7 @@ async def test_a_token_about_to_expire_is_replaced_while_it_is_used(tmp_path: Pa
 
 
 async def test_a_token_is_good_until_its_end_though_entra_gives_no_other(tmp_path: Path) -> None:
-    with running(Entra(lasts=int(entra._EARLY) - 1)) as server:
+    with running(Entra(lasts=int(credentials._EARLY) - 1)) as server:
         token = EntraToken(identity(server, tmp_path))
         assert await token() == "t1"
         server.status = 503
@@ -132,7 +132,7 @@ async def test_a_token_is_good_until_its_end_though_entra_gives_no_other(tmp_pat
             assert await token() == "t1"
             await end_of_request(token)
         assert len(server.asked) == 4
-        token._expires -= entra._EARLY - entra._CONNECTING
+        token._expires -= credentials._EARLY - credentials._CONNECTING
         with pytest.raises(NoToken, match="503"):
             await token()
 

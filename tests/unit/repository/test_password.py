@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from repository.credentials.entra import EntraToken
-from repository.credentials.password import PasswordSourceUnknown, password_from
+from repository.credentials import EntraToken, PasswordSourceUnknown, password_from
 
 AZURE = ("AUTHORITY_HOST", "TENANT_ID", "CLIENT_ID", "FEDERATED_TOKEN_FILE")
 

@@ -6,8 +6,6 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from repository.connecting.connector import CannotConnect
-from repository.connecting.target import Host
 from repository.connections.sqlstates import (
     MEANINGS,
     NOT_COMMITTED,
@@ -16,6 +14,8 @@ from repository.connections.sqlstates import (
     judge,
     verdict,
 )
+from repository.dsn.connector import CannotConnect
+from repository.dsn.target import Host
 
 RUNBOOKS = Path(__file__).parents[3] / "docs/runbooks"
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from domain.entity_type import EntityType, Rule
-from domain.entity_type_violations import MAX_RULES, entity_type_violations
+from domain.entity_type_violations import entity_type_violations
 from domain.feature_spec import FeatureSpec
-from domain.limits import Limits
+from domain.limits import MAX_RULES, Limits
 from domain.values import FeatureValue, ValueKind
 from repository.rules import CelCompiler
 

@@ -5,6 +5,7 @@ import errno
 import json
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from featom.v1 import feature_store_pb2 as pb
 from featom.v1.aggregate_pb2 import EntityKey as Key
 from featom.v1.entity_type_pb2 import EntityType
 from featom.v1.value_pb2 import FeatureValue
-from server.access.audit_log import AuditLog
+from server.access.audit_log import AuditLog, LineFile
 from server.access.auditing import Auditing
 from server.rpc.call import Call
 from server.rpc.decoding import Decoder
@@ -351,6 +352,48 @@ def test_a_line_that_did_not_fit_whole_is_finished_later(
         time.sleep(0.01)
     audit_log.close()
     assert [json.loads(line)["number"] for line in file.read_text().splitlines()] == [0, 1, 2]
+
+
+class HalfWritten:
+    """A file that takes half of a line, and nothing more until it is told to."""
+
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.lines = LineFile(str(path))
+        self._write, self._room = os.write, 1
+        monkeypatch.setattr("server.access.audit_log.os.write", self._write_some)
+        with pytest.raises(OSError, match="No space"):
+            self.lines.append(b"the first line\n")
+        self._room = sys.maxsize
+
+    def _write_some(self, file: int, data: bytes) -> int:
+        if not self._room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self._room -= 1
+        return self._write(file, data[: len(data) // 2] if not self._room else data)
+
+
+def test_what_there_is_of_a_line_that_is_given_up_does_not_spoil_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "audit.jsonl"
+    torn = HalfWritten(file, monkeypatch).lines
+    torn.give_up()
+    torn.append(b"the second line\n")
+    torn.append(b"the third line\n")
+    assert file.read_text() == "the fir\nthe second line\nthe third line\n"
+
+
+@pytest.mark.parametrize("given_up", [False, True])
+def test_half_of_a_line_stays_in_the_file_that_was_moved_away(
+    given_up: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "audit.jsonl"
+    torn = HalfWritten(file, monkeypatch).lines
+    if given_up:
+        torn.give_up()
+    file.rename(tmp_path / "audit.jsonl.1")
+    torn.append(b"the first line\n")
+    assert file.read_text() == "the first line\n"
 
 
 def test_a_line_that_fails_in_a_way_nobody_thought_of_is_counted_and_the_next_is_written(

@@ -14,7 +14,7 @@ import grpc
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from domain.aggregate import DEFAULT_LIMITS
+from domain.limits import DEFAULT_LIMITS
 from featom.v1 import feature_store_pb2 as pb
 from featom.v1.aggregate_pb2 import EntityKey
 from repository.memory import MemoryRepository

@@ -1,6 +1,9 @@
 """When freed memory is given back to the system."""
 
 import asyncio
+import platform
+import subprocess
+import sys
 
 import pytest
 
@@ -67,3 +70,33 @@ async def test_after_something_was_given_back_it_is_looked_again_soon(machine: M
 
 def test_the_memory_of_this_process_is_known() -> None:
     assert 10 * MIB < freed_memory.resident_bytes() < 10_000 * MIB
+
+
+_LARGE_BLOCKS = f"""
+from server.process.resources import keep_no_large_blocks, resident_bytes
+
+if {{keeps_none}}:
+    keep_no_large_blocks()
+del (first := [b"x" * {20 * MIB}])[0]  # glibc learns the size
+large = b"x" * {16 * MIB}
+above = [b"y" * 1_000 for _ in range(10_000)]  # holds the end of the heap
+before = resident_bytes()
+del large
+print(before - resident_bytes())
+"""
+
+
+def given_back(keeps_none: bool) -> int:
+    """Bytes that a process gives back when it frees 16 MiB."""
+    code = _LARGE_BLOCKS.format(keeps_none=keeps_none)
+    done = subprocess.run((sys.executable, "-c", code), check=True, capture_output=True, text=True)
+    return int(done.stdout)
+
+
+def test_a_large_block_is_given_back_as_soon_as_it_is_freed() -> None:
+    assert given_back(keeps_none=True) > 15 * MIB
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="others learn nothing")
+def test_without_that_it_would_be_kept() -> None:
+    assert given_back(keeps_none=False) < MIB

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from repository.connecting.encryption import FOR_THE_DRIVER, driver_dsn, system_context
-from repository.connecting.parameters import PARAMETERS
-from repository.connecting.target import CONNECT_TIMEOUT, DsnRefused, Host, Target, target_of
-from tests.unit.connecting import libpq
+from repository.dsn.encryption import FOR_THE_DRIVER, driver_dsn, system_context
+from repository.dsn.parameters import PARAMETERS
+from repository.dsn.target import CONNECT_TIMEOUT, DsnRefused, Host, Target, target_of
+from tests.unit.dsn import libpq
 
 
 def target(dsn: str, **environment: str) -> Target:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repository.connecting.conninfo import NotADsn, parameters_in
-from tests.unit.connecting import libpq
+from repository.dsn.conninfo import NotADsn, parameters_in
+from tests.unit.dsn import libpq
 
 URIS = [
     "postgresql://",

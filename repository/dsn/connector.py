@@ -11,9 +11,9 @@ from typing import Any, Final
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
-from repository.connecting.encryption import driver_dsn, system_context
-from repository.connecting.target import Host, Target, target_of
-from repository.credentials.password import Password
+from repository.credentials import Password
+from repository.dsn.encryption import driver_dsn, system_context
+from repository.dsn.target import Host, Target, target_of
 from repository.sessions.refusals import FormerPrimary, OnStandby, ReadOnly, SessionRefused
 
 _PASSWORD_SECONDS: Final = 6.0

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from repository.connecting.conninfo import NotADsn, parameters_in
-from repository.connecting.encryption import FOR_THE_DRIVER, encryption_refused
-from repository.connecting.parameters import PARAMETERS, problem_with
+from repository.dsn.conninfo import NotADsn, parameters_in
+from repository.dsn.encryption import FOR_THE_DRIVER, encryption_refused
+from repository.dsn.parameters import PARAMETERS, problem_with
 
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds for one host, unless the DSN says otherwise."""

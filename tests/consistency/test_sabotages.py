@@ -93,7 +93,7 @@ NOT_SEEN_TO_FAIL: Final = {"reads_are_never_early"}
 """No server knows what it will be asked for."""
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("sabotage", CASES)
 async def test_the_checker_catches_a_server_with(sabotage: str, killable: OwnPostgres) -> None:
     case = CASES[sabotage]

@@ -2,7 +2,7 @@
 
 What may differ between versions is SQL: statements, plans, locks, roles, migrations, errors. So
 everything that speaks SQL runs on each of them. What does not see which one is there runs on the
-newest: the whole program, what gRPC makes of an answer, and networks that fail.
+newest: the whole program, what gRPC makes of an answer, networks that fail, and bounds of size.
 FEATOM_TEST_POSTGRES=embedded, said and not only meant, asks for all of them everywhere.
 """
 
@@ -33,10 +33,20 @@ ANSWERS: Final = (
     "unsent_answers",
 )
 NETWORKS: Final = ("connecting", "silent_databases")
+SIZES: Final = (
+    "large_aggregates",
+    "large_reads",
+    "large_updates_beside_changes",
+    "long_evaluations",
+    "long_histories",
+)
 ON_NEWEST_ALONE: Final = (
     HERE / "consistency",
     HERE / "e2e",
-    *(HERE / f"integration/test_{each}.py" for each in (*WHOLE_PROGRAM, *ANSWERS, *NETWORKS)),
+    *(
+        HERE / f"integration/test_{each}.py"
+        for each in (*WHOLE_PROGRAM, *ANSWERS, *NETWORKS, *SIZES)
+    ),
 )
 
 

@@ -9,7 +9,7 @@ import pytest
 from domain.errors import CommitUnknown, Draining, Overloaded
 from domain.outcome import Outcome
 from domain.update import Deletion, UpdateBatch, keys_of
-from repository.pipeline import commit_pipeline
+from repository.pipeline import batch_sizes, commit_pipeline
 from repository.pipeline.commit_pipeline import CommitPipeline
 from repository.pipeline.submission import _MARGIN, Submission, answer_if_late
 from runtime.supervision import FAILURES
@@ -86,7 +86,12 @@ async def one_after_twelve(
     return answers
 
 
-async def test_what_little_arrives_while_a_small_batch_commits_waits_for_it() -> None:
+async def test_what_little_arrives_while_a_small_batch_commits_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # However slow this machine is, the batch does not take long.
+    for module in (batch_sizes, commit_pipeline):
+        monkeypatch.setattr(module, "LONG", 600.0)
     committer = FakeCommitter()
     async with pipeline_to(committer, lanes=2) as pipeline:
         answers = await one_after_twelve(committer, pipeline)

@@ -1,5 +1,6 @@
 """What is too large is refused, whatever it says, and before it fills the memory."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -14,6 +15,16 @@ from tests.kit.secured_server import NOBODY, OWNER, Fortress
 
 GZIP = grpc.Compression.Gzip
 PLAIN = grpc.Compression.NoCompression
+
+
+@pytest.fixture(scope="module")
+def fortress(
+    attacked_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Fortress]:
+    """One whose connections last: a slow machine sends a large message for longer than a second."""
+    own = Fortress(tmp_path_factory.mktemp("patient"))
+    with own.serving(attacked_database, max_connection_age=600) as serving:
+        yield serving
 
 
 @pytest.mark.parametrize("compression", [PLAIN, GZIP], ids=["plain", "a bomb"])

@@ -26,9 +26,22 @@ setup: $(READY) ## Install everything into .venv
 run: $(READY) ## Serve on 127.0.0.1:50051 with a PostgreSQL of its own in ./data
 	@exec $(BIN)/featom serve
 
+# Half of the time tests wait, so that four of them keep two cores busy. tests/kit/order.py says which
+# files come first.
+IN_PARALLEL := --numprocesses 4 --dist loadfile --no-loadscope-reorder
+
 .PHONY: test
-test: $(READY) ## Run all tests, two files at a time
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+test: $(READY) ## Run all tests, four files at a time
+	$(BIN)/pytest $(IN_PARALLEL) $(PYTEST_OPTIONS)
+
+# The unit tests, and one path of each kind against a real PostgreSQL.
+SMOKE := tests/unit $(addprefix tests/conformance/test_,deletions.py history.py reads.py request_ids.py update_batches.py updates.py) \
+	$(addprefix tests/integration/test_,contract_reads.py contract_updates.py databases.py error_transport.py) \
+	$(addprefix tests/e2e/test_,counters.py health_port.py stale_etags.py) tests/attacks/test_tls.py
+
+.PHONY: smoke
+smoke: $(READY) ## Run what one runs before each commit: unit tests and a path of each kind, in a minute
+	$(BIN)/pytest $(IN_PARALLEL) -k 'not postgres-15' $(SMOKE) $(PYTEST_OPTIONS)
 
 .PHONY: check
 check: $(READY) ## Check format, lint, types, import rules and the contract

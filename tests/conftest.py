@@ -6,11 +6,20 @@ from functools import cache
 
 import pytest
 
+from tests.kit import needs, newest_alone, order
 from tests.kit.postgres import Postgres, Run, servers
 from tests.kit.roles import migrate_for_servers
-from tests.kit.whole_program import pytest_collection_modifyitems
 
-__all__ = ["pytest_collection_modifyitems"]
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """A hook of pytest's, which comes too early for plugins."""
+    needs.add_option(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A hook of pytest's."""
+    for plugin in (newest_alone, needs, order):
+        config.pluginmanager.register(plugin)
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ SLOW: Final = 40
 def answer_to(call: Any, *args: Any, **rest: Any) -> tuple[grpc.StatusCode, str]:
     """The code and the message that a call ends with."""
     try:
-        call(*args, timeout=20, **rest)
+        call(*args, timeout=60, **rest)
     except grpc.RpcError as error:
         return error.code(), error.details() or ""
     return grpc.StatusCode.OK, ""

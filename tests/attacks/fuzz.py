@@ -135,7 +135,7 @@ async def _unary(
     """The code, and whether the server gave it."""
     try:
         call: Any = channel.unary_unary(rpc)
-        await call(data, timeout=20, metadata=metadata)
+        await call(data, timeout=60, metadata=metadata)
     except grpc.aio.AioRpcError as error:
         return error.code(), "grpc-status-details-bin" in dict(error.trailing_metadata())
     return StatusCode.OK, True
@@ -146,7 +146,7 @@ async def _watch(
 ) -> tuple[StatusCode, bool]:
     """As `_unary`; who is told something watches no longer."""
     watch: Any = channel.unary_stream(rpc)
-    call = watch(data, timeout=20, metadata=metadata)
+    call = watch(data, timeout=60, metadata=metadata)
     try:
         await call.read()
     except grpc.aio.AioRpcError as error:
@@ -162,7 +162,7 @@ async def _stream(
     stream: Any = channel.stream_stream(rpc)
     call = None
     for message in data:
-        call = call or stream(timeout=20, metadata=metadata)
+        call = call or stream(timeout=60, metadata=metadata)
         try:
             await call.write(message)
             answer = await call.read()

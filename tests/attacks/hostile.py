@@ -40,16 +40,16 @@ async def code_of(channel: grpc.aio.Channel, rpc: str, data: bytes, metadata: An
     try:
         if rpc in STREAMS:
             stream: Any = channel.stream_stream(rpc)
-            call = stream(iter([data]), timeout=5, metadata=metadata)
+            call = stream(iter([data]), timeout=60, metadata=metadata)
             async for answer in call:
                 number = STREAMS[rpc](answer)
                 return next(each for each in StatusCode if each.value[0] == number)
         if rpc == WATCH:
             watch: Any = channel.unary_stream(rpc)
-            await anext(aiter(watch(data, timeout=5, metadata=metadata)))
+            await anext(aiter(watch(data, timeout=60, metadata=metadata)))
             return StatusCode.OK
         unary: Any = channel.unary_unary(rpc)
-        await unary(data, timeout=5, metadata=metadata)
+        await unary(data, timeout=60, metadata=metadata)
     except grpc.aio.AioRpcError as error:
         return error.code()
     return StatusCode.OK

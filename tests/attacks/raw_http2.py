@@ -85,7 +85,7 @@ class Http2Connection:
                 return
             buffer += part
 
-    def why_closed(self, timeout: float = 5.0) -> int | None:
+    def why_closed(self, timeout: float = 60) -> int | None:
         """The code with which the server says good-bye; None if it does not."""
         for frame in self.frames(timeout):
             if isinstance(frame, GoAwayFrame):
@@ -112,7 +112,7 @@ def ping() -> bytes:
 def connect(fortress: Fortress) -> socket.socket:
     """A TCP connection on which nothing has been said."""
     host, _, port = fortress.server.address.rpartition(":")
-    return socket.create_connection((host, int(port)), timeout=10)
+    return socket.create_connection((host, int(port)), timeout=60)
 
 
 def tls_context(fortress: Fortress) -> ssl.SSLContext:

@@ -110,7 +110,7 @@ def test_health_is_open_to_all_who_get_through_and_reflection_to_all_who_are_kno
             HealthCheckRequest.SerializeToString,
             HealthCheckResponse.FromString,
         )
-        assert check(HealthCheckRequest(), timeout=5).status == HealthCheckResponse.SERVING
+        assert check(HealthCheckRequest(), timeout=60).status == HealthCheckResponse.SERVING
         for name in REFLECTIONS:
             reflect: Any = channel.stream_stream(
                 name,
@@ -118,9 +118,9 @@ def test_health_is_open_to_all_who_get_through_and_reflection_to_all_who_are_kno
                 ServerReflectionResponse.FromString,
             )
             with pytest.raises(grpc.RpcError) as refused:
-                next(reflect(iter([asked]), timeout=5))
+                next(reflect(iter([asked]), timeout=60))
             assert refused.value.code() is StatusCode.UNAUTHENTICATED
-            answer = next(reflect(iter([asked]), timeout=5, metadata=fortress.as_caller(NOBODY)))
+            answer = next(reflect(iter([asked]), timeout=60, metadata=fortress.as_caller(NOBODY)))
             assert len(answer.list_services_response.service) == 5
         assert listing(channel)[0] is StatusCode.UNAUTHENTICATED
 
@@ -164,7 +164,7 @@ async def test_changes_are_in_the_audit_log_and_name_their_actor_and_no_value(
         "audited-1": (f"jwt:{OWNER}", "OK", "", done.version),
         "audited-2": (f"jwt:{NOBODY}", "PERMISSION_DENIED", "PERMISSION_DENIED", None),
     }
-    latest = time.monotonic() + 10
+    latest = time.monotonic() + 60
     told: dict[str, Any] = {}
     while told != wanted:
         assert time.monotonic() < latest, told

@@ -116,10 +116,10 @@ async def test_more_calls_than_a_connection_may_have_wait_in_the_client(narrow: 
             update = large_update(f"stream-{number}")
             await stream.write(pb.StreamUpdateFeaturesRequest(sequence=1, update=update))
             assert (await stream.read()).sequence == 1
-        one_more = store.ListAggregates(listing(), metadata=owner, timeout=5)
+        one_more = store.ListAggregates(listing(), metadata=owner, timeout=60)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.shield(one_more), 0.5)
-        await stub(another).ListAggregates(listing(), metadata=owner, timeout=5)
+        await stub(another).ListAggregates(listing(), metadata=owner, timeout=60)
         await streams[0].done_writing()
         await one_more
         for stream in streams[1:]:

@@ -30,6 +30,7 @@ from tests.kit.secured_server import Fortress
 
 MOST_GROWTH = 0.1
 LEEWAY = 5.0
+PATIENCE = 100.0
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ async def at_rest(fortress: Fortress, enough: float = 0.0) -> int:
     """
     least = fortress.memory
     # The first time it looks soon, and later perhaps one interval later.
-    latest = time.monotonic() + (2 if enough else 1) * TRIM_INTERVAL + LEEWAY
+    latest = time.monotonic() + TRIM_INTERVAL + (PATIENCE if enough else LEEWAY)
     while least > enough and time.monotonic() < latest:
         await asyncio.sleep(0.5)
         least = min(least, fortress.memory)

@@ -16,9 +16,16 @@ def patient(_: random.Random) -> Patience:
     return PATIENT
 
 
-def in_a_hurry(chance: random.Random) -> Patience:
-    """Hangs up, or has a deadline, within 20 ms."""
-    moment = chance.uniform(0.001, 0.020)
-    if chance.random() < 0.5:
-        return Patience(timeout=moment)
-    return Patience(cancel_after=moment)
+def hurried(longest: float) -> Mood:
+    """Hangs up, or has a deadline, within so many seconds."""
+
+    def mood(chance: random.Random) -> Patience:
+        moment = chance.uniform(0.001, longest)
+        if chance.random() < 0.5:
+            return Patience(timeout=moment)
+        return Patience(cancel_after=moment)
+
+    return mood
+
+
+in_a_hurry: Final = hurried(0.020)

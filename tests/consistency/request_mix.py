@@ -49,6 +49,10 @@ class Composer:
         """An update of one aggregate; `known` by a request id, or not."""
         return self._update([self._key()], request_id=self._request_id() if known else "")
 
+    def update_of_forgotten(self) -> Request:
+        """An update of the aggregate that is erased now and then."""
+        return self._update([FORGOTTEN], request_id=self._request_id())
+
     def conditional(self, key: str, etag: str) -> Request:
         """An update of exactly the version that an etag names."""
         return self._update([key], etag=etag, request_id=self._request_id())

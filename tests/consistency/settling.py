@@ -18,7 +18,7 @@ MOST_SESSIONS: Final = 14
 """What the pools of a server may hold by default, and its probe, which has two while it makes its
 connection anew."""
 
-_PATIENCE: Final = 20.0
+_PATIENCE: Final = 100.0
 
 
 class Unsettled(AssertionError):

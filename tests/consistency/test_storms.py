@@ -9,6 +9,7 @@ from tests.consistency.environment import OwnPostgres, rig
 from tests.consistency.storms import STORMS, rage
 from tests.consistency.traffic import traffic
 from tests.kit.scraping import metrics_address_in, scrape_at
+from tests.kit.waiting import PATIENCE
 
 AMOUNTS = {
     "server-kills": 2,
@@ -51,7 +52,7 @@ async def test_batches_follow_each_other_in_the_storms_that_are_about_that(
 
 async def _many_batches_follow(address: str) -> None:
     """Return as soon as they do. Raises TimeoutError."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             metrics = await asyncio.to_thread(scrape_at, address)
             if metrics.value("featom_pipeline_chained_batches_total") > 10:

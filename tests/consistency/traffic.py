@@ -88,6 +88,9 @@ class Client:
     async def _update(self, stopping: asyncio.Event) -> None:
         await self._settle(self._composer.update(known=True), stopping)
 
+    async def _update_of_forgotten(self, stopping: asyncio.Event) -> None:
+        await self._settle(self._composer.update_of_forgotten(), stopping)
+
     async def _update_without_id(self, _: asyncio.Event) -> None:
         await self._once(self._composer.update(known=False))
 

@@ -37,11 +37,13 @@ def said(*command: str | Path) -> str:
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
+@pytest.mark.needs("promtool")
 def test_promtool_takes_the_alerts_and_sees_each_come(promtool: Path) -> None:
     assert said(promtool, "check", "rules", FOLDER / "alerts.yaml") == ""
     assert said(promtool, "test", "rules", FOLDER / "alerts_test.yaml") == ""
 
 
+@pytest.mark.needs("promtool")
 def test_promtool_sees_an_alert_that_does_not_come(promtool: Path, tmp_path: Path) -> None:
     text = (FOLDER / "alerts.yaml").read_text()
     (tmp_path / "alerts.yaml").write_text(text.replace('"away|heavy|lost"', '"gone"'))
@@ -49,6 +51,7 @@ def test_promtool_sees_an_alert_that_does_not_come(promtool: Path, tmp_path: Pat
     assert "FeatomDatabaseAway" in said(promtool, "test", "rules", tmp_path / "alerts_test.yaml")
 
 
+@pytest.mark.needs("promtool")
 def test_promtool_can_read_every_expression(promtool: Path, tmp_path: Path) -> None:
     rules = [
         {"record": f"expression_{number}", "expr": expression.replace("$__rate_interval", "5m")}

@@ -23,7 +23,7 @@ from tests.kit.waiting import eventually
 
 CLIENTS = 16
 OUTAGES = 2
-PATIENCE = 20.0
+PATIENCE = 100.0
 
 
 class Load:

@@ -17,7 +17,7 @@ from tests.e2e.rolling.load import Load, loaded
 from tests.kit.server_process import ServerProcess, running_servers
 
 CLIENTS: Final = 32
-SETTINGS: Final = {"drain_delay": 0.5, "drain_grace": 10, "probe_interval": 0.1}
+SETTINGS: Final = {"drain_delay": 0.5, "drain_grace": 60, "probe_interval": 0.1}
 
 
 @asynccontextmanager

@@ -121,7 +121,7 @@ async def clients(cluster: Cluster, load: Load) -> AsyncIterator[None]:
 
 
 async def test_a_rollout_fails_no_call_of_clients_that_learn_of_new_pods_by_name() -> None:
-    load = Load(tries=1, pause=0.02)
+    load = Load(tries=1, pause=0.1)
     async with cluster() as pods, clients(pods, load):
         await pods.roll_out(min_ready_seconds() / SCALE)
         await load.go_on()
@@ -131,7 +131,7 @@ async def test_a_rollout_fails_no_call_of_clients_that_learn_of_new_pods_by_name
 
 
 async def test_clients_that_do_not_learn_of_new_pods_in_time_are_seen_to_fail() -> None:
-    load = Load(tries=1, pause=0.02)
+    load = Load(tries=1, pause=0.1)
     # However slow the machine is, the whole rollout falls into the time of one cached answer.
     async with cluster(cached=3_600) as pods, clients(pods, load):
         await pods.roll_out(min_ready=0)

@@ -31,7 +31,7 @@ from tests.kit.waiting import eventually_found
 
 ROUNDS: Final = 20
 SIZE: Final = 200
-PATIENCE: Final = 20.0
+PATIENCE: Final = 60.0
 
 _PREDICATE_LOCKS: Final = """
 SELECT DISTINCT c.relname::text FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation

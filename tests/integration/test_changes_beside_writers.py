@@ -287,7 +287,7 @@ async def test_nobody_waits_for_the_row_of_a_type_that_is_about_to_be_changed(
         async with session_on(database) as before:
             await before.execute(TYPES["ensure_rows"], ["customer"])
         await changer.execute("UPDATE entity_types SET revision = 1 WHERE name = 'customer'")
-        async with session_on(database) as writer, asyncio.timeout(5):
+        async with session_on(database) as writer, asyncio.timeout(60):
             await writer.execute(TYPES["ensure_rows"], ["card", "customer"])
 
 

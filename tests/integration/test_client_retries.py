@@ -109,7 +109,7 @@ async def test_an_update_with_a_request_id_is_sent_again_and_applied_once(
     async with line_to(server) as (line, channel):
         line.breaks = 1
         store: Any = FeatureStoreServiceStub(channel)
-        answer = await store.UpdateFeatures(one_more(key, request_id=str(uuid4())), timeout=10)
+        answer = await store.UpdateFeatures(one_more(key, request_id=str(uuid4())), timeout=60)
         assert (line.breaks, answer.replayed) == (0, True)
         assert await count(store, key) == 1
 
@@ -120,7 +120,7 @@ async def test_a_blind_update_is_never_applied_by_a_second_attempt(
     async with line_to(server) as (line, channel):
         line.breaks = 1
         store: Any = FeatureStoreServiceStub(channel)
-        refused = await refusal(store.UpdateFeatures(one_more(key), timeout=10))
+        refused = await refusal(store.UpdateFeatures(one_more(key), timeout=60))
         assert refused.told == (grpc.StatusCode.UNAVAILABLE, "COMMIT_UNKNOWN")
         assert line.breaks == 0
         assert await count(store, key) == 1
@@ -134,7 +134,7 @@ async def test_an_update_that_is_only_validated_is_sent_again(
         await store.UpdateFeatures(one_more(key))
         line.breaks = 1
         assert (
-            await store.UpdateFeatures(one_more(key, validate_only=True), timeout=10)
+            await store.UpdateFeatures(one_more(key, validate_only=True), timeout=60)
         ).version == 2
         assert line.breaks == 0
         assert await count(store, key) == 1
@@ -147,7 +147,7 @@ async def test_a_conditional_update_is_sent_again_and_told_that_it_is_stale(
         store: Any = FeatureStoreServiceStub(channel)
         first = await store.UpdateFeatures(one_more(key))
         line.breaks = 1
-        refused = await refusal(store.UpdateFeatures(one_more(key, etag=first.etag), timeout=10))
+        refused = await refusal(store.UpdateFeatures(one_more(key, etag=first.etag), timeout=60))
         assert refused.told == (grpc.StatusCode.ABORTED, "ETAG_MISMATCH")
         assert await count(store, key) == 2
 

@@ -94,8 +94,15 @@ async def test_without_a_database_there_are_no_turns_and_the_work_is_done(key: E
 
 @pytest.mark.parametrize("keys", [["a", "b"], ["b", "a"]])
 async def test_turns_with_several_keys_never_end_in_a_circle(
-    shared_database: str, key: EntityKey, keys: list[str]
+    shared_database: str,
+    key: EntityKey,
+    keys: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    # Nobody gives up before PostgreSQL ends a circle, which costs one of them its turn.
+    monkeypatch.setattr("repository.writing.contention._MAX_WAIT_MS", 60_000)
+    caplog.set_level("INFO")
     there = [EntityKey(key.entity_type, name) for name in keys]
     back = there[::-1]
 
@@ -104,10 +111,8 @@ async def test_turns_with_several_keys_never_end_in_a_circle(
 
     async with pool_on(shared_database, ReadCommittedPool, size=4) as pool:
         contention = ContentionLocks(pool, Clock())
-        begun = time.monotonic()
         await asyncio.gather(*(contention.take(order, work) for order in [there, back] * 10))
-    # A circle would be broken by the time-out alone, each time.
-    assert time.monotonic() - begun < 3
+    assert "a turn was lost" not in caplog.text
 
 
 def test_a_key_is_contended_for_a_while_after_a_loss() -> None:

@@ -32,7 +32,7 @@ time.sleep(600)
 # InternalClientError: the server said goodbye while the connection was idle.
 ASYNCPGS_OWN = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
+as_root = pytest.mark.needs("root")  # which runs PostgreSQL as another user
 
 
 @pytest.fixture(scope="module")

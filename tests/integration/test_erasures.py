@@ -221,7 +221,7 @@ async def test_an_erasure_keeps_nobody_waiting_who_writes_about_other_entities(
             monkeypatch.undo()
             held = "SELECT count(*) FROM pg_locks WHERE relation = 'requests'::regclass"
             assert await session.fetchval(held)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 for each in neighbours:
                     await other.update(update(put("f", 2), key=each, request_id=uuid4()))
             return await write_batch(*arguments)

@@ -23,6 +23,7 @@ from tests.kit.fault_injection import (
 )
 from tests.kit.reading import current_features, list_all
 from tests.kit.samples import add, put, remove, update
+from tests.kit.waiting import eventually_found
 
 # A sequence keeps its count through rollbacks.
 FAIL_AT_COMMIT = """
@@ -213,7 +214,7 @@ async def test_a_commit_that_stays_unknown_until_the_deadline_is_said_to_be_unkn
         failing_commits(session, key, ENDED, times=10_000),
         repository_on(shared_database) as repository,
     ):
-        deadline = asyncio.get_running_loop().time() + 0.3
+        deadline = asyncio.get_running_loop().time() + 2
         with pytest.raises(CommitUnknown):
             await repository.update(update(add("f", 1), key=key), deadline)
         assert await repository.read([key]) == [None]
@@ -307,15 +308,12 @@ async def test_a_closed_repository_leaves_no_connection(
         async with repository_on(shared_database) as repository:
             await repository.update(update(add("f", 1), key=key))
             await repository.read([key])
-    for _ in range(50):
-        left = await session.fetchval(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE application_name LIKE 'featom, build %' AND datname = current_database()"
-        )
-        if not left:
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"{left} connections are left")
+    await eventually_found(
+        session,
+        "SELECT FROM (SELECT count(*) AS remaining FROM pg_stat_activity"
+        " WHERE application_name LIKE 'featom, build %' AND datname = current_database()) AS found"
+        " WHERE found.remaining = 0",
+    )
 
 
 async def test_a_batch_that_does_not_end_is_cut_off_when_the_repository_closes(
@@ -323,7 +321,7 @@ async def test_a_batch_that_does_not_end_is_cut_off_when_the_repository_closes(
 ) -> None:
     monkeypatch.setattr("repository.postgres._DRAINING", 0.2)
     monkeypatch.setattr("repository.connections.pool.CLOSING", 0.2)
-    repository = PostgresRepository(database, PostgresOptions(statement_timeout=8.0))
+    repository = PostgresRepository(database, PostgresOptions(statement_timeout=100.0))
     await repository.open()
     # So that the statement is known, and sent at once.
     await repository.update(update(add("f", 1), key=EntityKey(key.entity_type, "other")))
@@ -335,7 +333,7 @@ async def test_a_batch_that_does_not_end_is_cut_off_when_the_repository_closes(
         answer.cancel()
         begun = time.monotonic()
         await repository.close()
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 60
     await asyncio.sleep(0.5)  # for what is still under way in the database, if anything is
     async with repository_on(database) as again:
         assert await again.read([key]) == [None]

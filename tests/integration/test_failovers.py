@@ -157,7 +157,7 @@ async def test_after_a_switchover_behind_one_address_nothing_is_read_from_the_ol
                 return await version_read() == 2
 
             assert await version_read() == 1, "its connection is still where it was"
-            await eventually_true(is_found_out, seconds=20)
+            await eventually_true(is_found_out)
             assert (await repository.update(update(put("f", 3), key=KEY))).version == 3
             # And it does not go back, wherever the address leads.
             address.to = old.port

@@ -50,7 +50,7 @@ def filled(folder: Path) -> Iterator[None]:
         filler.unlink()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can have a small disk")
+@pytest.mark.needs("mount")
 @pytest.mark.parametrize("version", list(binaries_by_version()))
 async def test_while_the_disk_is_full_the_server_is_not_ready_and_says_why(version: str) -> None:
     with (

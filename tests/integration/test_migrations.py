@@ -88,7 +88,7 @@ async def test_a_migration_gives_way_to_who_waits_behind_it_and_is_tried_again(
                 migrating = asyncio.create_task(up(database, patience=IMPATIENT))
                 await somebody_waits_for_a_lock(other)
                 # Whoever never gives way keeps us out for as long as the reader reads.
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(60):
                     await other.fetch("SELECT FROM aggregates LIMIT 1")
                 assert not migrating.done()
             assert (await migrating).applied == ["e1", "e2"]
@@ -109,7 +109,7 @@ async def test_of_two_that_migrate_at_once_one_does_and_the_other_waits(database
     """e2 builds an index beside writers, which waits for every snapshot, also for that of one who
     waits for a lock inside PostgreSQL."""
     with knowing(SECOND):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             done = await asyncio.gather(up(database), up(database))
     assert sorted(each.applied for each in done) == [[], ["e1", "e2"]]
 

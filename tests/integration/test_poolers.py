@@ -19,6 +19,7 @@ from tests.kit.samples import add, put, update
 from tests.kit.session_settings import IN_FORCE, settings_of
 from tests.kit.waiting import eventually_true
 
+pytestmark = pytest.mark.needs("pgbouncer")
 SHARING = ("transaction", "statement")
 REFUSED = "must be in session mode"
 

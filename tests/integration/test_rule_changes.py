@@ -179,7 +179,7 @@ async def test_many_changes_that_wait_leave_connections_to_those_who_read(
         await writer.execute("SELECT FROM entity_types WHERE name = 'customer' FOR SHARE")
         changing = [asyncio.create_task(apply(one, WIDE)) for _ in range(20)]
         await somebody_waits_for_a_lock(writer)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert [each and each.version for each in await one.read([KEY])] == [1]
             assert await one.read_as_of(KEY, AtVersion(written.version)) is not None
             assert (await one.list_aggregates("customer", "", 9, 2**20)).aggregates

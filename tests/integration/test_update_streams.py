@@ -83,7 +83,7 @@ async def answers_of(stream: Any, count: int) -> list[pb.StreamUpdateFeaturesRes
 async def features_of(store: Any, entity_id: str) -> dict[str, int]:
     """What is stored of an entity: its int64 features; none if there is no such entity."""
     key = EntityKey(entity_type="stream", entity_id=entity_id)
-    response = await store.BatchGetAggregates(pb.BatchGetAggregatesRequest(keys=[key]), timeout=10)
+    response = await store.BatchGetAggregates(pb.BatchGetAggregatesRequest(keys=[key]), timeout=60)
     found = response.results[0].aggregate.features
     return {name: found[name].value.int64_value for name in found}
 

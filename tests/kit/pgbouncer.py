@@ -1,4 +1,4 @@
-"""A real PgBouncer before a real PostgreSQL."""
+"""A real PgBouncer before a real PostgreSQL; who uses it needs "pgbouncer" (tests/kit/needs.py)."""
 
 import os
 import signal
@@ -14,8 +14,9 @@ from server.embedded_postgres.programs import Programs
 from tests.kit.cluster import free_port
 from tests.kit.postgres import folder_for_postgres
 from tests.kit.roles import APP_ROLE
+from tests.kit.waiting import PATIENCE
 
-_BINARIES: Final = Path("/usr/sbin")
+PGBOUNCER: Final = Path("/usr/sbin/pgbouncer")
 
 
 class PgBouncer:
@@ -24,7 +25,7 @@ class PgBouncer:
     def __init__(self, folder: Path, dsn: str, owner: Owner) -> None:
         self._folder = folder
         self._target = urlsplit(dsn)
-        self._programs = Programs(_BINARIES, owner)
+        self._programs = Programs(PGBOUNCER.parent, owner)
         self._pid_file = folder / "pgbouncer.pid"
         self._port = free_port()
 
@@ -59,8 +60,8 @@ class PgBouncer:
         (self._folder / "users.txt").write_text("".join(f'"{user}" ""\n' for user in users))
 
     def start(self) -> None:
-        self._programs.must_run("pgbouncer", "-d", self._folder / "pgbouncer.ini")
-        latest = time.monotonic() + 30
+        self._programs.must_run(PGBOUNCER.name, "-d", self._folder / "pgbouncer.ini")
+        latest = time.monotonic() + PATIENCE
         while not (self._pid_file.exists() and self._pid_file.read_text().strip()):
             assert time.monotonic() < latest, "PgBouncer does not start"
             time.sleep(0.02)

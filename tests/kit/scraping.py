@@ -54,7 +54,7 @@ def scrape(server: Server) -> Scrape:
 
 
 def scrape_at(address: str) -> Scrape:
-    with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=60) as answer:
         families = list(text_string_to_metric_families(answer.read().decode()))
     return Scrape(
         {family.name: family.type for family in families},

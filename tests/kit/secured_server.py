@@ -120,11 +120,11 @@ class Fortress:
         return psutil.Process(self.server.process.pid).memory_info().rss
 
     def is_well(self) -> bool:
-        """Whether an owner is answered, within a second."""
+        """Whether an owner is answered."""
         with self.channel() as channel:
             store: Any = FeatureStoreServiceStub(channel)
             request = ListAggregatesRequest(entity_type="nothing")
-            store.ListAggregates(request, timeout=1, metadata=self.as_caller(OWNER))
+            store.ListAggregates(request, timeout=20, metadata=self.as_caller(OWNER))
         return self.server.process.poll() is None
 
 

@@ -21,8 +21,8 @@ from tests.kit.serving import SERVING_ON
 
 ROOT: Final = Path(__file__).parents[2]
 NO_SETTINGS: Final[Mapping[str, object]] = MappingProxyType({})
-START_SECONDS: Final = 60.0
-STOP_SECONDS: Final = 60.0
+START_SECONDS: Final = 100.0
+STOP_SECONDS: Final = 100.0
 
 
 class NotServing(Exception):

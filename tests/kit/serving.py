@@ -22,7 +22,7 @@ ROOT: Final = Path(__file__).parents[2]
 SERVING_ON: Final = re.compile(r'serving on ([^\s"]+)[\s"]')
 """In the first line of a server's log; whole once something follows."""
 _PAUSE: Final = 0.02
-_PATIENCE: Final = 30.0
+_PATIENCE: Final = 100.0
 
 
 class Server:

@@ -3,14 +3,17 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
+
+PATIENCE: Final = 100.0
+"""Seconds that only what is stuck takes, also on a machine that does much else."""
 
 
 class NotInTime(AssertionError):
     """It did not come about."""
 
 
-async def eventually(holds: Callable[[], bool], seconds: float = 30.0, why: str = "") -> None:
+async def eventually(holds: Callable[[], bool], seconds: float = PATIENCE, why: str = "") -> None:
     """Return as soon as it holds. Raises NotInTime."""
     deadline = time.monotonic() + seconds
     while not holds():
@@ -19,7 +22,7 @@ async def eventually(holds: Callable[[], bool], seconds: float = 30.0, why: str 
         await asyncio.sleep(0.02)
 
 
-async def eventually_true(holds: Callable[[], Awaitable[bool]], seconds: float = 30.0) -> None:
+async def eventually_true(holds: Callable[[], Awaitable[bool]], seconds: float = PATIENCE) -> None:
     """Return as soon as it holds, which takes a while to find out. Raises NotInTime."""
     deadline = time.monotonic() + seconds
     while not await holds():
@@ -28,7 +31,7 @@ async def eventually_true(holds: Callable[[], Awaitable[bool]], seconds: float =
         await asyncio.sleep(0.05)
 
 
-async def eventually_found(session: Any, query: str, seconds: float = 30.0) -> None:
+async def eventually_found(session: Any, query: str, seconds: float = PATIENCE) -> None:
     """Return as soon as PostgreSQL finds a row. Raises NotInTime."""
     deadline = time.monotonic() + seconds
     while await session.fetchrow(query) is None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Entity: TypeAlias = tuple[str, str]
 
-_PATIENCE: Final = 20.0
+_PATIENCE: Final = 60.0
 """Seconds that a call may take."""
 
 

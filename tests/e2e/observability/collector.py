@@ -41,7 +41,7 @@ class Collector(ThreadingHTTPServer):
             if attribute.key == "service.name"
         }
 
-    def trace(self, trace_id: str, name: str, timeout: float = 10) -> list[Span]:
+    def trace(self, trace_id: str, name: str, timeout: float = 60) -> list[Span]:
         """The spans of a trace, once the one of this name has arrived."""
         latest = time.monotonic() + timeout
         while time.monotonic() < latest:

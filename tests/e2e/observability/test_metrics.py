@@ -57,7 +57,7 @@ class Rise:
 
     def _scrape(self) -> Scrape:
         """A caller may have its answer a moment before it is counted, or the call has ended."""
-        latest = time.monotonic() + 5
+        latest = time.monotonic() + 60
         while time.monotonic() < latest:
             now = scrape(self._server)
             if self._is_settled(now):
@@ -75,7 +75,7 @@ class Rise:
 
 def test_a_unary_call_is_counted_once_everywhere(observed: Server, channel: grpc.Channel) -> None:
     rise = Rise(observed)
-    FeatureStoreServiceStub(channel).UpdateFeatures(addition(new_key()), timeout=5)
+    FeatureStoreServiceStub(channel).UpdateFeatures(addition(new_key()), timeout=60)
     method = UNARY | {"grpc_method": "UpdateFeatures"}
     for name in (
         "grpc_server_started_total",
@@ -86,15 +86,16 @@ def test_a_unary_call_is_counted_once_everywhere(observed: Server, channel: grpc
         assert rise.of(name, **method) == 1, name
     assert rise.of("grpc_server_handled_total", **method, grpc_code="OK") == 1
     assert rise.of("grpc_server_handled_total") == 1
-    assert 0 < rise.of("grpc_server_handling_seconds_sum", **method) < 5
+    assert 0 < rise.of("grpc_server_handling_seconds_sum", **method) < 60
 
 
 def test_a_call_that_fails_is_counted_by_its_code_and_its_reason(
     observed: Server, channel: grpc.Channel
 ) -> None:
     rise = Rise(observed)
+    request = GetAggregateRequest(key=new_key())
     with pytest.raises(grpc.RpcError):
-        FeatureStoreServiceStub(channel).GetAggregate(GetAggregateRequest(key=new_key()), timeout=5)
+        FeatureStoreServiceStub(channel).GetAggregate(request, timeout=60)
     method = UNARY | {"grpc_method": "GetAggregate"}
     assert rise.of("grpc_server_handled_total", **method, grpc_code="NotFound") == 1
     assert rise.of("grpc_server_msg_sent_total", **method) == 0
@@ -129,7 +130,7 @@ async def test_a_call_whose_caller_has_gone_is_counted_as_such(
     blocker = await asyncpg.connect(observed_database)
     async with grpc.aio.insecure_channel(observed.address) as channel:
         store = FeatureStoreServiceStub(channel)
-        await store.UpdateFeatures(addition(key), timeout=5)
+        await store.UpdateFeatures(addition(key), timeout=60)
         async with blocker.transaction():
             await blocker.execute(
                 "SELECT * FROM aggregates WHERE entity_id = $1 FOR UPDATE", key.entity_id
@@ -162,14 +163,14 @@ async def test_updates_leave_traces_in_the_pipeline_and_reads_in_the_readers(
     key = new_key()
     async with grpc.aio.insecure_channel(observed.address) as channel:
         store = FeatureStoreServiceStub(channel)
-        calls = [store.UpdateFeatures(addition(key), timeout=5) for _ in range(50)]
+        calls = [store.UpdateFeatures(addition(key), timeout=60) for _ in range(50)]
         await asyncio.gather(*calls)
-        await store.GetAggregate(GetAggregateRequest(key=key), timeout=5)
+        await store.GetAggregate(GetAggregateRequest(key=key), timeout=60)
     batches = rise.of("featom_pipeline_batch_size_count")
     assert 1 <= batches <= 50
     assert rise.of("featom_pipeline_batch_size_sum") == 50
     assert rise.of("featom_pipeline_queue_wait_seconds_count") == 50
-    assert 0 < rise.of("featom_pipeline_lane_busy_seconds_total") < 5
+    assert 0 < rise.of("featom_pipeline_lane_busy_seconds_total") < 60
     assert rise.of("featom_database_work_seconds_count", pool="writing") == batches
     assert rise.of("featom_read_batch_size_sum") == 1
     now = scrape(observed)
@@ -203,7 +204,7 @@ def test_every_code_of_every_method_is_there_before_the_first_call(observed: Ser
 
 def test_metrics_tell_nothing_of_what_is_stored(observed: Server, channel: grpc.Channel) -> None:
     key = new_key()
-    FeatureStoreServiceStub(channel).UpdateFeatures(addition(key), timeout=5)
+    FeatureStoreServiceStub(channel).UpdateFeatures(addition(key), timeout=60)
     with urllib.request.urlopen(f"http://{metrics_address_of(observed)}/metrics") as answer:
         text = answer.read().decode()
     assert key.entity_id not in text

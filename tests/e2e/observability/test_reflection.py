@@ -20,7 +20,7 @@ def test_reflection_is_answered_and_traced_and_not_counted(
     stub: Any = ServerReflectionStub(channel)
     requests = iter([ServerReflectionRequest(list_services="")])
     metadata = [("traceparent", f"00-{TRACE_ID}-00f067aa0ba902b7-01")]
-    (answer,) = stub.ServerReflectionInfo(requests, timeout=5, metadata=metadata)
+    (answer,) = stub.ServerReflectionInfo(requests, timeout=60, metadata=metadata)
     assert len(answer.list_services_response.service) == 5
     assert collector.trace(TRACE_ID, METHOD)
     services = {dict(labels).get("grpc_service", "") for _, labels in scrape(observed).samples}

@@ -16,7 +16,7 @@ UPDATE = "featom.v1.FeatureStoreService/UpdateFeatures"
 
 
 def access_line_of(server: Server, request_id: str) -> dict[str, Any]:
-    latest = time.monotonic() + 5
+    latest = time.monotonic() + 60
     while time.monotonic() < latest:
         lines: list[dict[str, Any]] = [
             line
@@ -36,7 +36,7 @@ def test_a_call_its_log_line_and_its_statements_are_one_trace(
     trace, request_id = uuid4().hex, str(uuid4())
     metadata = (("traceparent", f"00-{trace}-00f067aa0ba902b7-01"), ("x-request-id", request_id))
     FeatureStoreServiceStub(channel).UpdateFeatures(
-        addition(new_key()), metadata=metadata, timeout=5
+        addition(new_key()), metadata=metadata, timeout=60
     )
     # That of the call itself is the last to end.
     spans = collector.trace(trace, UPDATE)
@@ -48,7 +48,7 @@ def test_a_call_its_log_line_and_its_statements_are_one_trace(
     assert line["span_id"] == call.span_id.hex()
     assert line["method"] == f"/{UPDATE}"
     assert line["code"] == "OK"
-    assert 0 < line["seconds"] < 5
+    assert 0 < line["seconds"] < 60
     assert collector.services == {"featom-under-test"}
 
 

@@ -32,7 +32,7 @@ SERVICE_CONFIG: Final = ROOT / "deploy" / "client" / "service_config.json"
 ENTITY_TYPE: Final = "rolling"
 HOT: Final = "hot"
 COUNT: Final = "count"
-CALL_SECONDS: Final = 10.0
+CALL_SECONDS: Final = 60.0
 _CALLS_OF_A_ROUND: Final = 4
 
 

@@ -1,6 +1,5 @@
 """Rules and patterns in CEL: what they mean, and that a hostile one costs nothing."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,8 +13,10 @@ from domain.timestamp import SECOND
 from domain.transition import Transition
 from domain.values import FeatureValue, ValueKind
 from repository.rules import CelCompiler
+from repository.rules.compiled import CelRules
 from repository.rules.compiler import CelPattern
 from repository.rules.reading import read_expression
+from tests.kit.effort import at_once
 
 COMPILER = CelCompiler()
 NOW = 1_700_000_000 * SECOND
@@ -194,9 +195,8 @@ def test_a_rule_that_cannot_work_is_refused_with_the_reason(expression: str, sai
     ],
 )
 def test_a_hostile_expression_is_refused_at_once(expression: str) -> None:
-    begun = time.process_time()
-    assert problem(expression)
-    assert time.process_time() - begun < 1.0
+    with at_once():
+        assert problem(expression)
 
 
 @pytest.mark.parametrize(
@@ -242,9 +242,8 @@ def test_a_reserved_name_is_read_by_index(name: str) -> None:
     ],
 )
 def test_values_cannot_make_a_rule_slow(expression: str, values: Mapping[str, Any]) -> None:
-    begun = time.process_time()
-    assert broken(expression, {}, values) == ["r0"]
-    assert time.process_time() - begun < 1.0
+    with at_once():
+        assert broken(expression, {}, values) == ["r0"]
 
 
 def test_a_macro_over_a_list_of_common_size_is_evaluated() -> None:
@@ -257,9 +256,8 @@ def test_a_macro_over_a_list_of_common_size_is_evaluated() -> None:
 def test_a_pattern_takes_linear_time(pattern: str) -> None:
     assert COMPILER.pattern_problem(pattern) is None
     compiled = COMPILER.compile_pattern(pattern)
-    begun = time.process_time()
-    assert not compiled.matches("a" * 100_000 + "!b")
-    assert time.process_time() - begun < 1.0
+    with at_once():
+        assert not compiled.matches("a" * 100_000 + "!b")
 
 
 @pytest.mark.parametrize(
@@ -276,10 +274,9 @@ def test_a_pattern_takes_linear_time(pattern: str) -> None:
     ],
 )
 def test_a_pattern_that_takes_long_to_compile_is_refused_at_once(pattern: str) -> None:
-    begun = time.perf_counter()
-    assert "takes too long" in (COMPILER.pattern_problem(pattern) or "")
-    assert "takes too long" in problem(f"features.s.matches(r'{pattern}')")
-    assert time.perf_counter() - begun < 0.1
+    with at_once():
+        assert "takes too long" in (COMPILER.pattern_problem(pattern) or "")
+        assert "takes too long" in problem(f"features.s.matches(r'{pattern}')")
 
 
 @pytest.mark.parametrize(
@@ -298,10 +295,9 @@ def test_a_pattern_that_takes_long_to_compile_is_refused_at_once(pattern: str) -
 def test_an_ordinary_pattern_takes_milliseconds_at_most(pattern: str) -> None:
     assert COMPILER.pattern_problem(pattern) is None
     compiled = COMPILER.compile_pattern(pattern)
-    begun = time.perf_counter()
-    for number in range(20):
-        compiled.matches(f"{number}")
-    assert time.perf_counter() - begun < 20 * 0.02
+    with at_once(5.0):
+        for number in range(20):
+            compiled.matches(f"{number}")
 
 
 def test_the_regular_expressions_of_all_rules_are_bounded_together() -> None:
@@ -381,9 +377,8 @@ def test_a_hundred_rules_do_not_take_a_hundred_times_as_long_as_one_may(
         [Rule(f"r{n}", text, "no") for n, text in enumerate(rules)], ()
     )
     compiled.broken(transition({}, {"l": (), "s": "", "s2": ""}), recheck=True)
-    begun = time.process_time()
-    compiled.broken(transition({}, values), recheck=True)
-    assert time.process_time() - begun < 0.5
+    with at_once(2.5):
+        compiled.broken(transition({}, values), recheck=True)
 
 
 def test_the_rules_that_have_no_room_beside_the_others_are_named_with_their_cost() -> None:
@@ -436,7 +431,7 @@ def test_many_long_rules_are_not_compiled_as_one() -> None:
     rule = " && ".join(["features.n >= 0"] * 50)
     rules = [Rule(f"r{number}", rule, "no") for number in range(20)]
     compiled = COMPILER.compile_rules(rules, ())
-    begun = time.process_time()
     assert compiled.broken(transition({}, {"n": 1}), recheck=True) == []
-    assert time.process_time() - begun < 0.1
+    assert isinstance(compiled, CelRules)
+    assert list(compiled._joined.values()) == [None]
     assert len(compiled.broken(transition({}, {"n": -1}), recheck=True)) == 20

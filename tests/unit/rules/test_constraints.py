@@ -1,7 +1,6 @@
 """Each constraint at its boundary, for every kind that it makes sense for, and for the others."""
 
 import math
-import time
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from domain.policy import Policy
 from domain.spec_violations import spec_violations
 from domain.values import FeatureValue, ValueKind
 from repository.rules import CelCompiler
+from tests.kit.effort import at_once
 
 COMPILER = CelCompiler()
 K = ValueKind
@@ -135,9 +135,8 @@ def test_a_constraint_that_makes_no_sense_is_refused(
 
 def test_many_allowed_values_are_judged_at_once() -> None:
     spec = spec_of(K.INT64, allowed_values=range(50_000))
-    begun = time.perf_counter()
-    assert list(spec_violations(spec)) == []
-    assert time.perf_counter() - begun < 2.0
+    with at_once():
+        assert list(spec_violations(spec)) == []
 
 
 @pytest.mark.parametrize("field", ["minimum", "maximum"])
@@ -183,9 +182,8 @@ def test_a_list_of_too_many_texts_for_its_pattern_is_refused_at_once() -> None:
         }
         return list(policy.state_violations("e", features, 0))
 
-    begun = time.process_time()
-    said = "has so many texts that to match them would take too long"
-    assert found(l=100_000, m=2) == [("PATTERN", "l", said), ("PATTERN", "m", said)]
-    assert found(l=30, m=30) == [("PATTERN", "m", said)]
-    assert time.process_time() - begun < 1.0
+    with at_once():
+        said = "has so many texts that to match them would take too long"
+        assert found(l=100_000, m=2) == [("PATTERN", "l", said), ("PATTERN", "m", said)]
+        assert found(l=30, m=30) == [("PATTERN", "m", said)]
     assert found(l=10, m=10) == []

@@ -295,11 +295,11 @@ def test_a_disk_that_hangs_does_not_hold_up_the_end_of_the_server(
     monkeypatch.setattr("server.access.audit_log.CLOSING", 0.1)
     audit_log = AuditLog(str(tmp_path / "audit.jsonl"))
     hangs = threading.Event()
-    monkeypatch.setattr(audit_log._file, "append", lambda line: hangs.wait(5))
+    monkeypatch.setattr(audit_log._file, "append", lambda line: hangs.wait(60))
     audit_log.write({"number": 1})
     begun = time.monotonic()
     audit_log.close()
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 30
     assert "could not be written to its end" in caplog.text
     hangs.set()
     audit_log.close()

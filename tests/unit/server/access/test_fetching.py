@@ -30,7 +30,7 @@ class Issuer(BaseHTTPRequestHandler):
         self.send_response(200 if self.path != "/broken" else 503)
         self.end_headers()
         if self.path == "/slow":
-            for _ in range(40):
+            for _ in range(1_000):
                 self.wfile.write(b" ")
                 time.sleep(0.05)
         self.wfile.write(b" " * 2 * MAX_FETCHED_BYTES if self.path == "/large" else DOCUMENT)
@@ -87,7 +87,7 @@ def test_what_is_not_the_document_is_refused(
     begin = time.monotonic()
     with pytest.raises(OSError, match=why):
         fetching(f"{issuer}{path}", folder / "ca.crt")()
-    assert time.monotonic() - begin < 1.5  # the slow one takes two
+    assert time.monotonic() - begin < 30  # the slow one takes most of a minute
 
 
 @pytest.mark.parametrize("ca", ["other.crt", None])

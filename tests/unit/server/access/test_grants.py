@@ -1,12 +1,12 @@
 """What is granted is allowed, and nothing else."""
 
-import time
 import tracemalloc
 
 import pytest
 
 from server.access.authorization import Grant, Grants
 from server.access.permissions import EVERY_TYPE, Need, Permission
+from tests.kit.effort import at_once
 
 READ, WRITE, ADMIN = Permission.READ, Permission.WRITE, Permission.ADMIN
 
@@ -78,13 +78,12 @@ def test_every_type_is_allowed_by_a_glob_for_each_of_them_alone(glob: str, expec
 
 def test_of_long_names_neither_time_nor_memory_is_taken() -> None:
     grants = Grants([Grant(["**"], {READ: ["a*b*c*d*e*f"]})])
-    begun = time.monotonic()
-    tracemalloc.start()
-    for number in range(10):
-        name = f"{number}" + "abcde" * 100_000
-        assert grants.refused("cn:alice", [Need(READ, name)])
-        assert grants.refused("cn:alice", [Need(READ, name[1:])])
-    kept, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert kept < 1_000_000
-    assert time.monotonic() - begun < 2
+    with at_once():
+        tracemalloc.start()
+        for number in range(10):
+            name = f"{number}" + "abcde" * 100_000
+            assert grants.refused("cn:alice", [Need(READ, name)])
+            assert grants.refused("cn:alice", [Need(READ, name[1:])])
+        kept, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert kept < 1_000_000

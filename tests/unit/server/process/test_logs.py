@@ -141,7 +141,7 @@ async def test_every_line_of_a_call_has_its_id(logged: Logged) -> None:
     assert access["method"] == METHOD
     assert access["code"] == "OK"
     assert access["peer"] == "ipv4:127.0.0.1:1"
-    assert 0 <= access["seconds"] < 1
+    assert 0 <= access["seconds"] < 60
 
 
 async def test_a_call_that_fails_inside_leaves_its_cause_and_its_access_line(

@@ -25,7 +25,9 @@ WHOLE_PROGRAM: Final = (
 ANSWERS: Final = (
     "client_retries",
     "contract_bad_input",
+    "contract_creations",
     "contract_reads",
+    "contract_repetitions",
     "contract_updates",
     "error_transport",
     "ports",

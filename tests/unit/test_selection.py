@@ -1,4 +1,4 @@
-"""Tests that this machine cannot run are left out with a word, or fail the run."""
+"""Which tests run where, and what is said of those that this machine cannot run."""
 
 import os
 import subprocess
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.needs import NEEDS
+from tests.kit.newest_alone import ON_NEWEST_ALONE
 
 ROOT = Path(__file__).parents[2]
 NEEDY = "tests/integration/test_poolers.py"
@@ -35,6 +36,10 @@ def test_where_all_is_required_the_run_does_not_begin(tmp_path: Path) -> None:
 
 def test_every_need_says_how_it_is_met() -> None:
     assert all(need.how for need in NEEDS.values())
+
+
+def test_what_runs_on_the_newest_postgresql_alone_is_there() -> None:
+    assert [path.name for path in ON_NEWEST_ALONE if not path.exists()] == []
 
 
 def run_without_pgbouncer(folder: Path, *options: str) -> tuple[int, str]:

@@ -122,7 +122,7 @@ async def test_a_batch_creates_all_or_nothing_and_names_the_one_that_exists(
     batch = pb.BatchUpdateFeaturesRequest(updates=[creation(entity), creation(other)])
     refused = await refusal(store.BatchUpdateFeatures(batch))
     assert refused.told == EXISTS
-    assert refused.message.startswith("updates[1]: ")
+    assert refused.message.startswith("updates[1], ")
     missing = await refusal(store.GetAggregate(pb.GetAggregateRequest(key=entity)))
     assert missing.code is grpc.StatusCode.NOT_FOUND
     await store.DeleteAggregate(pb.DeleteAggregateRequest(key=other))

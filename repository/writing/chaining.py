@@ -91,23 +91,24 @@ class ChainLink:
 class InheritedRow(NamedTuple):
     """A row that the batch behind takes from the one ahead."""
 
-    left: Row
+    ahead: Row
+    """As the batch ahead leaves it."""
     found: Row
     """What the batch behind has read, before or after the one ahead was committed."""
     row: Row
     """What it goes on with."""
 
     def require_same_rules(self) -> None:
-        same_type = self.left.type_revision == self.found.type_revision
-        if not same_type or self.left.aggregate.epoch != self.found.aggregate.epoch:
+        same_type = self.ahead.type_revision == self.found.type_revision
+        if not same_type or self.ahead.aggregate.epoch != self.found.aggregate.epoch:
             raise ChainBroken
 
     def follow(self, transaction: int) -> None:
-        written = self.left.left
+        written = self.ahead.after
         if written is not None:
             written = StoredRow(transaction, written.version)
         # Only what is written is checked once more when it is: a refusal must be right by itself.
-        if self.found.read not in (self.left.read, written):
+        if self.found.read not in (self.ahead.read, written):
             raise ChainBroken
         self.row.read = written
         # What found no row looked before the one ahead made it, or after somebody deleted it again.

@@ -45,7 +45,7 @@ class Row(WorkingCopy, eq=False, kw_only=True):
         return None if last is None else last.state
 
     @property
-    def left(self) -> StoredRow | None:
+    def after(self) -> StoredRow | None:
         """The row as it will be, by whom is not known yet. None: there will be none."""
         if not self.writes:
             return self.read
@@ -57,13 +57,13 @@ class Row(WorkingCopy, eq=False, kw_only=True):
 
         A message keeps the memory of all that it ever held, so one may not go from batch to batch.
         """
-        left, read_again = self.left, self.aggregate.copy
+        read, read_again = self.after, self.aggregate.copy
         return Row(
             number=number,
             unit=number,
             key=self.key,
-            read=left,
-            existed=left is not None,
+            read=read,
+            existed=read is not None,
             aggregate=read_again(),
             limits=self.limits,
             type_revision=self.type_revision,

@@ -18,7 +18,7 @@ def follow_without_waiting() -> None:
 
     async def follow(self: ChainLink) -> None:
         for taken in self._taken:
-            taken.row.read = taken.left.left
+            taken.row.read = taken.ahead.after
 
     replace_in(ChainLink, "follow", follow)
     read = snapshot.read_snapshot

@@ -35,11 +35,6 @@ class FoldByVersion:
         self._head.ClearField("features")
 
     @property
-    def version(self) -> int:
-        """0: there was none."""
-        return self._head.version
-
-    @property
     def past(self) -> HistoricalState:
         return _past(self._head, self._features)
 
@@ -51,6 +46,11 @@ class FoldByVersion:
         head, features = self._head, self._features
         if change.version != head.version + 1:
             raise ValueError(f"version {head.version + 1} is missing")
+        if change.deleted:
+            # What it made has a number, but there is no aggregate of it.
+            head.Clear()
+            features.clear()
+            return
         if change.version == 1:
             _name(head, change)
             head.create_time.CopyFrom(change.commit_time)
@@ -66,8 +66,9 @@ class FoldByEventTime:
     """What all events up to a time make, those that came late included.
 
     Each feature has the newest value whose event time is not after the time. A removal counts from
-    its commit time, since what it removes has no time of its own any more. What came too late to be
-    appended is no value of its feature: the list of that time is kept without it.
+    its commit time, since what it removes has no time of its own any more, and so does a deletion.
+    What came too late to be appended is no value of its feature: the list of that time is kept
+    without it.
     """
 
     def __init__(self, time: Timestamp) -> None:
@@ -97,7 +98,7 @@ class FoldByEventTime:
             if self._takes(name, feature):
                 head.entity_type_revision = change.entity_type_revision
         if decode_timestamp(change.commit_time) <= self._time:
-            for name in change.removed:
+            for name in list(self._features) if change.deleted else change.removed:
                 self.size -= len(self._features.pop(name, b""))
                 self._event_times.pop(name, None)
             head.update_time.CopyFrom(change.commit_time)

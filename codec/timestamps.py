@@ -16,6 +16,13 @@ def encode_timestamp(timestamp: Timestamp, into: TimestampMessage) -> None:
     into.seconds, into.nanos = divmod(timestamp, SECOND)
 
 
+def dump_timestamp(timestamp: Timestamp) -> bytes:
+    """A timestamp as a serialized message."""
+    message = TimestampMessage()
+    encode_timestamp(timestamp, message)
+    return message.SerializeToString()
+
+
 def decode_timestamp(message: TimestampMessage) -> Timestamp:
     return message.seconds * SECOND + message.nanos
 

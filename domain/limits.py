@@ -47,6 +47,8 @@ class Limits(Struct, frozen=True, gc=False):
     """Changes that one read of the past goes through."""
     past_bytes: int = 1_073_741_824
     """The size of these changes."""
+    past_incarnations: int = 10_000
+    """Incarnations of an entity among which one read of the past looks for its own."""
 
 
 DEFAULT_LIMITS: Final = Limits()

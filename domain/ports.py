@@ -1,7 +1,7 @@
 """What the server needs of storage. Every implementation passes tests/conformance."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 from uuid import UUID
 
@@ -26,6 +26,17 @@ class StoredAggregate(NamedTuple):
         return Etag(self.uid, self.epoch, self.version)
 
 
+class Snapshot(list[StoredAggregate | None]):
+    """What was found for some keys, in their order; None where there is no aggregate."""
+
+    __slots__ = ("read_time",)
+
+    def __init__(self, found: Iterable[StoredAggregate | None], read_time: Timestamp) -> None:
+        super().__init__(found)
+        self.read_time = read_time
+        """The moment for which it was worked out what has expired, by the database's clock."""
+
+
 class ListedAggregate(NamedTuple):
     """A stored aggregate and its id."""
 
@@ -45,21 +56,74 @@ class AtVersion(NamedTuple):
     """The past, as it was at a version."""
 
     version: int
+    uid: UUID | None = None
+    """Of which incarnation; None: of the newest."""
+    read_time: Timestamp | None = None
+    """When it was served; None: at once."""
+
+    def served_at(self, update_time: Timestamp) -> Timestamp:
+        """The read time of a version that was committed at `update_time`."""
+        return update_time if self.read_time is None else self.read_time
 
 
 class AtCommitTime(NamedTuple):
     """The past, as it was at a time of the database's clock."""
 
     time: Timestamp
+    uid: UUID | None = None
+    """Of which incarnation; None: of the one that lived then."""
+
+    def served_at(self, update_time: Timestamp) -> Timestamp:
+        """The read time, whenever the version was committed."""
+        return self.time
 
 
 class AtEventTime(NamedTuple):
     """The past, as all events up to an event time make it, late ones included."""
 
     time: Timestamp
+    uid: UUID | None = None
+    """Of which incarnation; None: of the newest that has anything then, unless a deletion up to
+    that time came after it."""
+
+    def served_at(self, update_time: Timestamp) -> Timestamp:
+        """The read time, whenever the version was committed."""
+        return self.time
 
 
 PointInTime: TypeAlias = AtVersion | AtCommitTime | AtEventTime
+
+
+class ChangePosition(NamedTuple):
+    """Where a change stands in the history of its entity."""
+
+    uid: UUID
+    version: int
+    commit_time: Timestamp
+
+
+class HistoryQuery(NamedTuple):
+    """Asks for some of the changes of one entity."""
+
+    key: EntityKey
+    limit: int
+    max_bytes: int
+    uid: UUID | None = None
+    """Of one incarnation; None: of all, one after the other."""
+    after: ChangePosition | None = None
+    """Those that follow this one; None: from the beginning."""
+    newest_first: bool = True
+
+
+class HistoryPage(NamedTuple):
+    """Some of the changes of one entity."""
+
+    changes: Sequence[bytes]
+    """Each a serialized featom.v1.AggregateChange."""
+    end: ChangePosition | None
+    """Of the last of them, if there are others after it."""
+    history_begin: Timestamp
+    """Changes from before this time are not kept."""
 
 
 class AggregateWriter(Protocol):
@@ -113,10 +177,8 @@ class AnswerRoom(Protocol):
 class AggregateReader(Protocol):
     """Where committed versions are read from."""
 
-    async def read(
-        self, keys: Sequence[EntityKey], room: AnswerRoom | None = None
-    ) -> Sequence[StoredAggregate | None]:
-        """Read every key in one snapshot, in the order given; None where there is no aggregate.
+    async def read(self, keys: Sequence[EntityKey], room: AnswerRoom | None = None) -> Snapshot:
+        """Read every key in one snapshot, in the order given.
 
         Must see every update that was acknowledged before the call.
         Must take `room` for large aggregates before it reads them into memory, and must raise
@@ -126,12 +188,27 @@ class AggregateReader(Protocol):
         """
 
     async def read_as_of(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
-        """Read the present incarnation as it was; None where it has no such past.
+        """Read an aggregate as it was, also if it was deleted since; None where it has no such
+        past, or that was erased.
 
+        What had expired is left out by the entity type that was in force at the read time; at an
+        event time, by the one that the newest of its values was written under.
         Must see every update that was acknowledged before the call.
-        Must raise LimitExceeded where that takes more changes than one read may go through, or
-        makes more than one answer may have; Overloaded if too many wait; and Unavailable or
-        Corrupted as `read`.
+        Must raise LimitExceeded where that takes more changes, or incarnations, than one read may
+        go through, or makes more than one answer may have; Overloaded if too many wait; and
+        Unavailable or Corrupted as `read`.
+        """
+
+    async def list_changes(self, query: HistoryQuery) -> HistoryPage:
+        """Read the first changes of an entity that a query asks for.
+
+        Up to `query.limit` (more than 0), and no more than have `query.max_bytes` in all; but one
+        in any case, if there is one.
+        Pages that follow each other must have each change once that was there when the first was
+        read, unless it was erased or dropped meanwhile.
+        Must see every update that was acknowledged before the call.
+        Must raise LimitExceeded where an entity has more incarnations than one read may look for;
+        Overloaded if too many wait; and Unavailable as `read`.
         """
 
     async def list_aggregates(

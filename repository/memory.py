@@ -11,7 +11,6 @@ from uuid import UUID, uuid4
 from application.evaluation import Evaluation, KnownRequest, RequestKey
 from application.working_copy import RecordedChange, Trace, WorkingCopy
 from codec.expiry import how_written, without_expired
-from codec.historical_state import HistoricalState, fold, fold_by_event_time
 from codec.state import dump_aggregate, load_aggregate, new_aggregate
 from domain.entity_key import EntityKey
 from domain.errors import FeatomError, LimitExceeded
@@ -21,17 +20,19 @@ from domain.ports import (
     AggregateReader,
     AggregateWriter,
     AnswerRoom,
-    AtCommitTime,
     AtEventTime,
-    AtVersion,
+    HistoryPage,
+    HistoryQuery,
     ListedAggregate,
     ListedPage,
     PointInTime,
+    Snapshot,
     StoredAggregate,
 )
 from domain.timestamp import EARLIEST, MICROSECOND, Timestamp
 from domain.update import Command, UpdateBatch, keys_of
 from repository.entity_types.memory import MemoryEntityTypes
+from repository.memory_history import page_of, past_of
 from repository.page_length import page_length
 from repository.pipeline.submission import Submission, out_of_time
 from repository.rules import CelCompiler
@@ -58,36 +59,38 @@ class MemoryRepository(AggregateWriter, AggregateReader):
             submission.settle(self._commit(command))
         return submission.answer
 
-    async def read(
-        self, keys: Sequence[EntityKey], room: AnswerRoom | None = None
-    ) -> Sequence[StoredAggregate | None]:
+    async def read(self, keys: Sequence[EntityKey], room: AnswerRoom | None = None) -> Snapshot:
         found = [self._stored.get(key) for key in keys]
         size = sum(len(stored.state) for stored in found if stored is not None)
         if size > DEFAULT_LIMITS.answer_bytes:
             limit = DEFAULT_LIMITS.answer_bytes
             raise LimitExceeded("bytes of aggregates in an answer", limit, size)
-        return [
-            self._served(key.entity_type, stored) if stored else None
+        now = _now()
+        served = (
+            self._served(key.entity_type, stored, now) if stored else None
             for key, stored in zip(keys, found, strict=True)
-        ]
+        )
+        return Snapshot(served, now)
 
     async def read_as_of(self, key: EntityKey, point: PointInTime) -> StoredAggregate | None:
-        current = self._stored.get(key)
-        if current is None:
-            return None
-        changes = [
-            recorded for recorded in self._changes[key] if recorded.change.uid == current.uid
-        ]
-        past = _past(changes, point)
+        past = past_of(self._changes[key], point)
         if past is None:
             return None
-        found = current._replace(**past._asdict())
-        written = how_written(past.state)
-        definition = await self.entity_types.revision(key.entity_type, written.entity_type_revision)
+        uid, state = past
+        found = StoredAggregate(uid, _EPOCH, *state)
+        written = how_written(found.state)
+        now = point.served_at(written.update_time)
+        if isinstance(point, AtEventTime):
+            revisions = self.entity_types
+            definition = await revisions.revision(key.entity_type, written.entity_type_revision)
+        else:
+            definition = self.entity_types.in_force(key.entity_type, now)
         if definition is None:
             return found
-        now = written.update_time if isinstance(point, AtVersion) else point.time
-        return found._replace(state=without_expired(past.state, definition.expiring, now))
+        return found._replace(state=without_expired(found.state, definition.expiring, now))
+
+    async def list_changes(self, query: HistoryQuery) -> HistoryPage:
+        return page_of(self._changes[query.key], query)
 
     async def list_aggregates(
         self, entity_type: str, after: str, limit: int, max_bytes: int
@@ -99,14 +102,17 @@ class MemoryRepository(AggregateWriter, AggregateReader):
         )
         sizes = (len(stored.state) for _, stored in following)
         page = following[: page_length(sizes, limit, max_bytes)]
-        listed = [ListedAggregate(each, self._served(entity_type, found)) for each, found in page]
+        now = _now()
+        listed = [
+            ListedAggregate(each, self._served(entity_type, found, now)) for each, found in page
+        ]
         return ListedPage(listed, len(listed) < len(following))
 
-    def _served(self, entity_type: str, stored: StoredAggregate) -> StoredAggregate:
+    def _served(self, entity_type: str, stored: StoredAggregate, now: Timestamp) -> StoredAggregate:
         policy = self.entity_types.policy(entity_type)
         if policy is None or not policy.expiring:
             return stored
-        return stored._replace(state=without_expired(stored.state, policy.expiring, _now()))
+        return stored._replace(state=without_expired(stored.state, policy.expiring, now))
 
     def _commit(self, command: Command) -> Outcome | FeatomError:
         now = _now()
@@ -174,20 +180,3 @@ class MemoryRepository(AggregateWriter, AggregateReader):
 def _now() -> Timestamp:
     """The one clock of reads and updates."""
     return time.time_ns() // MICROSECOND * MICROSECOND
-
-
-def _past(changes: Sequence[RecordedChange], point: PointInTime) -> HistoricalState | None:
-    match point:
-        case AtVersion(version):
-            past = _fold(changes, version)
-            return past if past.version == version > 0 else None
-        case AtCommitTime(moment):
-            before = (c.change.version for c in changes if c.change.commit_time <= moment)
-            past = _fold(changes, max(before, default=0))
-            return past if past.version else None
-        case AtEventTime(moment):
-            return fold_by_event_time((c.encoded for c in changes), moment)
-
-
-def _fold(changes: Sequence[RecordedChange], version: int) -> HistoricalState:
-    return fold(b"", (c.encoded for c in changes if c.change.version <= version))

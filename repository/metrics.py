@@ -7,6 +7,7 @@ from repository.connections.pool import Pool
 from repository.connections.primary import Primary
 from repository.pipeline.commit_pipeline import CommitPipeline
 from repository.pipeline.instrumented_committers import MeasuredCommitter
+from repository.reading.past_statements import PastStatements
 from repository.reading.read_coalescer import ReadCoalescer
 from repository.retention import ObservedRetention
 from repository.sessions.facts import CRASH_SAFETY
@@ -64,6 +65,16 @@ def read_metrics(coalescer: ReadCoalescer, max_waiting: int) -> Iterator[Metric]
         "Reads that may wait; more are refused as OVERLOADED.",
         max_waiting,
     )
+
+
+def past_metrics(statements: PastStatements) -> Iterator[Metric]:
+    """What reads of the past go through."""
+    yield counter(
+        "featom_past_changes_total",
+        "Changes that were read for the past, and for lists of versions.",
+        statements.changes,
+    )
+    yield counter("featom_past_bytes_total", "The bytes of these changes.", statements.bytes)
 
 
 def pool_metrics(pools: Mapping[str, Pool]) -> Iterator[Metric]:

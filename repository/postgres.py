@@ -15,9 +15,12 @@ from domain.ports import (
     AggregateReader,
     AggregateWriter,
     AnswerRoom,
+    HistoryPage,
+    HistoryQuery,
     ListedAggregate,
     ListedPage,
     PointInTime,
+    Snapshot,
     StoredAggregate,
 )
 from domain.update import Command
@@ -32,6 +35,7 @@ from repository.entity_types.catalogue import Catalogue
 from repository.entity_types.expiry import Expiry
 from repository.entity_types.postgres import PostgresEntityTypes
 from repository.metrics import (
+    past_metrics,
     pipeline_metrics,
     pool_metrics,
     primary_metrics,
@@ -41,8 +45,12 @@ from repository.metrics import (
 from repository.partitions import maintain_partitions
 from repository.pipeline.commit_pipeline import CommitPipeline, Statistics
 from repository.pipeline.instrumented_committers import MeasuredCommitter, TracedCommitter
+from repository.reading.change_pages import ChangePages
+from repository.reading.event_times import EventTimes
 from repository.reading.history import History
+from repository.reading.incarnations import Incarnations
 from repository.reading.large_reads import FEW_KEYS, LargeReads
+from repository.reading.past_statements import PastStatements
 from repository.reading.read_coalescer import ReadCoalescer, TooLarge
 from repository.retention import ObservedRetention
 from repository.rules import CelCompiler
@@ -136,7 +144,11 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         self._catalogue = Catalogue(self._reading, self.compiler)
         self._expiry = Expiry(self._reading, self._catalogue)
         pages = Bulkhead(_PAGES_OF_THE_PAST, options.max_waiting, within=self._bulkhead)
-        self._history = History(self._reading, pages, self._expiry, DEFAULT_LIMITS)
+        self._past = PastStatements(self._reading, pages)
+        incarnations = Incarnations(self._past, DEFAULT_LIMITS)
+        event_times = EventTimes(self._past, incarnations, DEFAULT_LIMITS)
+        self._history = History(self._past, incarnations, event_times, pages, self._expiry)
+        self._change_pages = ChangePages(self._past, incarnations)
         changes = Bulkhead(1, options.max_waiting)
         self.entity_types = PostgresEntityTypes(
             self._reading, self._in_doubt, self._bulkhead, changes
@@ -201,6 +213,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
             self._pipeline, self._committer, options.lanes, options.max_waiting
         )
         yield from read_metrics(self._coalescer, options.max_waiting)
+        yield from past_metrics(self._past)
         yield from pool_metrics({"reading": self._reading, "writing": self._writing})
         yield from primary_metrics(self.primary)
         yield from retention_metrics(self._retention)
@@ -240,9 +253,7 @@ class PostgresRepository(AggregateWriter, AggregateReader):
             self._options.tracer.follow("update", answer)
         return answer
 
-    async def read(
-        self, keys: Sequence[EntityKey], room: AnswerRoom | None = None
-    ) -> Sequence[StoredAggregate | None]:
+    async def read(self, keys: Sequence[EntityKey], room: AnswerRoom | None = None) -> Snapshot:
         found = await self._coalescer.read(keys)
         if isinstance(found, TooLarge):
             return await self._large_reads.read(keys, found, room)
@@ -253,6 +264,12 @@ class PostgresRepository(AggregateWriter, AggregateReader):
         found = await self._history.read_as_of(key, point)
         await self._bulkhead.run(lambda: self._in_doubt.vouch(server))
         return found
+
+    async def list_changes(self, query: HistoryQuery) -> HistoryPage:
+        server = self._in_doubt.generation
+        page = await self._change_pages.read(query)
+        await self._bulkhead.run(lambda: self._in_doubt.vouch(server))
+        return page
 
     async def list_aggregates(
         self, entity_type: str, after: str, limit: int, max_bytes: int

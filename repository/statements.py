@@ -89,6 +89,7 @@ def _parameters(text: str) -> tuple[str, ...]:
 
 
 READ: Final = Statements("read.sql")
+HISTORY: Final = Statements("history.sql")
 WRITE: Final = Statements("write.sql")
 TYPES: Final = Statements("entity_types.sql")
 SESSION: Final = Statements("session.sql")

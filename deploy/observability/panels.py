@@ -262,6 +262,18 @@ ROWS: Final = (
                 {"{{pool}}": summed(rate("featom_database_work_seconds_count"), "pool")},
             ),
             panel(
+                "Changes read for the past",
+                "By reads as of a time or version, and by lists of versions.",
+                "ops",
+                {"{{instance}}": summed(rate("featom_past_changes_total"), "instance")},
+            ),
+            panel(
+                "Bytes read for the past",
+                "The size of these changes.",
+                "Bps",
+                {"{{instance}}": summed(rate("featom_past_bytes_total"), "instance")},
+            ),
+            panel(
                 "Failures",
                 "By what is done about them and by SQLSTATE: again is normal where writers race.",
                 "ops",

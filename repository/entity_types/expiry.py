@@ -6,9 +6,10 @@ from typing import Final
 
 from codec.entity_type import load_entity_type
 from codec.expiry import how_written, without_expired
+from codec.timestamps import to_datetime
 from domain.entity_key import EntityKey
 from domain.feature_spec import FeatureSpec
-from domain.ports import AtVersion, PointInTime, StoredAggregate
+from domain.ports import AtEventTime, PointInTime, StoredAggregate
 from domain.timestamp import Timestamp
 from repository.connections.isolation import ReadCommittedPool
 from repository.entity_types.catalogue import Catalogue
@@ -67,14 +68,22 @@ class Expiry:
     async def served_as_of(
         self, key: EntityKey, stored: StoredAggregate, point: PointInTime
     ) -> StoredAggregate:
-        """The past as it was served then: by the entity type that it was written under."""
+        """The past as it was served then: by the entity type of that time."""
         written = how_written(stored.state)
-        revisions = {key.entity_type: written.entity_type_revision}
+        now = point.served_at(written.update_time)
+        revision = written.entity_type_revision
+        if not isinstance(point, AtEventTime) and now > written.update_time:
+            revision = max(revision, await self._revision_at(key.entity_type, now))
+        revisions = {key.entity_type: revision}
         policy = (await self._catalogue.policies(revisions, stored.epoch))[key.entity_type]
         if policy is None or not policy.expiring:
             return stored
-        now = written.update_time if isinstance(point, AtVersion) else point.time
         return _without_expired(stored, policy.expiring, now)
+
+    async def _revision_at(self, name: str, time: Timestamp) -> int:
+        """The revision of a type that was in force; 0: none."""
+        records = await self._pool.read(TYPES.query("revision_at"), name, to_datetime(time))
+        return int(records[0]["revision"]) if records else 0
 
     def served_one(
         self, entity_type: str, stored: StoredAggregate, now: Timestamp

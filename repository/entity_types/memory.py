@@ -1,6 +1,7 @@
 """Entity types in memory, for tests that need no database."""
 
 import time
+from bisect import bisect_right
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
@@ -33,6 +34,8 @@ class MemoryEntityTypes:
         self._stored = stored
         self._compiler = compiler
         self._revisions: dict[str, list[EntityType | None]] = {}
+        self._times: dict[str, list[Timestamp]] = {}
+        """When each revision came into force."""
         self._policies: dict[str, Policy | None] = {}
 
     def policy(self, name: str) -> Policy | None:
@@ -46,6 +49,11 @@ class MemoryEntityTypes:
     async def revision(self, name: str, revision: int) -> EntityType | None:
         revisions = self._revisions.get(name, [])
         return revisions[revision - 1] if 0 < revision <= len(revisions) else None
+
+    def in_force(self, name: str, time: Timestamp) -> EntityType | None:
+        """The revision of a moment."""
+        number = bisect_right(self._times.get(name, []), time)
+        return self._revisions[name][number - 1] if number else None
 
     async def list_types(self, after: str, limit: int, max_bytes: int) -> ListedTypes:
         current = (revisions[-1] for revisions in self._revisions.values())
@@ -69,6 +77,7 @@ class MemoryEntityTypes:
         created = read.definition.create_time if read.definition else now
         made = replace(definition, revision=read.revision + 1, create_time=created, update_time=now)
         revisions.append(made)
+        self._times.setdefault(definition.name, []).append(now)
         self._policies[definition.name] = Policy(made, self._compiler)
         return made
 
@@ -79,6 +88,7 @@ class MemoryEntityTypes:
         if len(revisions) != read.revision:
             return False
         revisions.append(None)
+        self._times[name].append(await self.now())
         self._policies[name] = None
         return True
 

@@ -12,15 +12,15 @@ from codec.timestamps import from_datetime
 from domain.entity_key import EntityKey
 from domain.errors import LimitExceeded
 from domain.limits import Limits
-from domain.ports import AnswerRoom, StoredAggregate
-from domain.timestamp import EARLIEST, Timestamp
+from domain.ports import AnswerRoom, Snapshot, StoredAggregate
+from domain.timestamp import Timestamp
 from repository.array_arguments import lines
 from repository.connections.bulkhead import Bulkhead
 from repository.connections.commits_in_doubt import CommitsInDoubt
 from repository.connections.isolation import ReadCommittedPool
 from repository.connections.pool import Connection
 from repository.entity_types.expiry import Expiry
-from repository.reading.read_coalescer import Found, ReadCoalescer, TooLarge
+from repository.reading.read_coalescer import ReadCoalescer, TooLarge
 from repository.statements import READ
 
 PIECE_BYTES: Final = 4 * 2**20
@@ -75,7 +75,7 @@ class LargeReads:
 
     async def read(
         self, keys: Sequence[EntityKey], measured: TooLarge, room: AnswerRoom | None
-    ) -> Sequence[StoredAggregate | None]:
+    ) -> Snapshot:
         """Read every key in one snapshot. See domain.ports.AggregateReader."""
         needed, taken = measured.bytes, 0
         while True:
@@ -91,9 +91,7 @@ class LargeReads:
                 return found
             needed = found.bytes
 
-    async def _read(
-        self, keys: Sequence[EntityKey], room: int
-    ) -> Sequence[StoredAggregate | None] | TooLarge:
+    async def _read(self, keys: Sequence[EntityKey], room: int) -> Snapshot | TooLarge:
         """Read no more than there is room; what has grown since it was measured is too large."""
         if len(keys) <= FEW_KEYS:
             few = await self._few.read(keys)
@@ -101,7 +99,7 @@ class LargeReads:
                 return few
         return await self._bulkhead.run(lambda: self._read_in_pieces(keys, room))
 
-    async def _read_in_pieces(self, keys: Sequence[EntityKey], room: int) -> Found | TooLarge:
+    async def _read_in_pieces(self, keys: Sequence[EntityKey], room: int) -> Snapshot | TooLarge:
         different = list(dict.fromkeys(keys))
 
         async def work(connection: Connection) -> tuple[int, _Measured, _ByKey]:
@@ -119,21 +117,21 @@ class LargeReads:
             await self._in_doubt.settle(server)
         if needed > room:
             return TooLarge(needed)
-        if measured.sizes:
-            await self._expiry.catch_up(measured.epoch, measured.generation)
+        await self._expiry.catch_up(measured.epoch, measured.generation)
         # Out of `found`, so that of each aggregate there is only one form at a time.
         served = [found.pop(key, None) for key in different]
         await self._expiry.serve(different, served, measured.read_time)
         by_key = dict(zip(different, served, strict=True))
-        return [by_key[key] for key in keys]
+        return Snapshot((by_key[key] for key in keys), measured.read_time)
 
 
 async def _measure(connection: Connection, keys: Sequence[EntityKey]) -> _Measured:
     records = await connection.fetch(READ["measure_aggregates"], *_names(keys))
-    if not records:
-        # Nothing to serve at a time; and no row says whether a deletion is in doubt.
-        return _Measured({}, 0, 0, True, EARLIEST)
-    sizes = {keys[record["ordinal"] - 1]: record["size"] for record in records}
+    sizes = {
+        keys[record["ordinal"] - 1]: record["size"]
+        for record in records
+        if record["ordinal"] is not None
+    }
     first = records[0]
     return _Measured(
         sizes,

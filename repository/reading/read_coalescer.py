@@ -15,7 +15,8 @@ from typing import Final, NamedTuple, TypeAlias
 from codec.timestamps import from_datetime
 from domain.entity_key import EntityKey
 from domain.errors import Overloaded
-from domain.ports import StoredAggregate
+from domain.ports import Snapshot, StoredAggregate
+from domain.timestamp import EARLIEST, Timestamp
 from repository.array_arguments import lines
 from repository.arrivals import Arrivals
 from repository.connections.commits_in_doubt import CommitsInDoubt
@@ -49,18 +50,21 @@ class _Query(NamedTuple):
     sizes: Sequence[int]
     """If some are larger than their share, and so missing in `found`: how long all states are, as
     they are stored."""
+    read_time: Timestamp
 
-    def part(self, start: int, end: int) -> "Found | TooLarge":
+    def part(self, start: int, end: int) -> Snapshot | TooLarge:
         """What it gave to one of its requests."""
-        found, sizes = self.found[start:end], self.sizes[start:end]
-        if any(size and each is None for each, size in zip(found, sizes, strict=True)):
-            return TooLarge(sum(sizes))
-        return found
+        found = self.found[start:end]
+        if self.sizes:
+            sizes = self.sizes[start:end]
+            if any(size and each is None for each, size in zip(found, sizes, strict=True)):
+                return TooLarge(sum(sizes))
+        return Snapshot(found, self.read_time)
 
 
 class _Request(NamedTuple):
     keys: Sequence[EntityKey]
-    answer: "asyncio.Future[Found | TooLarge]"
+    answer: "asyncio.Future[Snapshot | TooLarge]"
 
 
 class ReadCoalescer:
@@ -99,13 +103,13 @@ class ReadCoalescer:
         self._idle: deque[asyncio.Future[None]] = deque()
         self._tasks = [supervised("reader", self._run) for _ in range(readers)]
 
-    async def read(self, keys: Sequence[EntityKey]) -> Found | TooLarge:
+    async def read(self, keys: Sequence[EntityKey]) -> Snapshot | TooLarge:
         """Read every key in one snapshot."""
         if not keys:
-            return []
+            return Snapshot((), EARLIEST)
         if len(self._waiting) >= self._max_waiting:
             raise Overloaded
-        answer: asyncio.Future[Found | TooLarge] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Snapshot | TooLarge] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Request(keys, answer))
         if self._tracer is not None:
             self._tracer.follow("read", answer)
@@ -194,8 +198,7 @@ class ReadCoalescer:
         for keys_of_request, answer in requests:
             end = start + len(keys_of_request)
             if not answer.done():
-                part = query.part(start, end) if query.sizes else query.found[start:end]
-                answer.set_result(part)
+                answer.set_result(query.part(start, end))
             start = end
 
     def _traced(self, requests: Sequence[_Request]) -> AbstractContextManager[None]:
@@ -214,9 +217,11 @@ class ReadCoalescer:
         different = await self._read_different(asked, share)
         numbers = {key: number for number, key in enumerate(asked)}
         places = [numbers[key] for key in keys]
-        found, sizes = different
+        found, sizes, read_time = different
         return _Query(
-            [found[place] for place in places], [sizes[place] for place in places] if sizes else ()
+            [found[place] for place in places],
+            [sizes[place] for place in places] if sizes else (),
+            read_time,
         )
 
     async def _read_different(self, keys: Sequence[EntityKey], share: int) -> _Query:
@@ -226,7 +231,7 @@ class ReadCoalescer:
         arguments = (lines(types), lines(ids), share)
         server = self._in_doubt.generation
         (record,) = await self._pool.read(READ.query("read_aggregates"), *arguments)
-        epoch, generation, in_doubt, read_time, larger, ordinals, *columns = record
+        epoch, generation, in_doubt, time, larger, ordinals, *columns = record
         if ordinals is not None:
             uids, versions, states = columns
             aggregates = map(StoredAggregate, uids, repeat(epoch), versions, states)
@@ -235,10 +240,11 @@ class ReadCoalescer:
             if larger is not None:
                 sizes = _take_out_larger(found, ordinals, states, larger)
         await self._expiry.catch_up(epoch, generation)
-        await self._expiry.serve(keys, found, from_datetime(read_time))
+        read_time = from_datetime(time)
+        await self._expiry.serve(keys, found, read_time)
         if in_doubt:
             await self._in_doubt.settle(server)
-        return _Query(found, sizes)
+        return _Query(found, sizes, read_time)
 
 
 def _take_out_larger(

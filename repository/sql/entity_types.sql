@@ -19,6 +19,14 @@ FROM unnest($1::text[], $2::bigint[]) AS k (name, revision)
 CROSS JOIN store_epoch AS e
 JOIN entity_type_revisions AS r ON r.name = k.name AND r.revision = k.revision;
 
+-- query: revision_at
+-- Which revision of a type was in force at a time of the database's clock; none if there was none yet.
+SELECT r.revision
+FROM entity_type_revisions AS r
+WHERE r.name = $1 AND r.create_time <= $2
+ORDER BY r.revision DESC
+LIMIT 1;
+
 -- query: read_all_types
 -- Every definition, and the generation that it is at least as new as.
 SELECT t.name, t.revision, t.definition, e.types_generation, e.epoch

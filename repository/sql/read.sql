@@ -28,17 +28,21 @@ CROSS JOIN (
 ) AS found;
 
 -- query: measure_aggregates
--- How long the states of some keys are, without reading them; one of no aggregate does not come back.
+-- How long the states of some keys are, without reading them; one of no aggregate does not come back,
+-- and if there is none at all one row without an ordinal does.
 -- `read_time` is that of all that is read in the same snapshot.
 SELECT
-    k.ordinal, octet_length(a.state) AS size, e.epoch, e.types_generation,
+    found.ordinal, found.size, e.epoch, e.types_generation,
     e.commits_in_doubt IS NOT NULL AS in_doubt,
     clock_timestamp() AS read_time
-FROM unnest(string_to_array($1::text, chr(10)), string_to_array($2::text, chr(10)))
-    WITH ORDINALITY AS k (entity_type, entity_id, ordinal)
-JOIN aggregates AS a
-    ON a.entity_type = k.entity_type AND a.entity_id = k.entity_id
-CROSS JOIN store_epoch AS e;
+FROM store_epoch AS e
+LEFT JOIN (
+    SELECT k.ordinal, octet_length(a.state) AS size
+    FROM unnest(string_to_array($1::text, chr(10)), string_to_array($2::text, chr(10)))
+        WITH ORDINALITY AS k (entity_type, entity_id, ordinal)
+    JOIN aggregates AS a
+        ON a.entity_type = k.entity_type AND a.entity_id = k.entity_id
+) AS found ON true;
 
 -- query: list_aggregates
 -- Reads one page of an entity type, in the order of the ids: at most so many, and at most so many
@@ -63,113 +67,3 @@ FROM (
 CROSS JOIN store_epoch AS e
 WHERE p.fits
 ORDER BY p.entity_id;
-
--- query: read_keyframe
--- The newest whole state of some versions, $4 down to $5, to fold later changes into. Of a version
--- only the first change is looked at: those that came late while it was current have none, and their
--- number has no bound.
-SELECT v.version, c.state
-FROM generate_series($4::bigint, $5::bigint, -1) AS v (version)
-CROSS JOIN LATERAL (
-    SELECT l.state
-    FROM changes AS l
-    WHERE l.entity_type = $1 AND l.entity_id = $2 AND l.uid = $3 AND l.version = v.version
-    ORDER BY l.commit_time
-    LIMIT 1
-) AS c
-WHERE c.state IS NOT NULL
-ORDER BY v.version DESC
-LIMIT 1;
-
--- query: read_versions
--- What each of some versions changed, $4 up to $5, oldest first: at most $6 bytes, unless it is one
--- alone. What came late while a version was current is not read.
-SELECT p.version, p.change
-FROM (
-    SELECT
-        v.version,
-        c.change,
-        row_number() OVER page = 1 OR sum(octet_length(c.change)) OVER page <= $6 AS fits
-    FROM generate_series($4::bigint, $5::bigint) AS v (version)
-    CROSS JOIN LATERAL (
-        SELECT l.change
-        FROM changes AS l
-        WHERE l.entity_type = $1 AND l.entity_id = $2 AND l.uid = $3 AND l.version = v.version
-        ORDER BY l.commit_time
-        LIMIT 1
-    ) AS c
-    WINDOW page AS (ORDER BY v.version ROWS UNBOUNDED PRECEDING)
-) AS p
-WHERE p.fits
-ORDER BY p.version;
-
--- query: read_changes
--- One page of the changes of one incarnation, those after the version $4 and the commit time $5,
--- oldest first: at most $6, and at most $7 bytes unless it is one alone.
-SELECT p.version, p.commit_time, p.change, p.more
-FROM (
-    SELECT
-        c.version,
-        c.commit_time,
-        c.change,
-        row_number() OVER page = 1 OR sum(octet_length(c.change)) OVER page <= $7 AS fits,
-        lead(true, 1, false) OVER page AS more
-    FROM changes AS c
-    WHERE
-        c.entity_type = $1 AND c.entity_id = $2 AND c.uid = $3
-        AND (c.version, c.commit_time) > ($4, $5)
-    WINDOW page AS (ORDER BY c.version, c.commit_time ROWS UNBOUNDED PRECEDING)
-    ORDER BY c.version, c.commit_time
-    LIMIT $6
-) AS p
-WHERE p.fits
-ORDER BY p.version, p.commit_time;
-
--- query: has_more_changes
--- Whether one incarnation has more than so many changes.
-SELECT EXISTS (
-    SELECT
-    FROM changes AS c
-    WHERE c.entity_type = $1 AND c.entity_id = $2 AND c.uid = $3
-    ORDER BY c.version, c.commit_time
-    OFFSET $4
-) AS has_more;
-
--- query: version_at
--- The newest version of one incarnation, $5 at most, at a time of the database's clock; 0 if there
--- was none. Commit times rise with the version, so it is looked for by halves: to look at all
--- changes since then has no bound. A half has a beginning, if only that of its first change that
--- was kept.
-WITH RECURSIVE search (low, high) AS (
-    SELECT 0::bigint, $5::bigint
-    UNION ALL
-    SELECT
-        CASE WHEN h.is_before THEN s.middle ELSE s.low END,
-        CASE WHEN h.is_before THEN s.high ELSE s.middle - 1 END
-    FROM (
-        SELECT r.low, r.high, (r.low + r.high + 1) / 2 AS middle
-        FROM search AS r
-        WHERE r.low < r.high
-    ) AS s
-    CROSS JOIN LATERAL (
-        SELECT coalesce(
-            (
-                SELECT c.commit_time <= $4
-                FROM changes AS c
-                WHERE
-                    c.entity_type = $1 AND c.entity_id = $2 AND c.uid = $3
-                    AND c.version = s.middle
-                ORDER BY c.commit_time
-                LIMIT 1
-            ),
-            true  -- retention dropped it, so it is older than all that is left
-        ) AS is_before
-    ) AS h
-)
-SELECT s.low AS version FROM search AS s WHERE s.low = s.high;
-
--- query: current_incarnation
-SELECT a.uid, e.epoch, a.version, a.state
-FROM aggregates AS a
-CROSS JOIN store_epoch AS e
-WHERE a.entity_type = $1 AND a.entity_id = $2;

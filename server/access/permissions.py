@@ -125,6 +125,9 @@ RPCS: Final[Mapping[str, Rpc]] = {
     f"{_STORE}GetAggregate": Rpc(pb.GetAggregateRequest, lambda r: _read([r.key.entity_type])),
     f"{_STORE}BatchGetAggregates": Rpc(pb.BatchGetAggregatesRequest, _batch_get),
     f"{_STORE}ListAggregates": Rpc(pb.ListAggregatesRequest, lambda r: _read([r.entity_type])),
+    f"{_STORE}ListAggregateVersions": Rpc(
+        pb.ListAggregateVersionsRequest, lambda r: _read([r.key.entity_type])
+    ),
     f"{_TYPES}ApplyEntityType": Rpc(
         types_pb.ApplyEntityTypeRequest,
         lambda r: _admin(r.entity_type.name),

@@ -41,10 +41,15 @@ def read_etag(token: str, violations: Violations, field: str = "etag") -> Etag |
 
 
 def read_request_id(text: str, violations: Violations) -> UUID | None:
+    return read_uuid(text, "request_id", violations)
+
+
+def read_uuid(text: str, field: str, violations: Violations) -> UUID | None:
+    """None if there is none, or it is noted that it is none."""
     if not text:
         return None
     if not _UUID.fullmatch(text):
-        violations.note("request_id", "must be a UUID, as 8-4-4-4-12 hexadecimal digits")
+        violations.note(field, "must be a UUID, as 8-4-4-4-12 hexadecimal digits")
         return None
     return UUID(text)
 

@@ -19,7 +19,13 @@ from domain.limits import DEFAULT_PAGE, Limits
 from domain.ports import AtCommitTime, AtEventTime, AtVersion, PointInTime, StoredAggregate
 from domain.timestamp import Timestamp, timestamp_problem
 from featom.v1 import feature_store_pb2 as pb
-from server.conversion.fields import read_etag, read_feature_names, read_instant, read_key
+from server.conversion.fields import (
+    read_etag,
+    read_feature_names,
+    read_instant,
+    read_key,
+    read_uuid,
+)
 from server.conversion.violations import Violations
 
 
@@ -148,17 +154,25 @@ def _read_consistency(
 
 
 def _read_point(request: pb.GetAggregateRequest, violations: Violations) -> PointInTime | None:
-    match request.WhichOneof("as_of"):
+    chosen = request.WhichOneof("as_of")
+    uid = read_uuid(request.uid, "uid", violations)
+    if request.uid and chosen is None:
+        violations.note("uid", "may only be set with as_of")
+    read_time = None
+    if request.HasField("read_time"):
+        read_time = _read_time(request.read_time, "read_time", violations)
+        if chosen != "as_of_version":
+            violations.note("read_time", "may only be set with as_of_version")
+    match chosen:
         case "as_of_version":
             if request.as_of_version < 1:
                 violations.note("as_of_version", "must be 1 or more")
-            return AtVersion(request.as_of_version)
+            return AtVersion(request.as_of_version, uid, read_time)
         case "as_of_commit_time":
-            return AtCommitTime(
-                _read_time(request.as_of_commit_time, "as_of_commit_time", violations)
-            )
+            time = _read_time(request.as_of_commit_time, chosen, violations)
+            return AtCommitTime(time, uid)
         case "as_of_event_time":
-            return AtEventTime(_read_time(request.as_of_event_time, "as_of_event_time", violations))
+            return AtEventTime(_read_time(request.as_of_event_time, chosen, violations), uid)
         case _:
             return None
 

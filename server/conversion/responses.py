@@ -13,13 +13,15 @@ from typing import Final
 
 from google.rpc.status_pb2 import Status
 
+from codec.expiry import how_written
 from codec.outcome import dump_update_outcome
-from codec.timestamps import encode_timestamp
+from codec.timestamps import dump_timestamp, encode_timestamp
 from codec.wire import nested, number_tag, tag, varint
 from domain.entity_key import EntityKey
 from domain.etag import ETAG_LENGTH, etag_token, etag_tokens
 from domain.outcome import BatchOutcome, DeletionOutcome, UpdateOutcome
-from domain.ports import ListedAggregate, StoredAggregate
+from domain.ports import ListedAggregate, PointInTime, Snapshot, StoredAggregate
+from domain.timestamp import Timestamp
 from featom.v1 import aggregate_pb2
 from featom.v1 import feature_store_pb2 as pb
 
@@ -28,6 +30,7 @@ _KEYS_AT_A_TIME: Final = 4
 _ETAG: Final = tag(aggregate_pb2.FeatureAggregate, "etag") + bytes([ETAG_LENGTH])
 _ETAG_SIZE: Final = len(_ETAG) + ETAG_LENGTH
 _GET_AGGREGATE: Final = tag(pb.GetAggregateResponse, "aggregate")
+_GET_READ_TIME: Final = tag(pb.GetAggregateResponse, "read_time")
 _UPDATE_AGGREGATE: Final = tag(pb.UpdateFeaturesResponse, "aggregate")
 _BATCH_RESPONSES: Final = tag(pb.BatchUpdateFeaturesResponse, "responses")
 _STREAM_SEQUENCE: Final = number_tag(pb.StreamUpdateFeaturesResponse, "sequence")
@@ -36,20 +39,45 @@ _STREAM_ERROR: Final = tag(pb.StreamUpdateFeaturesResponse, "error")
 _LIST_AGGREGATES: Final = tag(pb.ListAggregatesResponse, "aggregates")
 _LIST_TOKEN: Final = tag(pb.ListAggregatesResponse, "next_page_token")
 _BATCH_RESULTS: Final = tag(pb.BatchGetAggregatesResponse, "results")
+_BATCH_READ_TIME: Final = tag(pb.BatchGetAggregatesResponse, "read_time")
 _RESULT_AGGREGATE: Final = tag(pb.BatchGetAggregatesResult, "aggregate")
 _RESULT_MISSING: Final = tag(pb.BatchGetAggregatesResult, "missing_key")
 
 
-def get_response(found: StoredAggregate, names: Collection[str], *, past: bool) -> bytes:
+def get_response(found: StoredAggregate, names: Collection[str], read_time: Timestamp) -> bytes:
     state = _chosen(found.state, names)
-    # The past has no etag: nothing could be written on condition of it.
-    if past:
-        return nested(_GET_AGGREGATE, state)
     size = varint(len(state) + _ETAG_SIZE)
-    return b"".join((_GET_AGGREGATE, size, state, _ETAG, etag_token(*found[:3])))
+    etag = etag_token(*found[:3])
+    return b"".join((_GET_AGGREGATE, size, state, _ETAG, etag, _get_read_time(read_time)))
 
 
-def batch_get_response(
+def past_response(found: StoredAggregate, names: Collection[str], point: PointInTime) -> bytes:
+    """Without an etag: nothing could be written on condition of it."""
+    read_time = point.served_at(how_written(found.state).update_time)
+    return nested(_GET_AGGREGATE, _chosen(found.state, names)) + _get_read_time(read_time)
+
+
+def batch_get_response(keys: Sequence[EntityKey], found: Snapshot, names: Collection[str]) -> bytes:
+    return _results(keys, found, names) + _batch_read_time(found.read_time)
+
+
+async def large_batch_get_response(
+    keys: Sequence[EntityKey], found: Snapshot, names: Collection[str]
+) -> bytes:
+    """The same, with rests in which other calls have their turn: it may take long.
+
+    Responses one after the other are one response with the results of all of them.
+    """
+    response = BytesIO()
+    for start in range(0, len(keys), _KEYS_AT_A_TIME):
+        part = slice(start, start + _KEYS_AT_A_TIME)
+        response.write(_results(keys[part], found[part], names))
+        await asyncio.sleep(0)
+    response.write(_batch_read_time(found.read_time))
+    return response.getvalue()
+
+
+def _results(
     keys: Sequence[EntityKey], found: Sequence[StoredAggregate | None], names: Collection[str]
 ) -> bytes:
     etags = iter(etag_tokens([stored[:3] for stored in found if stored is not None]))
@@ -63,19 +91,15 @@ def batch_get_response(
     return b"".join(parts)
 
 
-async def large_batch_get_response(
-    keys: Sequence[EntityKey], found: Sequence[StoredAggregate | None], names: Collection[str]
-) -> bytes:
-    """The same, with rests in which other calls have their turn: it may take long.
+# Reads that go together in one query have one time.
+@lru_cache(maxsize=64)
+def _get_read_time(time: Timestamp) -> bytes:
+    return nested(_GET_READ_TIME, dump_timestamp(time))
 
-    Responses one after the other are one response with the results of all of them.
-    """
-    response = BytesIO()
-    for start in range(0, len(keys), _KEYS_AT_A_TIME):
-        part = slice(start, start + _KEYS_AT_A_TIME)
-        response.write(batch_get_response(keys[part], found[part], names))
-        await asyncio.sleep(0)
-    return response.getvalue()
+
+@lru_cache(maxsize=64)
+def _batch_read_time(time: Timestamp) -> bytes:
+    return nested(_BATCH_READ_TIME, dump_timestamp(time))
 
 
 # Most aggregates of a type are of a few sizes.

@@ -4,25 +4,26 @@ from collections.abc import Sequence
 from typing import Final
 
 from domain.errors import AggregateNotFound
+from domain.etag import Etag
 from domain.limits import MAX_PAGE_BYTES, Limits
 from domain.ports import AggregateReader, AggregateWriter, StoredAggregate
 from featom.v1 import feature_store_pb2 as pb
 from server.conversion import responses
 from server.conversion.reads import (
-    Read,
     page_token,
     read_batch_get,
     read_get,
     read_list,
     require_epoch,
 )
+from server.conversion.versions import list_versions_response, read_list_versions
 from server.conversion.writes import read_deletion, read_update, read_update_batch
 from server.rpc.call import Call
 from server.rpc.decoding import Decoder
 from server.rpc.middleware import MessageMiddleware
 from server.rpc.retries import check_retry
 from server.rpc.stream_life import StreamLife
-from server.rpc.unsent_bytes import Room, UnsentBytes
+from server.rpc.unsent_bytes import UnsentBytes
 from server.services.update_stream import UpdateStream
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["FeatureStoreService"]
@@ -90,12 +91,14 @@ class FeatureStore:
     async def GetAggregate(self, call: Call) -> bytes:
         wanted = read_get(self._decode(pb.GetAggregateRequest, call.request))
         with self._unsent.room(call) as room:
-            found = await self._find(wanted, room)
-            if found is None:
-                raise AggregateNotFound
-            require_epoch(wanted.at_least, found)
-            past = wanted.point is not None
-            return await room.filled(responses.get_response(found, wanted.feature_names, past=past))
+            names = wanted.feature_names
+            if wanted.point is not None:
+                past = await self._reader.read_as_of(wanted.key, wanted.point)
+                found = _required(past, wanted.at_least)
+                return await room.filled(responses.past_response(found, names, wanted.point))
+            snapshot = await self._reader.read([wanted.key], room)
+            found = _required(snapshot[0], wanted.at_least)
+            return await room.filled(responses.get_response(found, names, snapshot.read_time))
 
     async def BatchGetAggregates(self, call: Call) -> bytes:
         wanted = read_batch_get(
@@ -119,8 +122,16 @@ class FeatureStore:
             token = page_token(page.entity_type, listed[-1].entity_id) if more else ""
             return await room.filled(responses.list_response(listed, token))
 
-    async def _find(self, wanted: Read, room: Room) -> StoredAggregate | None:
-        if wanted.point is not None:
-            return await self._reader.read_as_of(wanted.key, wanted.point)
-        (found,) = await self._reader.read([wanted.key], room)
-        return found
+    async def ListAggregateVersions(self, call: Call) -> bytes:
+        request = self._decode(pb.ListAggregateVersionsRequest, call.request)
+        query = read_list_versions(request, self._limits)
+        with self._unsent.room(call) as room:
+            page = await self._reader.list_changes(query)
+            return await room.filled(list_versions_response(query, page))
+
+
+def _required(found: StoredAggregate | None, at_least: Etag | None) -> StoredAggregate:
+    if found is None:
+        raise AggregateNotFound
+    require_epoch(at_least, found)
+    return found

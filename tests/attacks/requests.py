@@ -119,12 +119,20 @@ REQUESTS: Final[Mapping[str, Message]] = {
         feature_names=["f1"],
         consistency=pb.Consistency(at_least_etag='"x"'),
         as_of_event_time=WHEN,
+        uid=REQUEST_ID,
     ),
     f"{_STORE}BatchGetAggregates": pb.BatchGetAggregatesRequest(
         keys=[KEY, KEY], feature_names=["f1"], consistency=pb.Consistency(at_least_etag='"x"')
     ),
     f"{_STORE}ListAggregates": pb.ListAggregatesRequest(
         entity_type="attacked", page_size=2, page_token="eA"
+    ),
+    f"{_STORE}ListAggregateVersions": pb.ListAggregateVersionsRequest(
+        key=KEY,
+        uid=REQUEST_ID,
+        order=pb.VERSION_ORDER_OLDEST_FIRST,
+        page_size=2,
+        page_token="eA",
     ),
     f"{_TYPES}ApplyEntityType": types_pb.ApplyEntityTypeRequest(
         entity_type=_TYPE,

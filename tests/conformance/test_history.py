@@ -1,11 +1,13 @@
 """What domain.ports.AggregateReader promises of the past."""
 
+from uuid import UUID
+
 import pytest
 
 from codec.historical_state import KEYFRAME_INTERVAL
 from codec.timestamps import decode_timestamp
 from domain.entity_key import EntityKey
-from domain.ports import AtCommitTime, AtEventTime, AtVersion
+from domain.ports import AtCommitTime, AtEventTime, AtVersion, PointInTime
 from domain.timestamp import LATEST, MICROSECOND
 from domain.update import Deletion
 from featom.v1.aggregate_pb2 import FeatureAggregate
@@ -98,22 +100,116 @@ async def test_what_was_never_written_has_no_past(repository: Repository, key: E
         assert await repository.read_as_of(key, point) is None
 
 
-async def test_what_was_deleted_has_no_past_here(repository: Repository, key: EntityKey) -> None:
-    await repository.update(update(put("f", 1), key=key))
-    await repository.delete(Deletion(key=key))
-    for point in (AtVersion(1), AtCommitTime(LATEST), AtEventTime(LATEST)):
-        assert await repository.read_as_of(key, point) is None
+async def test_what_was_deleted_has_a_past(repository: Repository, key: EntityKey) -> None:
+    await repository.update(update(put("f", 1, 10), key=key))
+    second = await repository.update(update(put("f", 2, 20), key=key))
+    deleted = await repository.delete(Deletion(key=key))
+    for uid in (None, second.uid):
+        expected: list[tuple[PointInTime, object]] = [
+            (AtVersion(1, uid), {"f": 1}),
+            (AtVersion(2, uid), {"f": 2}),
+            (AtVersion(3, uid), None),
+            (AtCommitTime(second.update_time - 1, uid), {"f": 1}),
+            (AtCommitTime(deleted.delete_time - 1, uid), {"f": 2}),
+            (AtCommitTime(deleted.delete_time, uid), None),
+            (AtCommitTime(LATEST, uid), None),
+            (AtEventTime(19, uid), {"f": 1}),
+            (AtEventTime(deleted.delete_time - 1, uid), {"f": 2}),
+            (AtEventTime(deleted.delete_time, uid), None),
+        ]
+        for point, found in expected:
+            assert await past_features(repository, key, point) == found, point
 
 
-async def test_an_incarnation_has_a_past_of_its_own(repository: Repository, key: EntityKey) -> None:
+async def test_each_incarnation_has_a_past_of_its_own(
+    repository: Repository, key: EntityKey
+) -> None:
     first = await repository.update(update(put("f", 1, 10), put("old", 1, 10), key=key))
     await repository.delete(Deletion(key=key))
-    await repository.update(update(put("f", 2, 20), key=key))
+    second = await repository.update(update(put("f", 2, 20), key=key))
     await repository.update(update(put("f", 3, 30), key=key))
-    assert await past_features(repository, key, AtVersion(1)) == {"f": 2}
-    assert await past_features(repository, key, AtCommitTime(first.update_time)) is None
-    assert await past_features(repository, key, AtEventTime(10)) is None
-    assert await past_features(repository, key, AtEventTime(20)) == {"f": 2}
+    expected: list[tuple[PointInTime, object]] = [
+        # Of the one that exists, unless another is named.
+        (AtVersion(1), {"f": 2}),
+        (AtVersion(1, first.uid), {"f": 1, "old": 1}),
+        (AtVersion(1, second.uid), {"f": 2}),
+        (AtVersion(2, first.uid), None),
+        (AtCommitTime(first.update_time), {"f": 1, "old": 1}),
+        (AtCommitTime(second.update_time), {"f": 2}),
+        (AtCommitTime(first.update_time, second.uid), None),
+        (AtCommitTime(second.update_time, first.uid), None),
+        (AtEventTime(9), None),
+        (AtEventTime(10), {"f": 1, "old": 1}),
+        (AtEventTime(20), {"f": 2}),
+        (AtEventTime(20, first.uid), {"f": 1, "old": 1}),
+        (AtEventTime(10, second.uid), None),
+    ]
+    for point, found in expected:
+        assert await past_features(repository, key, point) == found, point
+    assert await repository.read_as_of(key, AtVersion(1, UUID(int=1))) is None
+
+
+async def test_between_two_incarnations_there_is_nothing(
+    repository: Repository, key: EntityKey
+) -> None:
+    lives: list[tuple[int, int]] = []
+    for number in range(5):
+        made = await repository.update(update(put("f", number), key=key))
+        deleted = await repository.delete(Deletion(key=key))
+        lives.append((made.update_time, deleted.delete_time))
+    for number, (begin, end) in enumerate(lives):
+        for point in (AtCommitTime, AtEventTime):
+            assert await past_features(repository, key, point(begin)) == {"f": number}
+            assert await past_features(repository, key, point(end - 1)) == {"f": number}
+            assert await past_features(repository, key, point(end)) is None
+    assert await past_features(repository, key, AtVersion(1)) == {"f": 4}
+
+
+async def test_what_an_earlier_incarnation_had_does_not_come_back_after_its_deletion(
+    repository: Repository, key: EntityKey
+) -> None:
+    """The deletion came before that time, and what came later began after it."""
+    await repository.update(update(put("f", 1, 10), key=key))
+    deleted = await repository.delete(Deletion(key=key))
+    await repository.update(update(put("f", 2, LATEST), key=key))
+    assert await past_features(repository, key, AtEventTime(deleted.delete_time)) is None
+    assert await past_features(repository, key, AtEventTime(10)) == {"f": 1}
+
+
+async def test_a_past_across_keyframes_is_read_of_what_was_deleted(
+    repository: Repository, key: EntityKey
+) -> None:
+    for _ in range(KEYFRAME_INTERVAL + 3):
+        made = await repository.update(update(add("f", 1), key=key))
+    await repository.delete(Deletion(key=key))
+    for version in (1, KEYFRAME_INTERVAL - 1, KEYFRAME_INTERVAL, KEYFRAME_INTERVAL + 3):
+        past = await repository.read_as_of(key, AtVersion(version))
+        assert past is not None
+        assert (past.uid, past.version, features(past)) == (made.uid, version, {"f": version})
+    assert await repository.read_as_of(key, AtVersion(KEYFRAME_INTERVAL + 4)) is None
+
+
+@pytest.mark.parametrize("alive", [True, False], ids=["alive", "deleted before"])
+async def test_what_was_erased_has_no_past(
+    repository: Repository, key: EntityKey, alive: bool
+) -> None:
+    """What tells of the erasure is no version of anything."""
+    uids: list[UUID | None] = [None]
+    times = [LATEST]
+    for _ in range(2):
+        made = await repository.update(update(put("f", 1, 10), key=key))
+        uids.append(made.uid)
+        times += [made.update_time, (await repository.delete(Deletion(key=key))).delete_time]
+    if alive:
+        await repository.update(update(put("f", 1, 10), key=key))
+    erased = await repository.delete(Deletion(key=key, erase_history=True))
+    times.append(erased.delete_time)
+    for uid in uids:
+        for version in range(1, erased.version + 1):
+            assert await repository.read_as_of(key, AtVersion(version, uid)) is None
+        for time in times:
+            assert await repository.read_as_of(key, AtCommitTime(time, uid)) is None
+            assert await repository.read_as_of(key, AtEventTime(time, uid)) is None
 
 
 async def test_the_newest_version_of_the_past_is_the_present(

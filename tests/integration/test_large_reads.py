@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from domain.entity_key import EntityKey
 from domain.errors import LimitExceeded
 from domain.limits import Limits
-from domain.update import UpdateBatch
+from domain.update import Deletion, UpdateBatch
 from repository.connections.isolation import ReadCommittedPool
 from repository.connections.pool import Connection
 from repository.postgres import PostgresRepository
@@ -169,3 +169,21 @@ async def test_a_batch_of_large_aggregates_is_one_snapshot(database: str, large:
             reads += 1
         await writer
     assert reads > 5
+
+
+async def test_of_what_vanished_while_it_waited_for_room_the_read_time_is_told(
+    database: str, statements: Statements
+) -> None:
+    async with repository_on(database) as repository:
+        keys = await fill(repository, 20)
+        deleted: list[int] = []
+
+        class VanishingRoom(Room):
+            async def take(self, size: int) -> None:
+                for key in keys:
+                    outcome = await repository.delete(Deletion(key=key))
+                    deleted.append(outcome.delete_time)
+
+        found = await repository.read(keys, VanishingRoom())
+        assert found == [None] * 20
+        assert max(deleted) < found.read_time <= await repository.entity_types.now()

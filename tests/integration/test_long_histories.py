@@ -18,7 +18,7 @@ from domain.update import Deletion
 from repository.connections.isolation import ReadCommittedPool
 from repository.connections.pool import Record
 from repository.postgres import PostgresRepository
-from repository.statements import READ, Query
+from repository.statements import HISTORY, Query
 from tests.kit.fault_injection import Session, repository_on, session_on
 from tests.kit.reading import past_features
 from tests.kit.samples import add, put, update
@@ -49,7 +49,7 @@ class Pages:
         self.bytes: list[int] = []
         self.hold = asyncio.Event()
         self.hold.set()
-        self._names = {READ[name]: name for name in ("read_versions", "read_changes")}
+        self._names = {HISTORY[name]: name for name in ("read_versions", "read_changes")}
         read = ReadCommittedPool.read
 
         async def noted(pool: ReadCommittedPool, sql: Query, *arguments: object) -> list[Record]:
@@ -189,12 +189,14 @@ async def test_a_read_whose_caller_went_away_ends_with_its_page(
     assert pages.records == [500, 7]
 
 
+@pytest.mark.parametrize("time", [1, LATEST], ids=["before the erasure", "after it"])
 async def test_what_is_erased_between_two_pages_is_not_half_read(
-    database: str, pages: Pages
+    database: str, pages: Pages, time: int
 ) -> None:
+    """What tells of the erasure is a change of the same incarnation, on the next page."""
     async with long_history(database, late=3_000) as (repository, _):
         pages.hold.clear()
-        reader = asyncio.create_task(repository.read_as_of(KEY, AtEventTime(LATEST)))
+        reader = asyncio.create_task(repository.read_as_of(KEY, AtEventTime(time)))
         await eventually(lambda: len(pages.records) == 1)
         await repository.delete(Deletion(key=KEY, erase_history=True))
         pages.hold.set()

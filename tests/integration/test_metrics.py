@@ -4,6 +4,7 @@ import pytest
 
 from domain.entity_key import EntityKey
 from domain.errors import DatabaseUnavailable
+from domain.ports import AtVersion, HistoryQuery
 from repository.postgres import PostgresRepository
 from telemetry.metrics import Histogram, Sample
 from tests.integration.test_failing_commits import error, failing_commits
@@ -93,3 +94,17 @@ async def test_connections_are_counted_by_what_they_do(
         # One that has read, and perhaps one that maintains partitions.
         assert states["reading", "idle"] in (1, 2)
         assert states["writing", "idle"] == states["writing", "in_use"] == 0
+
+
+async def test_changes_that_are_read_for_the_past_are_counted(
+    shared_database: str, key: EntityKey
+) -> None:
+    async with repository_on(shared_database) as repository:
+        for _ in range(5):
+            await repository.update(update(add("f", 1), key=key))
+        await repository.read_as_of(key, AtVersion(4))
+        assert number(repository, "featom_past_changes_total") == 4
+        page = await repository.list_changes(HistoryQuery(key, 10, 1_000_000))
+        assert number(repository, "featom_past_changes_total") == 4 + 5
+        size = sum(map(len, page.changes))
+        assert size < number(repository, "featom_past_bytes_total") < 2 * size

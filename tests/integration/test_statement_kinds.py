@@ -14,10 +14,10 @@ import asyncpg
 import pytest
 
 from repository.sessions.facts import Backend
-from repository.statements import DURABILITY, READ, RETENTION, SESSION, TYPES, WRITE, Kind
+from repository.statements import DURABILITY, HISTORY, READ, RETENTION, SESSION, TYPES, WRITE, Kind
 from tests.kit.fault_injection import Session, session_on
 
-FILES: Final = (DURABILITY, READ, RETENTION, SESSION, TYPES, WRITE)
+FILES: Final = (DURABILITY, HISTORY, READ, RETENTION, SESSION, TYPES, WRITE)
 QUERIES: Final = {
     name: file[name] for file in FILES for name in file if file.kinds[name] is Kind.QUERY
 }

@@ -10,6 +10,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
 import builtins as _builtins
 import sys
@@ -21,6 +22,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _VersionOrder:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _VersionOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VersionOrder.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VERSION_ORDER_UNSPECIFIED: _VersionOrder.ValueType  # 0
+    """NEWEST_FIRST."""
+    VERSION_ORDER_NEWEST_FIRST: _VersionOrder.ValueType  # 1
+    """The newest change first. What is committed after the first page is in no later page."""
+    VERSION_ORDER_OLDEST_FIRST: _VersionOrder.ValueType  # 2
+    """The oldest change first. What is committed meanwhile comes on the last pages."""
+
+class VersionOrder(_VersionOrder, metaclass=_VersionOrderEnumTypeWrapper):
+    """In which order changes are listed."""
+
+VERSION_ORDER_UNSPECIFIED: VersionOrder.ValueType  # 0
+"""NEWEST_FIRST."""
+VERSION_ORDER_NEWEST_FIRST: VersionOrder.ValueType  # 1
+"""The newest change first. What is committed after the first page is in no later page."""
+VERSION_ORDER_OLDEST_FIRST: VersionOrder.ValueType  # 2
+"""The oldest change first. What is committed meanwhile comes on the last pages."""
+Global___VersionOrder: _TypeAlias = VersionOrder  # noqa: Y015
 
 @_typing.final
 class FeatureUpdate(_message.Message):
@@ -419,8 +444,16 @@ class GetAggregateRequest(_message.Message):
     AS_OF_VERSION_FIELD_NUMBER: _builtins.int
     AS_OF_COMMIT_TIME_FIELD_NUMBER: _builtins.int
     AS_OF_EVENT_TIME_FIELD_NUMBER: _builtins.int
+    UID_FIELD_NUMBER: _builtins.int
+    READ_TIME_FIELD_NUMBER: _builtins.int
     as_of_version: _builtins.int
-    """The aggregate exactly as it was at this version."""
+    """The aggregate exactly as it was at this version, of the newest incarnation unless `uid` names
+    another one.
+    """
+    uid: _builtins.str
+    """Which incarnation to read the past of: the uid of an aggregate that was served. Unset: see each
+    of `as_of`, without which it may not be set.
+    """
     @_builtins.property
     def key(self) -> _aggregate_pb2.EntityKey:
         """The entity. Required."""
@@ -435,7 +468,9 @@ class GetAggregateRequest(_message.Message):
 
     @_builtins.property
     def as_of_commit_time(self) -> _timestamp_pb2.Timestamp:
-        """The aggregate as it was at this time of the database's clock."""
+        """The aggregate as it was at this time of the database's clock, of the incarnation that lived
+        then.
+        """
 
     @_builtins.property
     def as_of_event_time(self) -> _timestamp_pb2.Timestamp:
@@ -443,8 +478,16 @@ class GetAggregateRequest(_message.Message):
         each feature with the newest value whose event time is not after this. What came too late to
         be appended to a list is in no list. An increment, maximum or minimum that arrived late is
         missing from its own event time up to the newest event time that the feature had when it
-        arrived. All changes are read for it; more than 1,000,000, or than 1 GiB of them, are refused
-        with INVALID_ARGUMENT / LIMIT_EXCEEDED.
+        arrived. It is of the newest incarnation that has anything at this time, unless a deletion up
+        to this time, by its commit time, came after. All changes are read for it; more than
+        1,000,000, or than 1 GiB of them, are refused with INVALID_ARGUMENT / LIMIT_EXCEEDED.
+        """
+
+    @_builtins.property
+    def read_time(self) -> _timestamp_pb2.Timestamp:
+        """With as_of_version: leave out what had expired at this moment, by the entity type as it was
+        then. With the read_time of an answer, its version and its uid this gives the same aggregate
+        again. Unset: the moment at which the version was committed.
         """
 
     def __init__(
@@ -456,10 +499,12 @@ class GetAggregateRequest(_message.Message):
         as_of_version: _builtins.int = ...,
         as_of_commit_time: _timestamp_pb2.Timestamp | None = ...,
         as_of_event_time: _timestamp_pb2.Timestamp | None = ...,
+        uid: _builtins.str = ...,
+        read_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "as_of_commit_time", b"as_of_commit_time", "as_of_event_time", b"as_of_event_time", "as_of_version", b"as_of_version", "consistency", b"consistency", "key", b"key"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "as_of_commit_time", b"as_of_commit_time", "as_of_event_time", b"as_of_event_time", "as_of_version", b"as_of_version", "consistency", b"consistency", "key", b"key", "read_time", b"read_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "as_of_commit_time", b"as_of_commit_time", "as_of_event_time", b"as_of_event_time", "as_of_version", b"as_of_version", "consistency", b"consistency", "feature_names", b"feature_names", "key", b"key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "as_of_commit_time", b"as_of_commit_time", "as_of_event_time", b"as_of_event_time", "as_of_version", b"as_of_version", "consistency", b"consistency", "feature_names", b"feature_names", "key", b"key", "read_time", b"read_time", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_as_of: _TypeAlias = _typing.Literal["as_of_version", "as_of_commit_time", "as_of_event_time"]  # noqa: Y015
     _WhichOneofArgType_as_of: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
@@ -474,18 +519,24 @@ class GetAggregateResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     AGGREGATE_FIELD_NUMBER: _builtins.int
+    READ_TIME_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def aggregate(self) -> _aggregate_pb2.FeatureAggregate:
         """The aggregate, as one committed version."""
+
+    @_builtins.property
+    def read_time(self) -> _timestamp_pb2.Timestamp:
+        """The moment for which it was worked out what has expired, by the database's clock."""
 
     def __init__(
         self,
         *,
         aggregate: _aggregate_pb2.FeatureAggregate | None = ...,
+        read_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["aggregate", b"aggregate"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["aggregate", b"aggregate", "read_time", b"read_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregate", b"aggregate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregate", b"aggregate", "read_time", b"read_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -537,18 +588,26 @@ class BatchGetAggregatesResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RESULTS_FIELD_NUMBER: _builtins.int
+    READ_TIME_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchGetAggregatesResult]:
         """One result for each key, in the order of the request."""
+
+    @_builtins.property
+    def read_time(self) -> _timestamp_pb2.Timestamp:
+        """The moment for which it was worked out what has expired, by the database's clock: the same for
+        all of them.
+        """
 
     def __init__(
         self,
         *,
         results: _abc.Iterable[Global___BatchGetAggregatesResult] | None = ...,
+        read_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_time", b"read_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["read_time", b"read_time", "results", b"results"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -643,6 +702,89 @@ class ListAggregatesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListAggregatesResponse: _TypeAlias = ListAggregatesResponse  # noqa: Y015
+
+@_typing.final
+class ListAggregateVersionsRequest(_message.Message):
+    """Lists the changes of one entity."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    UID_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    uid: _builtins.str
+    """Of this incarnation alone. Unset: of all, one after the other, in the order in which they began
+    by the database's clock.
+    """
+    order: Global___VersionOrder.ValueType
+    """Unset: newest first."""
+    page_size: _builtins.int
+    """At most this many changes; the server may return fewer. 0: 100. Above 1,000: 1,000."""
+    page_token: _builtins.str
+    """The next_page_token of the page before, with the same key, uid and order; empty for the first
+    page.
+    """
+    @_builtins.property
+    def key(self) -> _aggregate_pb2.EntityKey:
+        """The entity. Required."""
+
+    def __init__(
+        self,
+        *,
+        key: _aggregate_pb2.EntityKey | None = ...,
+        uid: _builtins.str = ...,
+        order: Global___VersionOrder.ValueType = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "uid", b"uid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAggregateVersionsRequest: _TypeAlias = ListAggregateVersionsRequest  # noqa: Y015
+
+@_typing.final
+class ListAggregateVersionsResponse(_message.Message):
+    """One page of the changes of one entity."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    HISTORY_BEGIN_TIME_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page; empty if this was the last."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[_aggregate_pb2.AggregateChange]:
+        """The changes: within an incarnation by version, and those of one version by commit time. The
+        first of a version is what made it; others came late and left it as it was. The change that
+        made version 1 created the incarnation; one with `deleted` ended it.
+        """
+
+    @_builtins.property
+    def history_begin_time(self) -> _timestamp_pb2.Timestamp:
+        """Where the history of the store begins: changes from before this time, if there were any, are
+        not kept. An incarnation whose oldest change is not that of version 1 lacks those.
+        """
+
+    def __init__(
+        self,
+        *,
+        changes: _abc.Iterable[_aggregate_pb2.AggregateChange] | None = ...,
+        next_page_token: _builtins.str = ...,
+        history_begin_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["history_begin_time", b"history_begin_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "history_begin_time", b"history_begin_time", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAggregateVersionsResponse: _TypeAlias = ListAggregateVersionsResponse  # noqa: Y015
 
 @_typing.final
 class DeleteAggregateRequest(_message.Message):

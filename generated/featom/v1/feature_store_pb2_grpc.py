@@ -69,6 +69,11 @@ class FeatureStoreServiceStub:
                 request_serializer=featom_dot_v1_dot_feature__store__pb2.ListAggregatesRequest.SerializeToString,
                 response_deserializer=featom_dot_v1_dot_feature__store__pb2.ListAggregatesResponse.FromString,
                 _registered_method=True)
+        self.ListAggregateVersions = channel.unary_unary(
+                '/featom.v1.FeatureStoreService/ListAggregateVersions',
+                request_serializer=featom_dot_v1_dot_feature__store__pb2.ListAggregateVersionsRequest.SerializeToString,
+                response_deserializer=featom_dot_v1_dot_feature__store__pb2.ListAggregateVersionsResponse.FromString,
+                _registered_method=True)
         self.DeleteAggregate = channel.unary_unary(
                 '/featom.v1.FeatureStoreService/DeleteAggregate',
                 request_serializer=featom_dot_v1_dot_feature__store__pb2.DeleteAggregateRequest.SerializeToString,
@@ -136,9 +141,18 @@ class FeatureStoreServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAggregateVersions(self, request, context):
+        """Lists what was changed, when and by whom: every change of one entity, of all its incarnations,
+        newest or oldest first, deletions included. New changes do not shift pages: nothing is skipped,
+        and nothing comes twice. What was erased is not there; an entity of which nothing is left has an
+        empty list.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteAggregate(self, request, context):
-        """Deletes one aggregate. Its history stays in the store, where no call reads it any more, unless
-        it is erased too, now or by a later call.
+        """Deletes one aggregate. Its past stays readable, unless it is erased too, now or by a later call.
         Fails with NOT_FOUND / AGGREGATE_NOT_FOUND if there is none; with erase_history only if nothing
         is left of the entity either.
         """
@@ -178,6 +192,11 @@ def add_FeatureStoreServiceServicer_to_server(servicer, server):
                     servicer.ListAggregates,
                     request_deserializer=featom_dot_v1_dot_feature__store__pb2.ListAggregatesRequest.FromString,
                     response_serializer=featom_dot_v1_dot_feature__store__pb2.ListAggregatesResponse.SerializeToString,
+            ),
+            'ListAggregateVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAggregateVersions,
+                    request_deserializer=featom_dot_v1_dot_feature__store__pb2.ListAggregateVersionsRequest.FromString,
+                    response_serializer=featom_dot_v1_dot_feature__store__pb2.ListAggregateVersionsResponse.SerializeToString,
             ),
             'DeleteAggregate': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteAggregate,
@@ -352,6 +371,33 @@ class FeatureStoreService:
             '/featom.v1.FeatureStoreService/ListAggregates',
             featom_dot_v1_dot_feature__store__pb2.ListAggregatesRequest.SerializeToString,
             featom_dot_v1_dot_feature__store__pb2.ListAggregatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAggregateVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featom.v1.FeatureStoreService/ListAggregateVersions',
+            featom_dot_v1_dot_feature__store__pb2.ListAggregateVersionsRequest.SerializeToString,
+            featom_dot_v1_dot_feature__store__pb2.ListAggregateVersionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -66,9 +66,14 @@ class FeatureStoreServiceStub:
     """Lists the aggregates of one entity type in the order of their ids (by code point). Each page
     is a snapshot of its own.
     """
+    ListAggregateVersions: _grpc.UnaryUnaryMultiCallable[_feature_store_pb2.ListAggregateVersionsRequest, _feature_store_pb2.ListAggregateVersionsResponse]
+    """Lists what was changed, when and by whom: every change of one entity, of all its incarnations,
+    newest or oldest first, deletions included. New changes do not shift pages: nothing is skipped,
+    and nothing comes twice. What was erased is not there; an entity of which nothing is left has an
+    empty list.
+    """
     DeleteAggregate: _grpc.UnaryUnaryMultiCallable[_feature_store_pb2.DeleteAggregateRequest, _feature_store_pb2.DeleteAggregateResponse]
-    """Deletes one aggregate. Its history stays in the store, where no call reads it any more, unless
-    it is erased too, now or by a later call.
+    """Deletes one aggregate. Its past stays readable, unless it is erased too, now or by a later call.
     Fails with NOT_FOUND / AGGREGATE_NOT_FOUND if there is none; with erase_history only if nothing
     is left of the entity either.
     """
@@ -111,9 +116,14 @@ class FeatureStoreServiceAsyncStub(FeatureStoreServiceStub):
     """Lists the aggregates of one entity type in the order of their ids (by code point). Each page
     is a snapshot of its own.
     """
+    ListAggregateVersions: _aio.UnaryUnaryMultiCallable[_feature_store_pb2.ListAggregateVersionsRequest, _feature_store_pb2.ListAggregateVersionsResponse]  # type: ignore[assignment]
+    """Lists what was changed, when and by whom: every change of one entity, of all its incarnations,
+    newest or oldest first, deletions included. New changes do not shift pages: nothing is skipped,
+    and nothing comes twice. What was erased is not there; an entity of which nothing is left has an
+    empty list.
+    """
     DeleteAggregate: _aio.UnaryUnaryMultiCallable[_feature_store_pb2.DeleteAggregateRequest, _feature_store_pb2.DeleteAggregateResponse]  # type: ignore[assignment]
-    """Deletes one aggregate. Its history stays in the store, where no call reads it any more, unless
-    it is erased too, now or by a later call.
+    """Deletes one aggregate. Its past stays readable, unless it is erased too, now or by a later call.
     Fails with NOT_FOUND / AGGREGATE_NOT_FOUND if there is none; with erase_history only if nothing
     is left of the entity either.
     """
@@ -191,13 +201,24 @@ class FeatureStoreServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ListAggregateVersions(
+        self,
+        request: _feature_store_pb2.ListAggregateVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_feature_store_pb2.ListAggregateVersionsResponse, _abc.Awaitable[_feature_store_pb2.ListAggregateVersionsResponse]]:
+        """Lists what was changed, when and by whom: every change of one entity, of all its incarnations,
+        newest or oldest first, deletions included. New changes do not shift pages: nothing is skipped,
+        and nothing comes twice. What was erased is not there; an entity of which nothing is left has an
+        empty list.
+        """
+
+    @_abc_1.abstractmethod
     def DeleteAggregate(
         self,
         request: _feature_store_pb2.DeleteAggregateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_feature_store_pb2.DeleteAggregateResponse, _abc.Awaitable[_feature_store_pb2.DeleteAggregateResponse]]:
-        """Deletes one aggregate. Its history stays in the store, where no call reads it any more, unless
-        it is erased too, now or by a later call.
+        """Deletes one aggregate. Its past stays readable, unless it is erased too, now or by a later call.
         Fails with NOT_FOUND / AGGREGATE_NOT_FOUND if there is none; with erase_history only if nothing
         is left of the entity either.
         """

@@ -32,6 +32,7 @@ def test_the_limits_are_those_of_the_contract() -> None:
         answer_bytes=67_108_864,
         past_changes=1_000_000,
         past_bytes=1_073_741_824,
+        past_incarnations=10_000,
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 import repository
 from repository.statements import (
     DURABILITY,
+    HISTORY,
     READ,
     RETENTION,
     SESSION,
@@ -26,6 +27,7 @@ FOLDER = Path(repository.__file__).parent
 CODE = "\n".join(file.read_text() for file in FOLDER.rglob("*.py") if file.name != "statements.py")
 FILES = {
     "DURABILITY": DURABILITY,
+    "HISTORY": HISTORY,
     "READ": READ,
     "RETENTION": RETENTION,
     "SESSION": SESSION,
@@ -71,6 +73,7 @@ def test_every_file_is_loaded_and_no_name_stands_twice() -> None:
     assert files == [
         "durability.sql",
         "entity_types.sql",
+        "history.sql",
         "read.sql",
         "retention.sql",
         "session.sql",

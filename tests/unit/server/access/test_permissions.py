@@ -80,6 +80,11 @@ CASES: list[tuple[str, Message, list[tuple[Permission, str]]]] = [
         pb.BatchGetAggregatesRequest(keys=[CARD, SHOP, CARD]),
         [(READ, "card"), (READ, "shop")],
     ),
+    (
+        "ListAggregateVersions",
+        pb.ListAggregateVersionsRequest(key=CARD),
+        [(READ, "card")],
+    ),
     ("ListAggregates", pb.ListAggregatesRequest(entity_type="card"), [(READ, "card")]),
     (
         "ApplyEntityType",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.status_pb2 import Status
 from msgspec.structs import replace
 
@@ -12,7 +13,15 @@ from codec.wire import varint
 from domain.entity_key import EntityKey
 from domain.etag import Etag
 from domain.outcome import DeletionOutcome, UpdateOutcome
-from domain.ports import ListedAggregate, StoredAggregate
+from domain.ports import (
+    AtCommitTime,
+    AtEventTime,
+    AtVersion,
+    ListedAggregate,
+    PointInTime,
+    Snapshot,
+    StoredAggregate,
+)
 from featom.v1 import aggregate_pb2
 from featom.v1 import feature_store_pb2 as pb
 from server.conversion import responses
@@ -38,6 +47,12 @@ def of_features(*names: str) -> StoredAggregate:
     return StoredAggregate(UID, 3, subject.version, dump_aggregate(subject))
 
 
+def message(time: int) -> Timestamp:
+    made = Timestamp()
+    made.FromNanoseconds(time)
+    return made
+
+
 def served(found: StoredAggregate) -> aggregate_pb2.FeatureAggregate:
     message = aggregate_pb2.FeatureAggregate.FromString(found.state)
     message.etag = str(found.etag)
@@ -50,37 +65,60 @@ def test_the_states_lie_on_both_sides_of_every_border() -> None:
     assert max(sizes) > 2**21
 
 
-def test_an_aggregate_is_served_with_its_etag() -> None:
+def test_an_aggregate_is_served_with_its_etag_and_its_read_time() -> None:
     for found in STORED:
-        answer = pb.GetAggregateResponse.FromString(responses.get_response(found, (), past=False))
-        assert answer == pb.GetAggregateResponse(aggregate=served(found))
+        answer = pb.GetAggregateResponse.FromString(responses.get_response(found, (), NOW + 1))
+        assert answer == pb.GetAggregateResponse(
+            aggregate=served(found), read_time=message(NOW + 1)
+        )
 
 
-def test_the_past_is_served_without_an_etag() -> None:
+def test_the_past_is_served_without_an_etag_as_of_its_moment() -> None:
     for found in STORED:
-        answer = pb.GetAggregateResponse.FromString(responses.get_response(found, (), past=True))
+        answer = pb.GetAggregateResponse.FromString(
+            responses.past_response(found, (), AtVersion(7, read_time=NOW))
+        )
         assert not answer.aggregate.etag
         assert answer.HasField("aggregate")
         assert answer.aggregate.SerializeToString() == found.state
+        assert answer.read_time == message(NOW)
+
+
+@pytest.mark.parametrize(
+    ("point", "read_time"),
+    [
+        (AtVersion(1), NOW),
+        (AtVersion(1, read_time=5), 5),
+        (AtCommitTime(NOW + 7), NOW + 7),
+        (AtEventTime(9), 9),
+    ],
+    ids=str,
+)
+def test_the_past_says_as_of_when_it_is_served(point: PointInTime, read_time: int) -> None:
+    answer = pb.GetAggregateResponse.FromString(
+        responses.past_response(of_features("f"), (), point)
+    )
+    assert answer.read_time == message(read_time)
 
 
 def test_each_of_a_batch_is_served_in_its_place_and_what_is_missing_is_named() -> None:
     keys: list[EntityKey] = []
     found: list[StoredAggregate | None] = []
-    expected = pb.BatchGetAggregatesResponse()
+    expected = pb.BatchGetAggregatesResponse(read_time=message(NOW))
     for number, stored in enumerate(STORED):
         keys += [entity(number), entity("ä" * (number % 130))]
         found += [stored, None]
         expected.results.add().aggregate.CopyFrom(served(stored))
         missing = expected.results.add().missing_key
         missing.entity_type, missing.entity_id = keys[-1]
-    encoded = responses.batch_get_response(keys, found, ())
+    encoded = responses.batch_get_response(keys, Snapshot(found, NOW), ())
     assert pb.BatchGetAggregatesResponse.FromString(encoded) == expected
 
 
 async def test_a_large_batch_is_served_as_a_small_one() -> None:
     keys = [entity(number) for number in range(11)]
-    found = [None if number == 5 else STORED[number % len(STORED)] for number in range(11)]
+    stored = (None if number == 5 else STORED[number % len(STORED)] for number in range(11))
+    found = Snapshot(stored, NOW)
     for names in ((), ("a",)):
         served_at_once = responses.batch_get_response(keys, found, names)
         assert await responses.large_batch_get_response(keys, found, names) == served_at_once
@@ -185,9 +223,9 @@ def test_only_the_features_that_are_asked_for_are_served(
     expected = served(found)
     for name in set(expected.features) - left:
         del expected.features[name]
-    get = pb.GetAggregateResponse.FromString(responses.get_response(found, wanted, past=False))
+    get = pb.GetAggregateResponse.FromString(responses.get_response(found, wanted, NOW))
     batch = pb.BatchGetAggregatesResponse.FromString(
-        responses.batch_get_response([KEY], [found], wanted)
+        responses.batch_get_response([KEY], Snapshot([found], NOW), wanted)
     )
     assert get.aggregate == batch.results[0].aggregate == expected
 

@@ -1,0 +1,288 @@
+"""Whatever many writers did, the past is what a plain model folds from the recorded history."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import pytest
+
+from codec.timestamps import decode_timestamp
+from domain.entity_key import EntityKey
+from domain.errors import AggregateNotFound
+from domain.ports import (
+    AtCommitTime,
+    AtEventTime,
+    AtVersion,
+    HistoryQuery,
+    PointInTime,
+    StoredAggregate,
+)
+from domain.timestamp import MICROSECOND, Timestamp
+from domain.update import Deletion, FeatureUpdate
+from featom.v1.aggregate_pb2 import AggregateChange, Feature
+from repository.postgres import PostgresRepository
+from tests.kit.fault_injection import repository_on, session_on
+from tests.kit.reading import message_of
+from tests.kit.samples import add, append, at_least, put, remove, update
+
+KEYS: Final = [EntityKey("card", "1"), EntityKey("card", "2")]
+NAMES: Final = ["a", "b", "c", "sum", "most", "list"]
+CLIENTS: Final = 8
+COMMANDS: Final = 60
+MOMENTS: Final = 150
+LARGE: Final = 10_000_000
+
+Features = dict[str, Feature]
+
+
+class Incarnation(NamedTuple):
+    """The changes of one, in the order of their commits."""
+
+    uid: str
+    changes: Sequence[AggregateChange]
+
+    @property
+    def end(self) -> Timestamp | None:
+        """When it was deleted."""
+        last = self.changes[-1]
+        return commit_time(last) if last.deleted else None
+
+
+class Found(NamedTuple):
+    uid: str
+    features: Features
+
+
+class Client:
+    """Changes entities at random, half of it late."""
+
+    def __init__(self, repository: PostgresRepository, seed: str) -> None:
+        self._repository = repository
+        self._random = random.Random(seed)
+
+    async def run(self, started: Timestamp) -> None:
+        for _ in range(COMMANDS):
+            key = self._random.choice(KEYS)
+            try:
+                if self._random.random() < 0.06:
+                    await self._repository.delete(Deletion(key=key))
+                else:
+                    items = self._items(started)
+                    await self._repository.update(update(*items, key=key, actor="somebody"))
+            except AggregateNotFound:
+                pass
+
+    def _items(self, started: Timestamp) -> list[FeatureUpdate]:
+        names = self._random.sample(
+            ["a", "b", "c", "sum", "most", "list"], self._random.randint(1, 3)
+        )
+        return [self._item(name, started) for name in names]
+
+    def _item(self, name: str, started: Timestamp) -> FeatureUpdate:
+        number = self._random.randint(0, 99)
+        around = started + self._random.randint(-500_000, 500_000) * MICROSECOND
+        time = self._random.choice([None, around, started - number])
+        match name:
+            case "sum":
+                return add(name, number, time)
+            case "most":
+                return at_least(name, number, time)
+            case "list":
+                return append(name, f"{number}", 5, time)
+            case _:
+                return remove(name, time) if number < 15 else put(name, number, time)
+
+
+def commit_time(change: AggregateChange) -> Timestamp:
+    return decode_timestamp(change.commit_time)
+
+
+def advances(change: AggregateChange) -> bool:
+    return bool(change.features or change.removed or change.deleted)
+
+
+def incarnations_of(history: Sequence[AggregateChange]) -> list[Incarnation]:
+    by_uid: dict[str, list[AggregateChange]] = {}
+    for change in history:
+        by_uid.setdefault(change.uid, []).append(change)
+    return [Incarnation(uid, changes) for uid, changes in by_uid.items()]
+
+
+def folded(changes: Sequence[AggregateChange]) -> Features | None:
+    """What they leave; None: nothing, it was deleted or never there."""
+    features: Features | None = None
+    for change in changes:
+        if change.deleted:
+            return None
+        features = {} if features is None else features
+        for name in change.removed:
+            del features[name]
+        features.update(change.features)
+    return features
+
+
+def at_version(incarnation: Incarnation, version: int) -> Features | None:
+    return folded([each for each in incarnation.changes if each.version <= version])
+
+
+def at_commit_time(incarnations: Sequence[Incarnation], time: Timestamp) -> Found | None:
+    for incarnation in reversed(incarnations):
+        past = [each for each in incarnation.changes if commit_time(each) <= time]
+        if past:
+            features = folded(past)
+            return None if features is None else Found(incarnation.uid, features)
+    return None
+
+
+def at_event_time(incarnations: Sequence[Incarnation], time: Timestamp) -> Found | None:
+    for incarnation in reversed(incarnations):
+        if incarnation.end is not None and incarnation.end <= time:
+            return None
+        features = events_up_to(incarnation, time)
+        if features:
+            return Found(incarnation.uid, features)
+    return None
+
+
+def events_up_to(incarnation: Incarnation, time: Timestamp) -> Features:
+    """Of each feature the newest value, and of two of one time the one that was committed last.
+
+    What came too late to be appended is no value of a list, and what came too late to remove a
+    feature is none either.
+    """
+    newest: dict[str, Feature] = {}
+    for change in incarnation.changes:
+        values = dict(change.features)
+        values |= {
+            name: late
+            for name, late in change.late_features.items()
+            if name not in change.late_appends and late.HasField("value")
+        }
+        for name, value in values.items():
+            event_time = decode_timestamp(value.event_time)
+            if event_time > time:
+                continue
+            if name not in newest or event_time >= decode_timestamp(newest[name].event_time):
+                newest[name] = value
+        if commit_time(change) <= time:
+            for name in change.removed:
+                newest.pop(name, None)
+    return newest
+
+
+def found(stored: StoredAggregate | None) -> Found | None:
+    if stored is None:
+        return None
+    message = message_of(stored)
+    assert message.uid == str(stored.uid)
+    return Found(message.uid, dict(message.features))
+
+
+async def recorded(database: str, key: EntityKey) -> list[AggregateChange]:
+    """In the order of their commits. Late values may have a later commit time than the version
+    after theirs, if another server was about to make that when they came."""
+    async with session_on(database) as session:
+        rows = await session.fetch(
+            "SELECT change FROM changes WHERE entity_type = $1 AND entity_id = $2"
+            " ORDER BY min(commit_time) OVER (PARTITION BY uid), version, commit_time",
+            *key,
+        )
+    return [AggregateChange.FromString(row["change"]) for row in rows]
+
+
+async def list_while(
+    repository: PostgresRepository, key: EntityKey, stopped: asyncio.Event, size: int
+) -> list[AggregateChange]:
+    """Go through all changes, from the oldest on, as they come."""
+    query = HistoryQuery(key, size, LARGE, newest_first=False)
+    listed: list[AggregateChange] = []
+    while True:
+        last = stopped.is_set()
+        page = await repository.list_changes(query)
+        listed += [AggregateChange.FromString(change) for change in page.changes]
+        if page.end is not None:
+            query = query._replace(after=page.end)
+        elif last:
+            return listed
+        else:
+            # What this page had is read again: only a page that is full has an end.
+            del listed[len(listed) - len(page.changes) :]
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_the_past_of_many_writers_is_what_the_history_says(database: str, seed: int) -> None:
+    async with repository_on(database) as one, repository_on(database) as other:
+        started = await one.entity_types.now()
+        stopped = asyncio.Event()
+        clients = [
+            Client((one, other)[number % 2], f"{seed} {number}") for number in range(CLIENTS)
+        ]
+        readers = [asyncio.create_task(list_while(other, key, stopped, 7)) for key in KEYS]
+        await asyncio.gather(*(client.run(started) for client in clients))
+        ended = await one.entity_types.now()
+        stopped.set()
+        listed = await asyncio.gather(*readers)
+        for key, meanwhile in zip(KEYS, listed, strict=True):
+            history = await recorded(database, key)
+            incarnations = incarnations_of(history)
+            assert len(incarnations) > 2
+            assert sum(not advances(each) for each in history) > 20
+            assert [each for each in meanwhile if advances(each)] == [
+                each for each in history if advances(each)
+            ]
+            draw = random.Random(seed)
+            times = [draw.randint(started, ended) for _ in range(MOMENTS)]
+            times += [commit_time(each) - draw.randint(0, 1) for each in history[::3]]
+            await check_versions(one, key, incarnations)
+            await check_times(other, key, incarnations, times)
+            await check_lists(one, key, history, draw)
+
+
+async def check_versions(
+    repository: PostgresRepository, key: EntityKey, incarnations: Sequence[Incarnation]
+) -> None:
+    for incarnation in incarnations:
+        uid = UUID(incarnation.uid)
+        for version in range(incarnation.changes[-1].version + 2):
+            expected = at_version(incarnation, version)
+            if version > incarnation.changes[-1].version:
+                expected = None
+            past = found(await repository.read_as_of(key, AtVersion(version, uid)))
+            assert (past and past.features) == expected, (uid, version)
+            if incarnation is incarnations[-1]:
+                assert found(await repository.read_as_of(key, AtVersion(version))) == past
+
+
+async def check_times(
+    repository: PostgresRepository,
+    key: EntityKey,
+    incarnations: Sequence[Incarnation],
+    times: Sequence[Timestamp],
+) -> None:
+    points: list[tuple[PointInTime, Any]] = [
+        (AtCommitTime(time), at_commit_time(incarnations, time)) for time in times
+    ]
+    points += [(AtEventTime(time), at_event_time(incarnations, time)) for time in times]
+    for point, expected in points:
+        assert found(await repository.read_as_of(key, point)) == expected, point
+
+
+async def check_lists(
+    repository: PostgresRepository,
+    key: EntityKey,
+    history: Sequence[AggregateChange],
+    draw: random.Random,
+) -> None:
+    for newest_first in (True, False):
+        query = HistoryQuery(key, draw.randint(1, 40), LARGE, newest_first=newest_first)
+        listed: list[AggregateChange] = []
+        while True:
+            page = await repository.list_changes(query)
+            listed += [AggregateChange.FromString(change) for change in page.changes]
+            if page.end is None:
+                break
+            query = query._replace(after=page.end, limit=draw.randint(1, 40))
+        assert listed == list(reversed(history) if newest_first else history)

@@ -60,7 +60,7 @@ def test_alerts_and_dashboard_ask_only_for_metrics_that_there_are(exported: Scra
 
 
 def test_alerts_and_dashboard_compare_with_values_that_there_are(exported: Scrape) -> None:
-    known: dict[str, set[str]] = {"verdict": {verdict.name.lower() for verdict in Verdict}}
+    known: dict[str, set[str]] = {"verdict": {verdict.value for verdict in Verdict}}
     for _, labels in exported.samples:
         for label, value in labels:
             known.setdefault(label, set()).add(value)

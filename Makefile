@@ -22,6 +22,14 @@ $(READY): requirements.lock pyproject.toml
 .PHONY: setup
 setup: $(READY) ## Install everything into .venv
 
+PROTOC := $(VENV)-protoc
+
+# The compiler of the contract, in an environment of its own: it needs an old protobuf.
+$(PROTOC)/.ready: requirements-protoc.lock
+	@test -x $(PROTOC)/bin/python || $(PYTHON) -m venv $(PROTOC)
+	@$(PROTOC)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 .PHONY: run
 run: $(READY) ## Serve on 127.0.0.1:50051 with a PostgreSQL of its own in ./data
 	@exec $(BIN)/featom serve
@@ -44,7 +52,7 @@ smoke: $(READY) ## Run what one runs before each commit: unit tests and a path o
 	$(BIN)/pytest $(IN_PARALLEL) -k 'not postgres-15' $(SMOKE) $(PYTEST_OPTIONS)
 
 .PHONY: check
-check: $(READY) ## Check format, lint, types, import rules and the contract
+check: $(READY) $(PROTOC)/.ready ## Check format, lint, types, import rules and the contract
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -71,7 +79,7 @@ fix: $(READY) ## Format the code and mend what the linter can
 	cd protos && ../$(BIN)/buf format --write
 
 .PHONY: generate
-generate: $(READY) ## Generate the Python code of the contract anew
+generate: $(READY) $(PROTOC)/.ready ## Generate the Python code of the contract anew
 	$(BIN)/python protos/generate.py
 
 .PHONY: torture
@@ -93,9 +101,10 @@ bench: $(READY) ## Measure, side by side, and write the tables of benchmarks/REA
 		$(BIN)/python -m benchmarks$$(test $$part = reads || echo .$$part) || exit 1; \
 	done
 
-# uv resolves for every platform at once; no address of an index gets into the files. The image and
-# the checks of the deployment have locks of their own, with the versions of the first where both
-# name a package; checkov cannot have them, as it pins its own.
+# uv resolves for every platform at once; no address of an index gets into the files. The image,
+# the checks of the deployment and the compiler of the contract have locks of their own, with the versions
+# of the first where both name a package; checkov cannot have them, as it pins its own, nor can the
+# compiler, which is old on purpose.
 UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --upgrade
 
@@ -105,6 +114,7 @@ lock: $(READY) ## Resolve the newest allowed versions into the locks
 	$(UV_COMPILE) --extra tracing --constraint requirements.lock --output-file requirements-server.lock pyproject.toml
 	$(UV_COMPILE) --constraint requirements.lock --output-file requirements-image.lock --group image
 	$(UV_COMPILE) --output-file requirements-checkov.lock --group checkov
+	$(UV_COMPILE) --output-file requirements-protoc.lock --group protoc
 
 IMAGE ?= featom:0.1.0
 POSTGRES_IMAGE ?= postgres:18
@@ -123,7 +133,7 @@ IMAGE_TESTS := $(addprefix tests/e2e/test_,counters.py entity_types.py health_po
 	whole_updates.py) tests/e2e/observability $(wildcard tests/integration/test_contract_*.py) -k 'not (password_file or test_names or test_guards)'
 
 .PHONY: image-check
-image-check: $(READY) ## Run the image as Kubernetes would, beside POSTGRES_IMAGE, and the tests against it
+image-check: $(READY) $(PROTOC)/.ready ## Run the image as Kubernetes would, beside POSTGRES_IMAGE, and the tests against it
 	$(BIN)/python deploy/docker/check_image.py $(IMAGE) $(POSTGRES_IMAGE)
 	FEATOM_TEST_IMAGE=$(IMAGE) FEATOM_TEST_POSTGRES=container FEATOM_TEST_POSTGRES_IMAGE=$(POSTGRES_IMAGE) \
 		$(BIN)/pytest $(IMAGE_TESTS)

@@ -1,0 +1,314 @@
+"""The client, for programs that wait."""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Any, TypeVar
+
+import grpc
+
+from featom_client import calls, entity_types
+from featom_client.answers import Aggregate, Deleted, Updated
+from featom_client.batch import Batch
+from featom_client.bulk import WriteResult
+from featom_client.calls import Call
+from featom_client.channels import Channel
+from featom_client.connection import Token, from_environment
+from featom_client.entity_types import Applied, EntityType
+from featom_client.errors import EtagMismatch
+from featom_client.operations import Change, merged
+from featom_client.retries import Attempts, Retry, Timeouts
+from featom_client.rows import Nulls, Reading
+from featom_client.stream import Stream
+from featom_client.table import Table
+
+Answer = TypeVar("Answer")
+
+TRIES = 10
+"""How often `transact` reads, decides and writes at most."""
+
+
+class Client:
+    """Updates and reads feature aggregates. May be used by many threads at once.
+
+    What can be refused is refused before anything is sent, with all that is wrong. Whatever fails
+    for the moment is tried again, within `timeouts` and as `retry` says, so each write has a
+    request id, under which it is applied once. Every method raises the errors of
+    `featom_client.errors`.
+    """
+
+    def __init__(
+        self,
+        target: str | None = None,
+        *,
+        tls: bool | None = None,
+        ca: str | os.PathLike[str] | None = None,
+        certificate: str | os.PathLike[str] | None = None,
+        key: str | os.PathLike[str] | None = None,
+        server_name: str | None = None,
+        token: Token = None,
+        one_address: bool | None = None,
+        timeouts: Timeouts | None = None,
+        retry: Retry | None = None,
+    ) -> None:
+        """Nothing is connected before the first call.
+
+        `target` is HOST:PORT or another form that gRPC knows. TLS is spoken if any of its options
+        is given; `ca`, `certificate` and `key` are PEM files. `token` is sent with each call; a
+        function is asked for it each time. `one_address`: all servers are behind one, as of a load
+        balancer. What is not given is looked up in FEATOM_TARGET and the variables FEATOM_CLIENT_….
+        Raises ValueError.
+        """
+        given = {
+            "target": target,
+            "tls": tls,
+            "ca": ca,
+            "certificate": certificate,
+            "key": key,
+            "server_name": server_name,
+            "token": token,
+            "one_address": one_address,
+        }
+        self.timeouts = timeouts or Timeouts()
+        self.retry = retry or Retry()
+        self._connection = from_environment(given, os.environ)
+        self._channel = Channel(self._connection, self.timeouts)
+
+    def close(self) -> None:
+        """Close the connection; calls under way end with ClientClosed or Unreachable."""
+        self._channel.close()
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def update(
+        self,
+        entity_type: str,
+        entity_id: str,
+        features: Mapping[str, Change] | None = None,
+        /,
+        *,
+        event_time: datetime | None = None,
+        etag: str | None = None,
+        request_id: str | None = None,
+        validate_only: bool = False,
+        return_aggregate: bool = False,
+        timeout: float | None = None,
+        **named: Change,
+    ) -> Updated:
+        """Change several features of one entity: all of them, or none.
+
+        A value sets a feature; `inc`, `maximum`, `minimum`, `append`, `remove` and `at` do more.
+        Names that are no identifiers, or are those of options, go into `features`. `event_time` is
+        when it happened; None: now. With `etag` nothing is written unless that is current.
+        `request_id` is a UUID under which it is applied once; None: a new one.
+        """
+        request = calls.update_request(
+            entity_type,
+            entity_id,
+            merged(features, named),
+            event_time=event_time,
+            etag=etag,
+            request_id=request_id,
+            validate_only=validate_only,
+            return_aggregate=return_aggregate,
+        )
+        return self._run(calls.update(request), timeout)
+
+    def get(
+        self,
+        entity_type: str,
+        entity_id: str,
+        features: Iterable[str] | None = None,
+        *,
+        at_least_etag: str | None = None,
+        eventual: bool = False,
+        as_of_version: int | None = None,
+        as_of_commit_time: datetime | None = None,
+        as_of_event_time: datetime | None = None,
+        timeout: float | None = None,
+    ) -> Aggregate:
+        """Read one aggregate, as one committed version; `features`: only those, if they exist.
+
+        Strongly consistent, unless at least the version of an etag, or any, will do. As of a
+        version, a commit time or an event time it reads the past. Raises AggregateNotFound, a
+        KeyError.
+        """
+        call = calls.get(
+            entity_type,
+            entity_id,
+            features,
+            calls.consistency(at_least_etag, eventual),
+            as_of_version,
+            as_of_commit_time,
+            as_of_event_time,
+        )
+        return self._run(call, timeout)
+
+    def get_many(
+        self,
+        entity_type: str,
+        entity_ids: Iterable[str],
+        features: Iterable[str] | None = None,
+        *,
+        at_least_etag: str | None = None,
+        eventual: bool = False,
+        timeout: float | None = None,
+    ) -> Table:
+        """Read up to 1,000 aggregates in one snapshot, as a table with a row for each id."""
+        freshness = calls.consistency(at_least_etag, eventual)
+        return self._run(calls.get_many(entity_type, entity_ids, features, freshness), timeout)
+
+    def list(self, entity_type: str, *, timeout: float | None = None) -> Iterator[Aggregate]:
+        """All aggregates of a type, by id, a page at a time; `timeout` is that of a page."""
+        token = ""
+        while True:
+            page, token = self._run(calls.list_page(entity_type, token), timeout)
+            yield from page
+            if not token:
+                return
+
+    def delete(
+        self,
+        entity_type: str,
+        entity_id: str,
+        *,
+        etag: str | None = None,
+        request_id: str | None = None,
+        erase_history: bool = False,
+        timeout: float | None = None,
+    ) -> Deleted:
+        """Delete one aggregate; its history stays unless that is erased.
+
+        Raises AggregateNotFound.
+        """
+        call = calls.delete(entity_type, entity_id, etag, request_id, erase_history)
+        return self._run(call, timeout)
+
+    def batch(self, *, request_id: str | None = None, timeout: float | None = None) -> Batch:
+        """Gather updates of several aggregates, which apply together at the end of a block."""
+        return Batch(lambda call: self._run(call, timeout), request_id)
+
+    def stream(self, *, timeout: float | None = None) -> Stream:
+        """Send many updates at a time, each by itself; `timeout` is that of the job."""
+        return Stream(self._run, self.timeouts.call, timeout or self.timeouts.job)
+
+    def write(
+        self,
+        table: Any,
+        entity_type: str,
+        *,
+        entity_id: str = "entity_id",
+        event_time: str | None = None,
+        nulls: Nulls = "refuse",
+        timeout: float | None = None,
+    ) -> WriteResult:
+        """Write each row of a table as an update of its own; `timeout` is that of the job.
+
+        `table` is a pandas or polars frame, anything that speaks Arrow (`__arrow_c_stream__`), a
+        mapping of columns, or an iterable of rows. `entity_id` and `event_time` name columns, all
+        others are features. A null refuses its row, unless `nulls` is "skip" (leave the feature as
+        it is) or "remove". Raises WriteStopped if a server does not take them.
+        """
+        with self.stream(timeout=timeout) as stream:
+            stream.add(Reading(entity_type, entity_id, event_time, nulls).rows(table))
+        return stream.result
+
+    def transact(
+        self,
+        entity_type: str,
+        entity_id: str,
+        decide: Callable[[Aggregate], Mapping[str, Change] | None],
+        *,
+        tries: int = TRIES,
+        timeout: float | None = None,
+    ) -> Updated | None:
+        """Read, let `decide` say what to change, and write it if nothing has changed in between.
+
+        On a conflict it begins anew, up to so many times, and then raises EtagMismatch. None of
+        `decide` ends it without a write. Raises AggregateNotFound where there is nothing to decide
+        on.
+        """
+        for attempt in range(1, tries + 1):
+            read = self.get(entity_type, entity_id, timeout=timeout)
+            changes = decide(read)
+            if changes is None:
+                return None
+            try:
+                return self.update(entity_type, entity_id, changes, etag=read.etag, timeout=timeout)
+            except EtagMismatch:
+                if attempt == tries:
+                    raise
+            time.sleep(self.retry.pause_after(attempt))
+        raise ValueError(f"tries must be 1 or more, not {tries}")
+
+    def apply_entity_type(
+        self,
+        entity_type: EntityType,
+        *,
+        validate_only: bool = False,
+        accept_existing: bool = False,
+        timeout: float | None = None,
+    ) -> Applied:
+        """Make an entity type what this says.
+
+        Raises IncompatibleChange if stored aggregates break it, unless that is accepted.
+        """
+        return self._run(entity_types.apply(entity_type, validate_only, accept_existing), timeout)
+
+    def get_entity_type(
+        self, name: str, *, revision: int = 0, timeout: float | None = None
+    ) -> EntityType:
+        """Read an entity type, 0: its current revision. Raises EntityTypeNotFound."""
+        return self._run(entity_types.get(name, revision), timeout)
+
+    def list_entity_types(self, *, timeout: float | None = None) -> Iterator[EntityType]:
+        """All entity types, by name, a page at a time."""
+        token = ""
+        while True:
+            page, token = self._run(entity_types.list_page(token), timeout)
+            yield from page
+            if not token:
+                return
+
+    def delete_entity_type(
+        self,
+        name: str,
+        *,
+        etag: str | None = None,
+        force: bool = False,
+        timeout: float | None = None,
+    ) -> None:
+        """Delete an entity type; while there are aggregates of it only by force.
+
+        Raises EntityTypeInUse.
+        """
+        self._run(entity_types.delete(name, etag, force), timeout)
+
+    def _run(self, call: Call[Answer], timeout: float | None = None) -> Answer:
+        """Make a call, and make it again while it fails for the moment."""
+        seconds = self.timeouts.call if timeout is None else timeout
+        attempts = Attempts(self.retry, self.timeouts.attempt, seconds)
+        while True:
+            method = self._channel.method(call.method)
+            try:
+                answer = method(
+                    call.request,
+                    timeout=attempts.seconds(),
+                    metadata=self._connection.metadata(),
+                )
+            except grpc.RpcError as failure:
+                pause = attempts.pause_after(failure, call.request_id, call.repeatable)
+            else:
+                return call.read(answer)
+            time.sleep(pause)

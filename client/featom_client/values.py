@@ -5,7 +5,7 @@ A kind is never guessed: what could be two kinds, or would lose something, is re
 
 import struct
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
 from featom_client.contract import FeatureValue, Timestamp
@@ -32,7 +32,7 @@ _LIST_KINDS: Final = {
     "U": "string_list",
 }
 """By the letters of numpy's kinds of types."""
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class FeatureList(list[Any]):
@@ -229,7 +229,7 @@ def _text(value: str) -> str:
 def _float32(value: Any) -> float:
     number = float(value)
     try:
-        struct.pack("f", number)
+        struct.pack("<f", number)
     except OverflowError:
         raise ValueError(f"{value} is not within 32 bits") from None
     return number

@@ -25,15 +25,21 @@ if way != "before its first call":
     count()
 if way == "by multiprocessing":
     with multiprocessing.get_context("fork").Pool(3) as pool:
-        pool.map(count, range(9))
+        pool.map(count, range(300))
 else:
+    children = []
     for _ in range(3):
         child = os.fork()
         if not child:
-            for _ in range(3):
+            for _ in range(100):
                 count()
             client.close()
             os._exit(0)
+        children.append(child)
+    # Beside them, so that a connection that is not each one's own is found out.
+    for _ in range(100):
+        count()
+    for child in children:
         assert os.waitpid(child, 0)[1] == 0
 count()
 client.close()
@@ -42,7 +48,7 @@ client.close()
 
 @pytest.mark.parametrize(
     ("way", "counted"),
-    [("before its first call", 10), ("after its first call", 11), ("by multiprocessing", 11)],
+    [("before its first call", 401), ("after its first call", 402), ("by multiprocessing", 302)],
 )
 def test_a_client_works_in_a_forked_process(
     server: Server, client: Client, kind: str, way: str, counted: int

@@ -13,13 +13,16 @@ from featom_client.values import INT64_MAX, INT64_MIN
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-FINITE = {"allow_nan": False, "allow_infinity": False}
 TEXTS = st.text(max_size=20) | st.text(max_size=9).map(
     lambda text: unicodedata.normalize("NFD", text)
 )
 MOMENTS = st.datetimes(timezones=st.just(UTC))
-DOUBLES = st.floats(**FINITE) | st.sampled_from([0.0, -0.0, 5e-324, -5e-324, 2.2e-308])
-SINGLES = st.floats(width=32, **FINITE) | st.sampled_from([-0.0, 1.4012984643248171e-45])
+DOUBLES = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from(
+    [0.0, -0.0, 5e-324, -5e-324, 2.2e-308]
+)
+SINGLES = st.floats(width=32, allow_nan=False, allow_infinity=False) | st.sampled_from(
+    [-0.0, 1.4012984643248171e-45]
+)
 INTEGERS = st.integers(INT64_MIN, INT64_MAX) | st.sampled_from([INT64_MAX, INT64_MIN])
 
 

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -55,7 +55,7 @@ class Scripted:
         return b"" if answer is None else answer.SerializeToString()
 
 
-def _details(step: Step) -> Sequence[tuple[str, bytes]]:
+def _details(step: Step) -> tuple[tuple[str, str | bytes], ...]:
     status = Status(code=step.code.value[0], message="as scripted")
     if step.reason:
         status.details.add().Pack(ErrorInfo(reason=step.reason, domain="featom.dev"))
@@ -63,7 +63,8 @@ def _details(step: Step) -> Sequence[tuple[str, bytes]]:
         info = RetryInfo()
         info.retry_delay.FromNanoseconds(round(step.retry_delay * 1e9))
         status.details.add().Pack(info)
-    return [("grpc-status-details-bin", status.SerializeToString())] if status.details else []
+    details = ("grpc-status-details-bin", status.SerializeToString())
+    return (details,) if status.details else ()
 
 
 class _AnyMethod(grpc.GenericRpcHandler):

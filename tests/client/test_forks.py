@@ -1,10 +1,14 @@
 """A client goes on in processes that were forked from the one that made it."""
 
+import os
 import subprocess
 import sys
 
 import pytest
-from featom_client import Client
+from featom_client import Client, Timeouts
+from featom_client.channels import Channel
+from featom_client.connection import Connection
+from featom_client.contract import FEATURE_STORE
 
 from tests.kit.serving import Server
 
@@ -57,3 +61,13 @@ def test_a_client_works_in_a_forked_process(
         [sys.executable, "-c", PROGRAM, server.address, kind, way], check=True, timeout=90
     )
     assert client.get(kind, "1")["n"] == counted
+
+
+def test_a_forked_process_makes_a_connection_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    channel = Channel(Connection("127.0.0.1:1"), Timeouts())
+    inherited = channel.method(f"{FEATURE_STORE}GetAggregate")
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    own = channel.method(f"{FEATURE_STORE}GetAggregate")
+    assert own is not inherited
+    assert channel.method(f"{FEATURE_STORE}GetAggregate") is own
+    channel.close()

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from featom_client.contract import (
     DeleteAggregateResponse,
+    EntityKey,
     Feature,
     FeatureAggregate,
     UpdateFeaturesResponse,
@@ -108,6 +109,11 @@ class Aggregate(Mapping[str, Value]):
         if name not in self._features:
             raise KeyError(name)
         return self._features[name]
+
+
+def absent(entity_type: str, entity_id: str) -> Aggregate:
+    """What there is where there is no aggregate: no feature, version 0, no etag."""
+    return Aggregate(FeatureAggregate(key=EntityKey(entity_type=entity_type, entity_id=entity_id)))
 
 
 def _unpickled(message: bytes) -> Aggregate:

@@ -29,6 +29,7 @@ class _Gathered:
         *,
         event_time: datetime | None = None,
         etag: str | None = None,
+        must_be_absent: bool = False,
         return_aggregate: bool = False,
         **named: Change,
     ) -> None:
@@ -39,6 +40,7 @@ class _Gathered:
             merged(features, named),
             event_time=event_time,
             etag=etag,
+            must_be_absent=must_be_absent,
             return_aggregate=return_aggregate,
         )
         self._requests.append(request)

@@ -14,7 +14,7 @@ from featom_client import calls
 from featom_client.answers import Updated
 from featom_client.calls import Call
 from featom_client.errors import (
-    AlreadyExists,
+    AggregateExists,
     EtagMismatch,
     FeatomError,
     InvalidRequest,
@@ -26,7 +26,7 @@ BATCH_ROWS: Final = 100
 BATCH_BYTES: Final = 2**20
 BATCHES_IN_FLIGHT: Final = 8
 
-REFUSALS: Final = (InvalidRequest, Refused, EtagMismatch, AlreadyExists)
+REFUSALS: Final = (InvalidRequest, Refused, EtagMismatch, AggregateExists)
 """Errors that are about a row, so that the others can go on."""
 
 

@@ -50,6 +50,7 @@ def update_request(
     *,
     event_time: datetime | None = None,
     etag: str | None = None,
+    must_be_absent: bool = False,
     request_id: str | None = None,
     validate_only: bool = False,
     return_aggregate: bool = False,
@@ -58,6 +59,7 @@ def update_request(
     request = UpdateFeaturesRequest(
         key=entity_key(entity_type, entity_id),
         updates=feature_updates(changes),
+        must_be_absent=must_be_absent,
         validate_only=validate_only,
         return_aggregate=return_aggregate,
     )

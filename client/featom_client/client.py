@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 import grpc
 
 from featom_client import calls, entity_types
-from featom_client.answers import Aggregate, Deleted, Updated
+from featom_client.answers import Aggregate, Deleted, Updated, absent
 from featom_client.batch import Batch
 from featom_client.bulk import WriteResult
 from featom_client.calls import Call
 from featom_client.channels import Channel
 from featom_client.connection import Token, from_environment
 from featom_client.entity_types import Applied, EntityType
-from featom_client.errors import EtagMismatch
+from featom_client.errors import AggregateExists, AggregateNotFound, EtagMismatch
 from featom_client.operations import Change, merged
 from featom_client.retries import Attempts, Retry, Timeouts
 from featom_client.rows import Nulls, Reading
@@ -100,6 +100,7 @@ class Client:
         *,
         event_time: datetime | None = None,
         etag: str | None = None,
+        must_be_absent: bool = False,
         request_id: str | None = None,
         validate_only: bool = False,
         return_aggregate: bool = False,
@@ -110,8 +111,9 @@ class Client:
 
         A value sets a feature; `inc`, `maximum`, `minimum`, `append`, `remove` and `at` do more.
         Names that are no identifiers, or are those of options, go into `features`. `event_time` is
-        when it happened; None: now. With `etag` nothing is written unless that is current.
-        `request_id` is a UUID under which it is applied once; None: a new one.
+        when it happened; None: now. With `etag` nothing is written unless that is current, with
+        `must_be_absent` unless there is no aggregate. `request_id` is a UUID under which it is
+        applied once; None: a new one. Raises EtagMismatch, AggregateExists and more.
         """
         request = calls.update_request(
             entity_type,
@@ -119,6 +121,7 @@ class Client:
             merged(features, named),
             event_time=event_time,
             etag=etag,
+            must_be_absent=must_be_absent,
             request_id=request_id,
             validate_only=validate_only,
             return_aggregate=return_aggregate,
@@ -235,18 +238,28 @@ class Client:
     ) -> Updated | None:
         """Read, let `decide` say what to change, and write it if nothing has changed in between.
 
-        On a conflict it begins anew, up to so many times, and then raises EtagMismatch. None of
-        `decide` ends it without a write. Raises AggregateNotFound where there is nothing to decide
-        on.
+        On a conflict it begins anew, up to so many times, and then raises what it met: EtagMismatch
+        or AggregateExists. Where there is no aggregate `decide` gets an empty one, of version 0. If
+        it returns None nothing is written.
         """
         for attempt in range(1, tries + 1):
-            read = self.get(entity_type, entity_id, timeout=timeout)
+            try:
+                read = self.get(entity_type, entity_id, timeout=timeout)
+            except AggregateNotFound:
+                read = absent(entity_type, entity_id)
             changes = decide(read)
             if changes is None:
                 return None
             try:
-                return self.update(entity_type, entity_id, changes, etag=read.etag, timeout=timeout)
-            except EtagMismatch:
+                return self.update(
+                    entity_type,
+                    entity_id,
+                    changes,
+                    etag=read.etag or None,
+                    must_be_absent=read.version == 0,
+                    timeout=timeout,
+                )
+            except (EtagMismatch, AggregateExists):
                 if attempt == tries:
                     raise
             time.sleep(self.retry.pause_after(attempt))

@@ -7,7 +7,7 @@ FeatomError
 ├── NotFound (KeyError)
 │   ├── AggregateNotFound
 │   └── EntityTypeNotFound
-├── AlreadyExists                     there is something where nothing should be
+├── AggregateExists                   there is one, and there must be none
 ├── EtagMismatch                      read again, decide again
 ├── Refused                           what is stored, or its entity type, does not allow it
 │   ├── RuleViolated
@@ -33,8 +33,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 __all__ = [
+    "AggregateExists",
     "AggregateNotFound",
-    "AlreadyExists",
     "AuthenticationUnavailable",
     "CallTimeout",
     "ClientClosed",
@@ -154,8 +154,8 @@ class EntityTypeNotFound(NotFound):
     """There is no entity type of this name."""
 
 
-class AlreadyExists(FeatomError):
-    """There is something where nothing should be."""
+class AggregateExists(FeatomError):
+    """There is an aggregate already, and the update is for a new one."""
 
 
 class EtagMismatch(FeatomError):
@@ -254,6 +254,7 @@ REASONS: Final[Mapping[str, type[FeatomError]]] = MappingProxyType(
         "LIMIT_EXCEEDED": LimitExceeded,
         "REQUEST_ID_REUSED": RequestIdReused,
         "AGGREGATE_NOT_FOUND": AggregateNotFound,
+        "AGGREGATE_EXISTS": AggregateExists,
         "ENTITY_TYPE_NOT_FOUND": EntityTypeNotFound,
         "ETAG_MISMATCH": EtagMismatch,
         "RULE_VIOLATED": RuleViolated,

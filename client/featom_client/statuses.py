@@ -18,7 +18,7 @@ _CODES: Final[Mapping[grpc.StatusCode, type[FeatomError]]] = MappingProxyType(
         grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidRequest,
         grpc.StatusCode.OUT_OF_RANGE: errors.InvalidRequest,
         grpc.StatusCode.NOT_FOUND: errors.NotFound,
-        grpc.StatusCode.ALREADY_EXISTS: errors.AlreadyExists,
+        grpc.StatusCode.ALREADY_EXISTS: errors.AggregateExists,
         grpc.StatusCode.ABORTED: errors.EtagMismatch,
         grpc.StatusCode.FAILED_PRECONDITION: errors.Refused,
         grpc.StatusCode.UNAUTHENTICATED: errors.Unauthenticated,

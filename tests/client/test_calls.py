@@ -2,11 +2,13 @@
 
 import uuid
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from featom_client import (
+    AggregateExists,
     AggregateNotFound,
     AsyncClient,
     Client,
@@ -197,6 +199,29 @@ def test_a_decision_is_made_anew_when_something_came_between(client: Client, kin
     assert seen == [1, 10]
     assert client.get(kind, "1")["n"] == 20
     assert client.transact(kind, "1", lambda read: None) is None
+
+
+def test_of_many_who_decide_on_what_is_not_there_one_creates_it(client: Client, kind: str) -> None:
+    def add(read: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"n": read.get("n", 0) + 1}
+
+    with ThreadPoolExecutor(8) as callers:
+        outcomes = [callers.submit(client.transact, kind, "1", add, tries=99) for _ in range(24)]
+        updates = [each.result() for each in outcomes]
+    assert sorted(each.version for each in updates if each) == list(range(1, 25))
+    assert client.get(kind, "1")["n"] == 24
+
+
+def test_what_must_be_absent_is_created_once(client: Client, kind: str) -> None:
+    client.update(kind, "1", n=1, must_be_absent=True)
+    with pytest.raises(AggregateExists):
+        client.update(kind, "1", n=2, must_be_absent=True)
+    batch = client.batch()
+    batch.update(kind, "2", n=1, must_be_absent=True)
+    batch.update(kind, "1", n=1, must_be_absent=True)
+    with pytest.raises(AggregateExists), batch:
+        pass
+    assert client.get_many(kind, ["1", "2"]).column("n") == [1, None]
 
 
 def test_a_conflict_that_does_not_end_is_not_hidden(client: Client, kind: str) -> None:

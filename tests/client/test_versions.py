@@ -95,10 +95,10 @@ def test_the_wheel_holds_the_client_and_nothing_of_others(wheel: Path) -> None:
 @pytest.mark.parametrize(
     ("python", "packages"),
     [
-        ("python3.10", OLDEST),
-        ("python3.11", OLDEST),
-        ("python3.11", NEWEST),
-        ("python3.13", NEWEST),
+        ("3.10", OLDEST),
+        ("3.11", OLDEST),
+        ("3.11", NEWEST),
+        ("3.13", NEWEST),
     ],
     ids=lambda each: {OLDEST: "oldest", NEWEST: "newest"}.get(each, each),
 )

@@ -9,14 +9,14 @@ READY := $(VENV)/.ready
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
 
-# Installs exactly what the lock names, by hash, and the project itself in place.
-$(READY): requirements.lock pyproject.toml
+# Installs exactly what the lock names, by hash, and the project and its client in place.
+$(READY): requirements.lock pyproject.toml client/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or later is needed; name it with PYTHON=/path/to/python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the locked packages into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e client
 	@touch $@
 
 .PHONY: setup
@@ -29,6 +29,11 @@ $(PROTOC)/.ready: requirements-protoc.lock
 	@test -x $(PROTOC)/bin/python || $(PYTHON) -m venv $(PROTOC)
 	@$(PROTOC)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
+
+.PHONY: wheel
+wheel: $(READY) ## Build the wheels of the server and of the client into dist
+	$(BIN)/python -m hatchling build --target wheel --directory dist
+	cd client && ../$(BIN)/python -m hatchling build --target wheel --directory ../dist
 
 .PHONY: run
 run: $(READY) ## Serve on 127.0.0.1:50051 with a PostgreSQL of its own in ./data
@@ -56,6 +61,7 @@ check: $(READY) $(PROTOC)/.ready ## Check format, lint, types, import rules and 
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy --python-version 3.10 client # the oldest that it runs on
 	$(BIN)/lint-imports --no-cache
 	cd protos && ../$(BIN)/buf format --diff --exit-code && ../$(BIN)/buf lint
 	@# The contract is also the stored form: since the last commit on main it may only have grown.

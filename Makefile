@@ -103,7 +103,7 @@ demo: $(READY) ## Replay real flights through the server; FLIGHTS=all for all 33
 
 .PHONY: bench
 bench: $(READY) ## Measure, side by side, and write the tables of benchmarks/README.md; PARTS=writes for a part
-	@for part in $(or $(PARTS),reads writes growth profile); do \
+	@for part in $(or $(PARTS),reads writes growth profile client); do \
 		$(BIN)/python -m benchmarks$$(test $$part = reads || echo .$$part) || exit 1; \
 	done
 

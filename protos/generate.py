@@ -3,8 +3,8 @@
 generated/ has the messages and stubs, client/featom_client/contract.binpb the same contract as
 descriptors. Neither is edited. `--check` generates into a temporary folder and compares.
 
-The compiler is an old one, in an environment of its own (`make .venv-protoc/.ready`): its code works
-with every later protobuf and grpcio, while that of a newer one demands its own versions at import.
+The compiler is an old one, in an environment of its own, .venv-protoc: its code works with every
+later protobuf and grpcio, while that of a newer one demands its own versions at import.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def contract(pattern: str) -> Iterable[str]:
 def compile_protos(*arguments: str) -> None:
     command = (COMPILER, "-m", "grpc_tools.protoc", f"--proto_path={PROTOS}", *arguments)
     # What the old compiler imports is deprecated by now.
-    subprocess.run(command, check=True, env={"PYTHONWARNINGS": "ignore"})
+    subprocess.run(command, check=True, env={"PYTHONWARNINGS": "ignore"})  # noqa: S603
 
 
 def files(root: Path) -> set[Path]:

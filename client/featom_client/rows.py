@@ -9,6 +9,7 @@ from featom_client import calls
 from featom_client.contract import UpdateFeaturesRequest
 from featom_client.errors import InvalidRequest, Violation, invalid_request
 from featom_client.operations import Change, Remove
+from featom_client.values import FeatureList
 
 Nulls = Literal["refuse", "skip", "remove"]
 """What a null in a table means: the row is refused, the feature is left as it is, or removed."""
@@ -47,7 +48,7 @@ class Reading:
     nulls: Nulls = "refuse"
 
     def rows(self, table: Any) -> Iterator[Row | RefusedRow]:
-        """Raises InvalidRequest if the table has no such columns."""
+        """Each row as it is reached. Raises TypeError or ValueError if it is no table."""
         if self.nulls not in {"refuse", "skip", "remove"}:
             raise ValueError(f"nulls must be refuse, skip or remove, not {self.nulls!r}")
         return (self._row(number, cells) for number, cells in enumerate(_mappings(table)))
@@ -121,8 +122,6 @@ def _arrow_rows(table: Any) -> Iterator[Mapping[str, Any]]:
 
 def _arrow_cells(column: Any) -> Sequence[Any]:
     """Lists keep their kind, also empty ones; times keep nanoseconds only if pandas is there."""
-    from featom_client.values import FeatureList
-
     kind = _LIST_KINDS.get(str(getattr(column.type, "value_type", "")))
     cells: list[Any] = column.to_pylist()
     if kind is None:
@@ -156,12 +155,12 @@ def _pandas_cells(column: Any) -> Sequence[Any]:
 
 
 def _cells(column: Any) -> Sequence[Any]:
-    """A matrix of numpy has a vector in each row; all else has plain values."""
-    if hasattr(column, "mask") and hasattr(column, "filled"):
-        return [None if cell is None else cell for cell in column.tolist()]
-    if getattr(column, "ndim", 1) == 1 and hasattr(column, "tolist"):
-        return list(column.tolist())
-    return list(column)
+    """Plain values; of a matrix vectors. What is masked is null."""
+    dtype = getattr(column, "dtype", None)
+    # Some times of numpy would become ints; as they are they are refused.
+    if dtype is None or column.ndim > 1 or dtype.kind in "mM":
+        return list(column)
+    return list(column.tolist())
 
 
 def _column_rows(columns: Mapping[str, Sequence[Any]]) -> Iterator[Mapping[str, Any]]:

@@ -123,6 +123,35 @@ def test_a_table_without_its_columns_refuses_every_row(client: Client, kind: str
         client.write({"entity_id": ["a"], "x": [1, 2]}, kind)
 
 
+def test_columns_of_numpy_are_of_their_kinds(client: Client, kind: str) -> None:
+    columns = {
+        "entity_id": ["a", "b"],
+        "single": numpy.array([0.1, 0.2], "float32"),
+        "small": numpy.array([1, 2], "int8"),
+        "flag": numpy.array([True, False]),
+        "face": numpy.ones((2, 3), "float32"),
+        "gap": numpy.ma.masked_array([1, 2], [False, True]),
+    }
+    assert client.write(columns, kind, nulls="skip").written == 2
+    read = client.get(kind, "a")
+    assert dict(read) == {
+        "face": [1.0, 1.0, 1.0],
+        "flag": True,
+        "gap": 1,
+        "single": float(numpy.float32(0.1)),
+        "small": 1,
+    }
+    assert type(read["small"]) is int
+    assert read["face"].kind == "float_vector"
+    assert "gap" not in client.get(kind, "b")
+    times = numpy.array(["2024-01-01", "2024-01-02"], "datetime64[ns]")
+    for table in (
+        {"entity_id": ["a", "b"], "t": times},
+        pandas.DataFrame({"entity_id": ["a", "b"], "t": times}),
+    ):
+        assert "time zone" in str(client.write(table, kind).refused[0].error)
+
+
 def test_large_rows_go_in_smaller_batches(client: Client, kind: str) -> None:
     rows = [{"entity_id": str(number), "blob": b"x" * 300_000} for number in range(20)]
     assert client.write(rows, kind).written == 20

@@ -91,6 +91,9 @@ class Stream:
         try:
             if error is None:
                 self.flush()
+            else:
+                # What is not sent yet is left, so that nobody waits for more than a call.
+                self._failure = self._failure or error
         finally:
             self._senders.shutdown(wait=True, cancel_futures=error is not None)
             self._result.in_order()

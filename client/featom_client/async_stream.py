@@ -106,6 +106,8 @@ class AsyncStream:
         self._last.update(dict.fromkeys(keys, task))
         task.add_done_callback(self._answered)
         self._forget_answered()
+        # It is sent before the next batch is made.
+        await asyncio.sleep(0)
         await self._raise_failure()
 
     def _answered(self, task: "asyncio.Task[None]") -> None:

@@ -35,7 +35,9 @@ def numpy_column(kind: str | None, values: list[Any]) -> "numpy.ndarray[Any, Any
         mask = numpy.array(gaps)
     else:
         column = numpy.empty(len(values), dtype=object)
-        column[:] = values
+        # One by one: lists of one length would become a matrix.
+        for index, value in enumerate(values):
+            column[index] = value
         mask = numpy.array(gaps)
     return numpy.ma.masked_array(column, mask) if any(gaps) else column
 

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from featom_client.answers import Aggregate
+from featom_client.columns import arrow_table, numpy_column, pandas_frame, polars_frame
 from featom_client.contract import FeatureAggregate
 from featom_client.values import reader_of
 
@@ -66,7 +67,7 @@ class Table(Sequence[Aggregate | None]):
 
         Raises ValueError if they are not of one kind.
         """
-        return self._column(name)[1]
+        return list(self._column(name)[1])
 
     def to_numpy(self) -> "dict[str, numpy.ndarray[Any, Any]]":
         """A vector for each column; needs numpy.
@@ -75,26 +76,18 @@ class Table(Sequence[Aggregate | None]):
         float32, all else are objects. A column with gaps is a masked array. Raises ValueError if
         kinds differ.
         """
-        from featom_client.columns import numpy_column
-
         return {name: numpy_column(*self._column(name)) for name in self.columns}
 
     def to_arrow(self) -> "pyarrow.Table":
         """`entity_id` and the columns, each of the type of its kind; needs pyarrow."""
-        from featom_client.columns import arrow_table
-
         return arrow_table(self.entity_ids, self._typed_columns())
 
     def to_pandas(self) -> "pandas.DataFrame":
         """The columns, by entity id, of pandas' nullable types; needs pandas."""
-        from featom_client.columns import pandas_frame
-
         return pandas_frame(self.entity_ids, self._typed_columns())
 
     def to_polars(self) -> "polars.DataFrame":
         """`entity_id` and the columns, each of the type of its kind; needs polars."""
-        from featom_client.columns import polars_frame
-
         return polars_frame(self.entity_ids, self._typed_columns())
 
     @cached_property
@@ -111,7 +104,7 @@ class Table(Sequence[Aggregate | None]):
                     cells[name] = set(), [None] * len(self)
                 kinds, contents = cells[name]
                 kinds.add(kind)
-                contents[index] = getattr(value, kind or "")
+                contents[index] = getattr(value, kind) if kind else value
         return cells
 
     def _typed_columns(self) -> dict[str, tuple[str | None, list[Any]]]:

@@ -197,14 +197,17 @@ async def test_the_asynchronous_client_writes_tables_too(
 
 
 def test_a_table_keeps_order_duplicates_and_gaps(client: Client, kind: str) -> None:
-    client.update(kind, "a", x=1, f=1.5, s="t", v=numpy.ones(2, "float32"), b=True)
-    client.update(kind, "b", x=2)
+    client.update(kind, "a", x=1, f=1.5, s="t", v=numpy.ones(2, "float32"), b=True, w=["p", "q"])
+    client.update(kind, "b", x=2, w=["r", "s"])
     table = client.get_many(kind, ["b", "none", "a", "b"])
     assert table.missing == ("none",)
-    assert table.columns == ("b", "f", "s", "v", "x")
+    assert table.columns == ("b", "f", "s", "v", "w", "x")
     assert [each and each.entity_id for each in table] == ["b", None, "a", "b"]
     assert table.column("x") == [2, None, 1, 2]
+    table.column("x").clear()
+    assert table.column("x") == [2, None, 1, 2]
     arrays = table.to_numpy()
+    assert arrays["w"].tolist() == [["r", "s"], None, ["p", "q"], ["r", "s"]]
     assert arrays["x"].dtype == "int64"
     assert arrays["x"].tolist() == [2, None, 1, 2]
     assert arrays["v"].shape == (4, 2)

@@ -139,7 +139,7 @@ IMAGE_TESTS := $(addprefix tests/e2e/test_,counters.py entity_types.py health_po
 	whole_updates.py) tests/e2e/observability $(wildcard tests/integration/test_contract_*.py) -k 'not (password_file or test_names or test_guards)'
 
 .PHONY: image-check
-image-check: $(READY) $(PROTOC)/.ready ## Run the image as Kubernetes would, beside POSTGRES_IMAGE, and the tests against it
+image-check: $(READY) ## Run the image as Kubernetes would, beside POSTGRES_IMAGE, and the tests against it
 	$(BIN)/python deploy/docker/check_image.py $(IMAGE) $(POSTGRES_IMAGE)
 	FEATOM_TEST_IMAGE=$(IMAGE) FEATOM_TEST_POSTGRES=container FEATOM_TEST_POSTGRES_IMAGE=$(POSTGRES_IMAGE) \
 		$(BIN)/pytest $(IMAGE_TESTS)

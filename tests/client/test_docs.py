@@ -1,4 +1,4 @@
-"""The Python of the pages about the client runs as printed, and prints what stands below it."""
+"""The Python of the pages about the client runs, as one session a page, and prints what it should."""
 
 import contextlib
 import io
@@ -11,19 +11,19 @@ import pytest
 from tests.kit.serving import Server, serving
 
 ROOT = Path(__file__).parents[2]
-PAGES = {"README.md": 1, "docs/client.md": 9, "client/README.md": 0}
+PAGES = {"docs/client.md": 9, "client/README.md": 0}
 """How many blocks of each must have an output that is printed."""
 _BLOCK = re.compile(r"^```(python|text)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 def programs(page: Path) -> list[tuple[str, str | None]]:
-    """The Python of a page that is about the client, with the output that follows it."""
+    """The Python of a page, with the output that follows it."""
     blocks = _BLOCK.findall(page.read_text())
     following = [*blocks[1:], ("", "")]
     return [
         (text, after[1] if after[0] == "text" else None)
         for (language, text), after in zip(blocks, following, strict=True)
-        if language == "python" and ("featom_client" in text or "client." in text)
+        if language == "python"
     ]
 
 

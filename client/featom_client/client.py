@@ -1,6 +1,5 @@
 """The client, for programs that wait."""
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -15,11 +14,11 @@ from featom_client.batch import Batch
 from featom_client.bulk import WriteResult
 from featom_client.calls import Call
 from featom_client.channels import Channel
-from featom_client.connection import Token, from_environment
+from featom_client.configured import Configured
 from featom_client.entity_types import Applied, EntityType
 from featom_client.errors import AggregateExists, AggregateNotFound, EtagMismatch
 from featom_client.operations import Change, merged
-from featom_client.retries import Attempts, Retry, Timeouts
+from featom_client.retries import Attempts
 from featom_client.rows import Nulls, Reading
 from featom_client.stream import Stream
 from featom_client.table import Table
@@ -30,7 +29,7 @@ TRIES = 10
 """How often `transact` reads, decides and writes at most."""
 
 
-class Client:
+class Client(Configured):
     """Updates and reads feature aggregates. May be used by many threads at once.
 
     What can be refused is refused before anything is sent, with all that is wrong. Whatever fails
@@ -39,41 +38,7 @@ class Client:
     `featom_client.errors`.
     """
 
-    def __init__(
-        self,
-        target: str | None = None,
-        *,
-        tls: bool | None = None,
-        ca: str | os.PathLike[str] | None = None,
-        certificate: str | os.PathLike[str] | None = None,
-        key: str | os.PathLike[str] | None = None,
-        server_name: str | None = None,
-        token: Token = None,
-        one_address: bool | None = None,
-        timeouts: Timeouts | None = None,
-        retry: Retry | None = None,
-    ) -> None:
-        """Nothing is connected before the first call.
-
-        `target` is HOST:PORT or another form that gRPC knows. TLS is spoken if any of its options
-        is given; `ca`, `certificate` and `key` are PEM files. `token` is sent with each call; a
-        function is asked for it each time. `one_address`: all servers are behind one, as of a load
-        balancer. What is not given is looked up in FEATOM_TARGET and the variables FEATOM_CLIENT_….
-        Raises ValueError.
-        """
-        given = {
-            "target": target,
-            "tls": tls,
-            "ca": ca,
-            "certificate": certificate,
-            "key": key,
-            "server_name": server_name,
-            "token": token,
-            "one_address": one_address,
-        }
-        self.timeouts = timeouts or Timeouts()
-        self.retry = retry or Retry()
-        self._connection = from_environment(given, os.environ)
+    def _prepare(self) -> None:
         self._channel = Channel(self._connection, self.timeouts)
 
     def close(self) -> None:

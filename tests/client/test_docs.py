@@ -1,4 +1,4 @@
-"""The Python of the pages about the client runs, as one session a page, and prints what it should."""
+"""The Python of the pages about the client runs, one session a page, and prints what it should."""
 
 import contextlib
 import io

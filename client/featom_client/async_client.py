@@ -30,17 +30,16 @@ Answer = TypeVar("Answer")
 class AsyncClient(Configured):
     """Updates and reads feature aggregates. May be used in several event loops.
 
-    What can be refused is refused before anything is sent, with all that is wrong. Whatever fails
-    for the moment is tried again, within `timeouts` and as `retry` says, so each write has a
-    request id, under which it is applied once. Every method raises the errors of
-    `featom_client.errors`.
+    Values are checked before anything is sent, and the error names every problem. Transient
+    failures are retried within `timeouts` and as `retry` says; each write has a request id, so that
+    the store applies it once. All methods raise the errors of `featom_client.errors`.
     """
 
     def _prepare(self) -> None:
         self._channels = AsyncChannels(self._connection, self.timeouts)
 
     async def close(self) -> None:
-        """Close the connection; calls under way end with ClientClosed or Unreachable."""
+        """Close the connection. Calls in flight end with ClientClosed or Unreachable."""
         await self._channels.close()
 
     async def __aenter__(self) -> "AsyncClient":
@@ -72,11 +71,12 @@ class AsyncClient(Configured):
     ) -> Updated:
         """Change several features of one entity: all of them, or none.
 
-        A value sets a feature; `inc`, `maximum`, `minimum`, `append`, `remove` and `at` do more.
-        Names that are no identifiers, or are those of options, go into `features`. `event_time` is
-        when it happened; None: now. With `etag` nothing is written unless that is current, with
-        `must_be_absent` unless there is no aggregate. `request_id` is a UUID under which it is
-        applied once; None: a new one. Raises EtagMismatch, AggregateExists and more.
+        A plain value sets a feature; `inc`, `maximum`, `minimum`, `append`, `remove` and `at` are
+        the other operations. `features` is for names that are not identifiers or that are also
+        options. `event_time` is when the change happened; None means now. With `etag` the update
+        applies only to that version, with `must_be_absent` only if there is no aggregate.
+        `request_id` is a UUID; None means a new one. Raises EtagMismatch, AggregateExists,
+        RuleViolated and others.
         """
         request = calls.update_request(
             entity_type,
@@ -104,7 +104,7 @@ class AsyncClient(Configured):
         as_of_event_time: datetime | None = None,
         timeout: float | None = None,
     ) -> Aggregate:
-        """Read one aggregate, as one committed version; `features`: only those, if they exist.
+        """Read one aggregate as one committed version, with all features or only those named.
 
         Strongly consistent, unless at least the version of an etag, or any, will do. As of a
         version, a commit time or an event time it reads the past. Raises AggregateNotFound, a
@@ -131,7 +131,7 @@ class AsyncClient(Configured):
         eventual: bool = False,
         timeout: float | None = None,
     ) -> Table:
-        """Read up to 1,000 aggregates in one snapshot, as a table with a row for each id."""
+        """Read up to 1,000 aggregates in one snapshot, as a table with one row for each id."""
         freshness = calls.consistency(at_least_etag, eventual)
         return await self._run(
             calls.get_many(entity_type, entity_ids, features, freshness), timeout
@@ -140,7 +140,7 @@ class AsyncClient(Configured):
     async def list(
         self, entity_type: str, *, timeout: float | None = None
     ) -> AsyncIterator[Aggregate]:
-        """All aggregates of a type, by id, a page at a time; `timeout` is that of a page."""
+        """Iterate over all aggregates of a type by id. `timeout` is for each page."""
         token = ""
         while True:
             page, token = await self._run(calls.list_page(entity_type, token), timeout)
@@ -159,7 +159,7 @@ class AsyncClient(Configured):
         erase_history: bool = False,
         timeout: float | None = None,
     ) -> Deleted:
-        """Delete one aggregate; its history stays unless that is erased.
+        """Delete one aggregate. Its history stays, unless `erase_history` is set.
 
         Raises AggregateNotFound.
         """
@@ -167,11 +167,11 @@ class AsyncClient(Configured):
         return await self._run(call, timeout)
 
     def batch(self, *, request_id: str | None = None, timeout: float | None = None) -> AsyncBatch:
-        """Gather updates of several aggregates, which apply together at the end of a block."""
+        """Collect updates in a `with` block; at its end all of them apply, or none."""
         return AsyncBatch(lambda call: self._run(call, timeout), request_id)
 
     def stream(self, *, timeout: float | None = None) -> AsyncStream:
-        """Send many updates at a time, each by itself; `timeout` is that of the job."""
+        """Send many independent updates in a `with` block. `timeout` is for the whole job."""
         return AsyncStream(self._run, self.timeouts.call, timeout or self.timeouts.job)
 
     async def write(
@@ -184,12 +184,12 @@ class AsyncClient(Configured):
         nulls: Nulls = "refuse",
         timeout: float | None = None,
     ) -> WriteResult:
-        """Write each row of a table as an update of its own; `timeout` is that of the job.
+        """Write each row of a table as an independent update. `timeout` is for the whole job.
 
-        `table` is a pandas or polars frame, anything that speaks Arrow (`__arrow_c_stream__`), a
-        mapping of columns, or an iterable of rows. `entity_id` and `event_time` name columns, all
-        others are features. A null refuses its row, unless `nulls` is "skip" (leave the feature as
-        it is) or "remove". Raises WriteStopped if a server does not take them.
+        `table` is a pandas or polars frame, any Arrow data (`__arrow_c_stream__`), a mapping of
+        columns, or an iterable of rows. `entity_id` and `event_time` name columns; all others are
+        features. A row with a null is refused, unless `nulls` is "skip" (leave the feature as it
+        is) or "remove". Raises WriteStopped if a call finally fails.
         """
         async with self.stream(timeout=timeout) as stream:
             await stream.add(Reading(entity_type, entity_id, event_time, nulls).rows(table))
@@ -204,11 +204,11 @@ class AsyncClient(Configured):
         tries: int = TRIES,
         timeout: float | None = None,
     ) -> Updated | None:
-        """Read, let `decide` say what to change, and write it if nothing has changed in between.
+        """Read, call `decide`, and write what it returns if nothing has changed in between.
 
-        On a conflict it begins anew, up to so many times, and then raises what it met: EtagMismatch
-        or AggregateExists. Where there is no aggregate `decide` gets an empty one, of version 0. If
-        it returns None nothing is written.
+        After a conflict it starts again; after `tries` attempts it raises EtagMismatch or
+        AggregateExists. If there is no aggregate, `decide` gets an empty one of version 0. If
+        `decide` returns None, nothing is written.
         """
         for attempt in range(1, tries + 1):
             try:
@@ -241,7 +241,7 @@ class AsyncClient(Configured):
         accept_existing: bool = False,
         timeout: float | None = None,
     ) -> Applied:
-        """Make an entity type what this says.
+        """Create or change an entity type.
 
         Raises IncompatibleChange if stored aggregates break it, unless that is accepted.
         """
@@ -252,11 +252,11 @@ class AsyncClient(Configured):
     async def get_entity_type(
         self, name: str, *, revision: int = 0, timeout: float | None = None
     ) -> EntityType:
-        """Read an entity type, 0: its current revision. Raises EntityTypeNotFound."""
+        """Read an entity type; revision 0 is the current one. Raises EntityTypeNotFound."""
         return await self._run(entity_types.get(name, revision), timeout)
 
     async def list_entity_types(self, *, timeout: float | None = None) -> AsyncIterator[EntityType]:
-        """All entity types, by name, a page at a time."""
+        """Iterate over all entity types by name. `timeout` is for each page."""
         token = ""
         while True:
             page, token = await self._run(entity_types.list_page(token), timeout)
@@ -273,14 +273,14 @@ class AsyncClient(Configured):
         force: bool = False,
         timeout: float | None = None,
     ) -> None:
-        """Delete an entity type; while there are aggregates of it only by force.
+        """Delete an entity type.
 
-        Raises EntityTypeInUse.
+        Raises EntityTypeInUse if there are aggregates, unless `force` is set; they stay, unchecked.
         """
         await self._run(entity_types.delete(name, etag, force), timeout)
 
     async def _run(self, call: Call[Answer], timeout: float | None = None) -> Answer:
-        """Make a call, and make it again while it fails for the moment."""
+        """Make a call, and retry it while it fails for the moment."""
         seconds = self.timeouts.call if timeout is None else timeout
         attempts = Attempts(self.retry, self.timeouts.attempt, seconds)
         while True:

@@ -18,10 +18,10 @@ Run = Callable[[Call[tuple[Updated, ...]], float], Awaitable[tuple[Updated, ...]
 
 
 class AsyncStream:
-    """Updates that are sent in batches, several of them at a time.
+    """Independent updates, sent in batches, with several batches in flight.
 
-    `update` waits while as many are under way as may be. The block ends when all are answered; then
-    `result` says what became of them. It raises WriteStopped if a server does not take them.
+    `update` blocks while too many are in flight. At the end of the `with` block all are answered,
+    and `result` says what became of each. Raises WriteStopped if a call finally fails.
     """
 
     def __init__(self, run: Run, call_seconds: float, job_seconds: float) -> None:

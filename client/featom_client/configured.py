@@ -24,13 +24,12 @@ class Configured(ABC):
         timeouts: Timeouts | None = None,
         retry: Retry | None = None,
     ) -> None:
-        """Nothing is connected before the first call.
+        """Connect at the first call, not yet.
 
-        `target` is HOST:PORT or another form that gRPC knows. TLS is spoken if any of its options
-        is given; `ca`, `certificate` and `key` are PEM files. `token` is sent with each call; a
-        function is asked for it each time. `one_address`: all servers are behind one, as of a load
-        balancer. What is not given is looked up in FEATOM_TARGET and the variables FEATOM_CLIENT_….
-        Raises ValueError.
+        `target` is HOST:PORT or another form that gRPC knows. Any TLS option turns TLS on; `ca`,
+        `certificate` and `key` are PEM files. `token` is sent with each call; a function is called
+        for it each time. `one_address` says that all servers are behind one address, such as a load
+        balancer. Defaults come from FEATOM_TARGET and FEATOM_CLIENT_…. Raises ValueError.
         """
         given = {
             "target": target,

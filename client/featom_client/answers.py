@@ -9,6 +9,7 @@ from featom_client.contract import (
     EntityKey,
     Feature,
     FeatureAggregate,
+    Timestamp,
     UpdateFeaturesResponse,
 )
 from featom_client.values import Value, decode, to_datetime
@@ -21,10 +22,11 @@ class Aggregate(Mapping[str, Value]):
     looked at.
     """
 
-    __slots__ = ("_features", "_message")
+    __slots__ = ("_features", "_message", "_read_time")
 
-    def __init__(self, message: FeatureAggregate) -> None:
+    def __init__(self, message: FeatureAggregate, read_time: Timestamp | None = None) -> None:
         self._message = message
+        self._read_time = read_time
         self._features: Mapping[str, Feature] = message.features
 
     def __getitem__(self, name: str) -> Value:
@@ -53,7 +55,8 @@ class Aggregate(Mapping[str, Value]):
         return f"<Aggregate {key} version {self.version}: {dict(self)}>"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _unpickled, (self._message.SerializeToString(),)
+        read_time = self._read_time and self._read_time.SerializeToString()
+        return _unpickled, (self._message.SerializeToString(), read_time)
 
     @property
     def entity_type(self) -> str:
@@ -88,6 +91,11 @@ class Aggregate(Mapping[str, Value]):
         return to_datetime(self._message.update_time)
 
     @property
+    def read_time(self) -> datetime | None:
+        """The moment for which it was decided what has expired; None in a list or after a write."""
+        return None if self._read_time is None else to_datetime(self._read_time)
+
+    @property
     def expired(self) -> tuple[str, ...]:
         """Features that are older than their ttl; they are left out."""
         return tuple(self._message.expired_features)
@@ -116,8 +124,9 @@ def absent(entity_type: str, entity_id: str) -> Aggregate:
     return Aggregate(FeatureAggregate(key=EntityKey(entity_type=entity_type, entity_id=entity_id)))
 
 
-def _unpickled(message: bytes) -> Aggregate:
-    return Aggregate(FeatureAggregate.FromString(message))
+def _unpickled(message: bytes, read_time: bytes | None) -> Aggregate:
+    moment = None if read_time is None else Timestamp.FromString(read_time)
+    return Aggregate(FeatureAggregate.FromString(message), moment)
 
 
 @dataclass(frozen=True)

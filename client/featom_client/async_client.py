@@ -71,12 +71,11 @@ class AsyncClient(Configured):
     ) -> Updated:
         """Change several features of one entity: all of them, or none.
 
-        A plain value sets a feature; `inc`, `maximum`, `minimum`, `append`, `remove` and `at` are
-        the other operations. `features` is for names that are not identifiers or that are also
-        options. `event_time` is when the change happened; None means now. With `etag` the update
-        applies only to that version, with `must_be_absent` only if there is no aggregate.
-        `request_id` is a UUID; None means a new one. Raises EtagMismatch, AggregateExists,
-        RuleViolated and others.
+        A plain value sets a feature; `inc`, `maximum`, `minimum`, `append`, `remove` and `at` do
+        more. `features` is for names that are not identifiers or are also options. `event_time`:
+        None means now. With `etag` the update applies only to that version, with `must_be_absent`
+        only if there is no aggregate. `request_id` is a UUID; None means a new one.
+        Raises EtagMismatch, AggregateExists, RuleViolated and others.
         """
         request = calls.update_request(
             entity_type,
@@ -102,13 +101,14 @@ class AsyncClient(Configured):
         as_of_version: int | None = None,
         as_of_commit_time: datetime | None = None,
         as_of_event_time: datetime | None = None,
+        uid: str | None = None,
+        read_time: datetime | None = None,
         timeout: float | None = None,
     ) -> Aggregate:
         """Read one aggregate as one committed version, with all features or only those named.
 
-        Strongly consistent, unless at least the version of an etag, or any, will do. As of a
-        version, a commit time or an event time it reads the past. Raises AggregateNotFound, a
-        KeyError.
+        `at_least_etag` and `eventual` allow older versions. `as_of_…` reads the past, `uid` of an
+        earlier incarnation; with `read_time` as it was served then. Raises AggregateNotFound.
         """
         call = calls.get(
             entity_type,
@@ -118,6 +118,8 @@ class AsyncClient(Configured):
             as_of_version,
             as_of_commit_time,
             as_of_event_time,
+            uid,
+            read_time,
         )
         return await self._run(call, timeout)
 

@@ -128,11 +128,14 @@ def get(
     as_of_version: int | None,
     as_of_commit_time: datetime | None,
     as_of_event_time: datetime | None,
+    uid: str | None,
+    read_time: datetime | None,
 ) -> Call[Aggregate]:
     request = GetAggregateRequest(
         key=entity_key(entity_type, entity_id),
         feature_names=feature_names(features),
         consistency=consistency,
+        uid=uid or "",
     )
     pasts = (as_of_version, as_of_commit_time, as_of_event_time)
     if len(pasts) - pasts.count(None) > 1:
@@ -143,11 +146,18 @@ def get(
         request.as_of_commit_time.CopyFrom(moment("as_of_commit_time", as_of_commit_time))
     if as_of_event_time is not None:
         request.as_of_event_time.CopyFrom(moment("as_of_event_time", as_of_event_time))
+    if read_time is not None:
+        request.read_time.CopyFrom(moment("read_time", read_time))
     return Call(FEATURE_STORE + "GetAggregate", request, _one)
 
 
 def _one(answer: Any) -> Aggregate:
-    return Aggregate(answer.aggregate)
+    return Aggregate(answer.aggregate, _read_time(answer))
+
+
+def _read_time(answer: Any) -> Any:
+    """None from a server that is too old to say it."""
+    return answer.read_time if answer.HasField("read_time") else None
 
 
 def get_many(
@@ -166,7 +176,7 @@ def get_many(
 
     def read(answer: Any) -> Table:
         found = [each.aggregate if each.HasField("aggregate") else None for each in answer.results]
-        return Table(ids, found, tuple(names) or None)
+        return Table(ids, found, tuple(names) or None, _read_time(answer))
 
     return Call(FEATURE_STORE + "BatchGetAggregates", request, read)
 

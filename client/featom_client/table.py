@@ -1,13 +1,14 @@
 """Many aggregates of one snapshot, as rows and as columns."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from featom_client.answers import Aggregate
 from featom_client.columns import arrow_table, numpy_column, pandas_frame, polars_frame
-from featom_client.contract import FeatureAggregate
-from featom_client.values import reader_of
+from featom_client.contract import FeatureAggregate, Timestamp
+from featom_client.values import reader_of, to_datetime
 
 if TYPE_CHECKING:
     import numpy
@@ -29,8 +30,10 @@ class Table(Sequence[Aggregate | None]):
         entity_ids: Sequence[str],
         found: Sequence[FeatureAggregate | None],
         columns: Sequence[str] | None,
+        read_time: Timestamp | None,
     ) -> None:
         self.entity_ids: Final = tuple(entity_ids)
+        self._read_time = read_time
         self._found = found
         self._asked = columns
 
@@ -41,7 +44,7 @@ class Table(Sequence[Aggregate | None]):
         if isinstance(index, slice):
             return [self[each] for each in range(*index.indices(len(self)))]
         message = self._found[index]
-        return None if message is None else Aggregate(message)
+        return None if message is None else Aggregate(message, self._read_time)
 
     def __iter__(self) -> Iterator[Aggregate | None]:
         return (self[index] for index in range(len(self)))
@@ -49,6 +52,11 @@ class Table(Sequence[Aggregate | None]):
     def __repr__(self) -> str:
         missing = f", {len(self.missing)} missing" if self.missing else ""
         return f"<Table of {len(self)} rows{missing}, {len(self.columns)} columns>"
+
+    @property
+    def read_time(self) -> datetime | None:
+        """The moment for which it was decided what has expired."""
+        return None if self._read_time is None else to_datetime(self._read_time)
 
     @cached_property
     def missing(self) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Updates, reads and deletions as a program sees them; the same of both clients."""
 
+import pickle
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -81,6 +82,13 @@ def test_the_past_is_read_by_version_and_by_time(client: Client, kind: str) -> N
     assert client.get(kind, "1", as_of_event_time=NOON + HOUR / 2)["a"] == 1
     assert client.get(kind, "1", ["a"], eventual=True)["a"] == 2
     assert client.get(kind, "1", at_least_etag=first.etag)["a"] == 2
+    served = client.get(kind, "1")
+    client.delete(kind, "1")
+    again = client.get(kind, "1", as_of_version=2, uid=served.uid, read_time=served.read_time)
+    assert served.read_time is not None
+    assert (dict(again), again.read_time) == (dict(served), served.read_time)
+    assert pickle.loads(pickle.dumps(served)) == served
+    assert pickle.loads(pickle.dumps(served)).read_time == served.read_time
     with pytest.raises(InvalidRequest, match="one as_of"):
         client.get(kind, "1", as_of_version=1, as_of_event_time=NOON)
 

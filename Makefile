@@ -9,18 +9,31 @@ READY := $(VENV)/.ready
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
 
-# Installs exactly what the lock names, by hash, and the project itself in place.
-$(READY): requirements.lock pyproject.toml
+# Installs exactly what the lock names, by hash, and the project and its client in place.
+$(READY): requirements.lock pyproject.toml client/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or later is needed; name it with PYTHON=/path/to/python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the locked packages into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e client
 	@touch $@
 
 .PHONY: setup
 setup: $(READY) ## Install everything into .venv
+
+PROTOC := $(VENV)-protoc
+
+# The compiler of the contract, in an environment of its own: it needs an old protobuf.
+$(PROTOC)/.ready: requirements-protoc.lock
+	@test -x $(PROTOC)/bin/python || $(PYTHON) -m venv $(PROTOC)
+	@$(PROTOC)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.PHONY: wheel
+wheel: $(READY) ## Build the wheels of the server and of the client into dist
+	$(BIN)/python -m hatchling build --target wheel --directory dist
+	cd client && ../$(BIN)/python -m hatchling build --target wheel --directory ../dist
 
 .PHONY: run
 run: $(READY) ## Serve on 127.0.0.1:50051 with a PostgreSQL of its own in ./data
@@ -44,10 +57,11 @@ smoke: $(READY) ## Run what one runs before each commit: unit tests and a path o
 	$(BIN)/pytest $(IN_PARALLEL) -k 'not postgres-15' $(SMOKE) $(PYTEST_OPTIONS)
 
 .PHONY: check
-check: $(READY) ## Check format, lint, types, import rules and the contract
+check: $(READY) $(PROTOC)/.ready ## Check format, lint, types, import rules and the contract
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy --python-version 3.10 client # the oldest that it runs on
 	$(BIN)/lint-imports --no-cache
 	cd protos && ../$(BIN)/buf format --diff --exit-code && ../$(BIN)/buf lint
 	@# The contract is also the stored form: since the last commit on main it may only have grown.
@@ -71,7 +85,7 @@ fix: $(READY) ## Format the code and mend what the linter can
 	cd protos && ../$(BIN)/buf format --write
 
 .PHONY: generate
-generate: $(READY) ## Generate the Python code of the contract anew
+generate: $(READY) $(PROTOC)/.ready ## Generate the Python code of the contract anew
 	$(BIN)/python protos/generate.py
 
 .PHONY: torture
@@ -89,13 +103,14 @@ demo: $(READY) ## Replay real flights through the server; FLIGHTS=all for all 33
 
 .PHONY: bench
 bench: $(READY) ## Measure, side by side, and write the tables of benchmarks/README.md; PARTS=writes for a part
-	@for part in $(or $(PARTS),reads writes growth profile); do \
+	@for part in $(or $(PARTS),reads writes growth profile client); do \
 		$(BIN)/python -m benchmarks$$(test $$part = reads || echo .$$part) || exit 1; \
 	done
 
-# uv resolves for every platform at once; no address of an index gets into the files. The image and
-# the checks of the deployment have locks of their own, with the versions of the first where both
-# name a package; checkov cannot have them, as it pins its own.
+# uv resolves for every platform at once; no address of an index gets into the files. The image,
+# the checks of the deployment and the compiler of the contract have locks of their own, with the versions
+# of the first where both name a package; checkov cannot have them, as it pins its own, nor can the
+# compiler, which is old on purpose.
 UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --upgrade
 
@@ -105,6 +120,7 @@ lock: $(READY) ## Resolve the newest allowed versions into the locks
 	$(UV_COMPILE) --extra tracing --constraint requirements.lock --output-file requirements-server.lock pyproject.toml
 	$(UV_COMPILE) --constraint requirements.lock --output-file requirements-image.lock --group image
 	$(UV_COMPILE) --output-file requirements-checkov.lock --group checkov
+	$(UV_COMPILE) --output-file requirements-protoc.lock --group protoc
 
 IMAGE ?= featom:0.1.0
 POSTGRES_IMAGE ?= postgres:18

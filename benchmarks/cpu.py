@@ -31,8 +31,12 @@ def seconds_of_others(folder: Path) -> float | None:
     user, nice, system, _, _, interrupts, soft_interrupts = map(int, fields[1:8])
     busy = (user + nice + system + interrupts + soft_interrupts) / TICKS
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    ours = sum(seconds(pid) or 0 for pid in _ours(folder))
-    return busy - ours - ended.ru_utime - ended.ru_stime
+    return busy - seconds_of_ours(folder) - ended.ru_utime - ended.ru_stime
+
+
+def seconds_of_ours(folder: Path) -> float:
+    """The time so far of this process, its descendants, and whoever works in `folder`."""
+    return sum(seconds(pid) or 0 for pid in _ours(folder))
 
 
 def _ours(folder: Path) -> Iterator[int]:

@@ -17,6 +17,7 @@ _DASHED: Final = r"([0-9]+-[0-9]+-[0-9]+)"
 _COMPONENTS: Final = "deploy/kubernetes/components"
 PLACES: Final[Mapping[str, str]] = {
     "pyproject.toml": rf'^version = "{_VERSION}"$',
+    "client/pyproject.toml": rf'^version = "{_VERSION}"$',
     "Makefile": rf"^IMAGE \?= featom:{_VERSION}$",
     "deploy/docker/Dockerfile": rf"^ARG VERSION={_VERSION}$",
     "deploy/kubernetes/base/kustomization.yaml": rf"^    newTag: {_VERSION}$",

@@ -19,12 +19,15 @@ PAGES: Final[Sequence[str]] = (
 """One after the other, on one server."""
 
 _CLUSTER: Final = "needs a cluster of Kubernetes; tests/deploy checks the manifests"
+_SESSION: Final = "is one session of Python; tests/client/test_docs.py runs it"
 _GO: Final = "needs Go, which the project does not"
 
 NOT_RUN: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
     {
         ("README.md", "make test"): "is what runs this",
         ("README.md", "grpcurl -plaintext"): "grpcurl is not of the project; buf does the same",
+        ("docs/client.md", ""): _SESSION,
+        ("client/README.md", ""): _SESSION,
         ("docs/clients.md", "cp deploy/client/service_config.json counter/"): _GO,
         ("docs/clients.md", "def stream_all"): "a part of a program; it is compiled",
         ("docs/clients.md", "options = ["): "a part of a program; it is compiled",

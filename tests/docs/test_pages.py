@@ -21,7 +21,18 @@ from tests.kit.cluster import ROLE, clusters
 from tests.kit.postgres import folder_for_postgres
 
 _VOLATILE: Final = frozenset(
-    {"etag", "uid", "createTime", "updateTime", "eventTime", "debug", "time", "peer", "request_id"}
+    {
+        "etag",
+        "uid",
+        "createTime",
+        "updateTime",
+        "eventTime",
+        "readTime",
+        "debug",
+        "time",
+        "peer",
+        "request_id",
+    }
 )
 """What is another each time."""
 

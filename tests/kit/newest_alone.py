@@ -43,6 +43,7 @@ SIZES: Final = (
     "long_histories",
 )
 ON_NEWEST_ALONE: Final = (
+    HERE / "client",
     HERE / "consistency",
     HERE / "e2e",
     *(

@@ -10,7 +10,9 @@ import pytest
 
 HERE: Final = Path(__file__).parents[1]
 LONGEST_FIRST: Final = (
+    "docs",
     "attacks",
+    "client",
     "e2e",
     "consistency",
     "integration",

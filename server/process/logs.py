@@ -11,10 +11,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from logging.handlers import QueueHandler, QueueListener
-from typing import Final, TextIO
+from typing import Final
 
 from formats.json_lines import FIELDS, JsonLines
-from server.process.standard_error import others_logged, true_standard_error
+from server.process.standard_error import StandardError, others_logged, true_standard_error
 from server.rpc.call import current_call
 from telemetry.metrics import Metric, counter
 
@@ -93,7 +93,7 @@ class _Writer(QueueListener):
             LOST_LINES.ever += 1
 
     def enqueue_sentinel(self) -> None:
-        # For the end of the log it is worth waiting until there is room.
+        # For the end of the log it is worth waiting until there is room. StandardError bounds that.
         self.queue.put(None)  # type: ignore[attr-defined]
 
 
@@ -137,7 +137,7 @@ def log_of_server(level: str, form: str) -> Iterator[None]:
 
 @contextmanager
 def logging_to_stderr(
-    level: str, form: str = "text", stream: TextIO | None = None
+    level: str, form: str = "text", stream: StandardError | None = None
 ) -> Iterator[None]:
     """Log to standard error while the block runs; what is queued at its end is still written.
 

@@ -25,7 +25,7 @@ FORMATTERS: Final[Mapping[str, logging.Formatter]] = {
 
 
 MAX_QUEUED: Final = 100_000
-"""Lines that wait for whoever reads standard error."""
+"""Lines that wait for the reader of standard error."""
 
 
 class LostLines:

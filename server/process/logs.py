@@ -18,8 +18,16 @@ from server.process.standard_error import StandardError, others_logged, true_sta
 from server.rpc.call import current_call
 from telemetry.metrics import Metric, counter
 
+
+class _TextLines(logging.Formatter):
+    """A message is one line, also where it has the details and hints of PostgreSQL."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the name of logging)
+        return " ".join(super().formatMessage(record).splitlines())
+
+
 FORMATTERS: Final[Mapping[str, logging.Formatter]] = {
-    "text": logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"),
+    "text": _TextLines("%(asctime)s %(levelname)s %(name)s: %(message)s"),
     "json": JsonLines(),
 }
 

@@ -150,9 +150,8 @@ class WorkingCopy(Struct, eq=False, kw_only=True):
             actor=deletion.actor,
         )
         self.erase_history = True
-        self.changes[:] = [
-            RecordedChange(change, dump_change(change, self.aggregate.features), None)
-        ]
+        ended = new_aggregate(self.key, trace.uid, self.aggregate.epoch)
+        self.changes[:] = [RecordedChange(change, dump_change(change, ended.features), None)]
         return DeletionOutcome(change.version, change.commit_time)
 
     def let_go(self) -> None:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from cli.connection import Endpoint, asking, failed, with_endpoint
+from cli.connection import Endpoint, entity_type_service, failed, with_endpoint
 from cli.entity_type_files import DefinitionRefused, read_definitions, write_definition
 from cli.findings import Findings
 from featom.v1 import entity_type_pb2 as types_pb
@@ -58,7 +58,7 @@ def apply(
         pb.INCOMPATIBLE_CHANGE_ACCEPT_EXISTING if accept_existing else pb.INCOMPATIBLE_CHANGE_REFUSE
     )
     definitions = _definitions(file)
-    with asking(endpoint) as service:
+    with entity_type_service(endpoint) as service:
         for definition in definitions:
             request = pb.ApplyEntityTypeRequest(entity_type=definition, incompatible_change=mode)
             _show_differences(service.ApplyEntityType(request), applied=True)
@@ -69,7 +69,7 @@ def diff(file: Files, endpoint: Endpoint) -> None:
     """Show what `featom apply` would change. The exit code is 1 if it is anything."""
     changes = False
     definitions = _definitions(file)
-    with asking(endpoint) as service:
+    with entity_type_service(endpoint) as service:
         for definition in definitions:
             request = pb.ApplyEntityTypeRequest(entity_type=definition, validate_only=True)
             answer = service.ApplyEntityType(request)
@@ -86,7 +86,7 @@ def get_type(
     revision: Annotated[int, typer.Option(help="0: the current one.")] = 0,
 ) -> None:
     """Write an entity type to standard output, ready to be applied."""
-    with asking(endpoint) as service:
+    with entity_type_service(endpoint) as service:
         answer = service.GetEntityType(pb.GetEntityTypeRequest(name=name, revision=revision))
     typer.echo(f"# revision {answer.entity_type.revision}")
     typer.echo(write_definition(answer.entity_type), nl=False)
@@ -105,7 +105,10 @@ def check(
     definition = _definition(file, name) if file else None
     checked = violating = 0
     findings = Findings()
-    with asking(endpoint) as service, Progress(console=Console(stderr=True)) as progress:
+    with (
+        entity_type_service(endpoint) as service,
+        Progress(console=Console(stderr=True)) as progress,
+    ):
         task = progress.add_task(f"checking {name}", total=None)
         for page in _pages(service, name, definition):
             if page.aggregates:

@@ -37,7 +37,7 @@ class FeatureSpec(Struct, frozen=True, gc=False, kw_only=True):
     allow_non_finite: bool = False
     late_policy: LatePolicy = LatePolicy.KEEP_NEWEST
     ttl: int = 0
-    """Nanoseconds after the event time for which the value is current; 0: for ever."""
+    """Nanoseconds after the event time for which the value is current; 0: without end."""
     description: str = ""
 
     @property

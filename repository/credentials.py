@@ -30,7 +30,7 @@ _ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ENTRA_TIMEOUT: Final = 5.0
 # So many seconds before its end a token is replaced, in the background,
 _EARLY: Final = 300.0
-# and so many it must still have: it must outlive the connecting that it is for.
+# and so many it must still have: it must outlive the making of the connection.
 _CONNECTING: Final = 15.0
 
 log = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ class EntraToken:
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._asking = None
-        # Whoever waited for it has the error too, if anybody did.
+        # Those who waited for it have the error too.
         if not task.cancelled() and (error := task.exception()) is not None:
             log.warning("no new token: %s", error)
 

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 async def maintain_partitions(pool: ReadCommittedPool, retention: ObservedRetention) -> None:
-    """Maintain them every ten minutes, for ever; what fails is tried again in a minute.
+    """Maintain them every ten minutes, without end; what fails is tried again in a minute.
 
     Rows without a partition of their own go to the default one, so nothing depends on the minute.
     """

@@ -27,7 +27,7 @@ class Retention(NamedTuple):
     requests: timedelta
     """Request ids, at least."""
     changes: timedelta | None
-    """None: for ever."""
+    """None: without limit."""
 
 
 async def read_retention(dsn: str, password: Password | None = None) -> Retention:
@@ -43,7 +43,7 @@ async def set_retention(
     requests: timedelta | None = None,
     changes: timedelta | None = None,
 ) -> Retention:
-    """Set what is given, as the owner of the schema; `changes` of no length are kept for ever.
+    """Set what is given, as the owner of the schema; `changes` of no length are kept without limit.
 
     Raises MigrationFailed.
     """

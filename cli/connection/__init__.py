@@ -2,6 +2,6 @@
 
 from cli.connection.endpoint import Endpoint
 from cli.connection.options import with_endpoint
-from cli.connection.service import asking, connected, failed
+from cli.connection.service import connected, entity_type_service, failed
 
-__all__ = ["Endpoint", "asking", "connected", "failed", "with_endpoint"]
+__all__ = ["Endpoint", "connected", "entity_type_service", "failed", "with_endpoint"]

@@ -19,7 +19,7 @@ _FAILED: Final = 2
 
 
 @contextmanager
-def asking(endpoint: Endpoint) -> Iterator[EntityTypeServiceStub]:
+def entity_type_service(endpoint: Endpoint) -> Iterator[EntityTypeServiceStub]:
     """A client about entity types, whose errors end the command."""
     with connected(endpoint) as channel:
         yield EntityTypeServiceStub(channel)

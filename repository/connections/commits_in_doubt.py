@@ -34,6 +34,8 @@ class CommitsInDoubt:
         self._next: asyncio.Task[bool] | None = None
         self._clearing: asyncio.Task[None] | None = None
         self._noted: set[asyncio.Task[None]] = set()
+        self._is_told = False
+        """Whether the log says that no barrier passes."""
 
     @property
     def generation(self) -> int:
@@ -105,8 +107,14 @@ class CommitsInDoubt:
         try:
             await self._commit(DURABILITY["barrier"], LOCK_TIMEOUT)
         except Exception as error:
-            log.warning("what was read is not known to be durable: %r", error.__cause__ or error)
+            if not self._is_told:
+                self._is_told = True
+                cause = error.__cause__ or error
+                log.warning("what was read is not known to be durable: %r", cause)
             return False
+        if self._is_told:
+            self._is_told = False
+            log.warning("what was read is known to be durable again")
         if self._clearing is None or self._clearing.done():
             self._clearing = asyncio.create_task(
                 self._clear(), name="clearing transactions in doubt"

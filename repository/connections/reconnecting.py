@@ -1,4 +1,4 @@
-"""A bound on how often a database that refuses is asked again, whoever waits for a connection.
+"""A bound on how often a database that refuses is asked again, however many wait for a connection.
 
 A circuit breaker, after Michael Nygard, "Release It!" (2007), whose pauses grow, with jitter.
 """
@@ -14,7 +14,7 @@ _LONGEST_PAUSE: Final = 1.0
 
 class Reconnecting:
     """Connects, as long as that works. Once it has failed there is one attempt at a time, after a
-    pause; whoever comes meanwhile is told at once what the last one said."""
+    pause; callers that come meanwhile get the last error at once."""
 
     def __init__(
         self,

@@ -176,7 +176,7 @@ class CommitPipeline:
                 line.append(behind)
             undecided, keys = await self._end(ahead), ahead.keys
             if behind is not None and not ahead.is_committed:
-                # It was in vain, and waits again for what it came after.
+                # Its chain is broken: it waits again for what it came after.
                 undecided += await self._end(behind)
                 keys |= behind.keys
                 behind = None
@@ -235,7 +235,7 @@ class CommitPipeline:
             return
         self._schedule.put_back(undecided)
         # Their keys stay busy meanwhile, so nothing overtakes them; the lane goes on with others.
-        # A first turn is waited for where it is taken (the module contention), so not here as well.
+        # The first wait for an advisory lock is its pause (the module contention).
         losses = max(submission.attempts - submission.is_contended for submission in undecided)
         pause = backoff(losses) if losses > 0 else 0.0
         self._loop.call_later(pause, self._release, set(keys_in(undecided)))

@@ -116,7 +116,7 @@ async def commit(
         log.warning("the answer to a commit was lost: %s", lost)
         return _unanswered(batch)
     except StillInDoubt as doubt:
-        log.warning("%s", doubt)
+        log.debug("%s", doubt)  # `InDoubtTransactions` tells of the doubt itself, once
         return await _commit_others(committer, batch, doubt.keys, ahead)
     except Exception as error:
         if isinstance(error, DatabaseUnavailable) and not is_heavy(error.sqlstate):

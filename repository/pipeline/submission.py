@@ -31,7 +31,7 @@ class Submission(Struct, eq=False):
     is_contended: bool = False
     """Whether the next attempt waits for its turn, and needs no pause before."""
     lost_to_a_change: bool = False
-    """Whether the last attempt was in vain because an entity type is being changed."""
+    """Whether the last attempt lost because an entity type is being changed."""
     attempts_in_doubt: list[InDoubtAttempt] = []
     refusal: FeatomError | None = None
     """What the database said of a batch that it was in, if it is tried again without the others."""

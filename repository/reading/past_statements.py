@@ -9,7 +9,7 @@ from repository.statements import Query
 class PastStatements:
     """Runs statements of sql/history.sql.
 
-    Whoever reads a long history runs one after the other, so the event loop turns in between, and
+    A read of a long history runs one after the other, so the event loop turns in between, and
     others have their turns.
     """
 

@@ -68,7 +68,7 @@ SELECT set_config('lock_timeout', $2, true), pg_advisory_xact_lock(t.lock)
 FROM unnest($1::bigint[]) AS t (lock);
 
 -- query: locks_are_free
--- Whether no other server has or awaits its turn with one of these locks.
+-- Whether no other server has, or waits for, one of these locks.
 SELECT bool_and(pg_try_advisory_xact_lock(t.lock)) FROM unnest($1::bigint[]) AS t (lock);
 
 -- query: find_batch
@@ -101,10 +101,11 @@ WHERE EXISTS (
 -- deleted, and who waits must have nothing yet for which others wait, but new rows of smaller keys.
 --
 -- `types` are the revisions of the entity types that the rows were checked against. A unit has lost too
--- if one of its types has another revision by now, or is being changed. The advisory lock makes a change of the type wait until this commits. It is tried
--- and never waited for, as the units of other types would wait too; and it is refused as soon as a
--- change waits for it, so that writers who come one after the other cannot starve the change. What
--- decides is the lock on the row: it fails this if the type was changed since its snapshot.
+-- if one of its types has another revision by now, or is being changed. The advisory lock makes a
+-- change of the type wait until this commits. It is tried and never waited for, as the units of other
+-- types would wait too; and it is refused as soon as a change waits for it, so that writers who come
+-- one after the other cannot starve the change. What decides is the lock on the row: it fails this if
+-- the type was changed since its snapshot.
 --
 -- The last row names the transaction, which is the xmin of all that it wrote, and the backend: behind
 -- a pooler it could be another one than that of the connection. Those before it name the units that

@@ -2,9 +2,9 @@
 
 While a batch is written, nothing could be done for its keys but wait. So the next batch of a hot
 key is evaluated meanwhile, on the rows as the one ahead leaves them, and written when that is
-committed. If it is not, the one behind was evaluated in vain, and nothing of it was written or
-answered. After the pre-committed transactions of DeWitt et al., "Implementation Techniques for Main
-Memory Database Systems" (1984).
+committed. If it is not, the one behind is tried again: nothing of it was written or answered. After
+the pre-committed transactions of DeWitt et al., "Implementation Techniques for Main Memory Database
+Systems" (1984).
 """
 
 import asyncio

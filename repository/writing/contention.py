@@ -1,14 +1,14 @@
 """Servers that contend for an entity write it one after the other, under an advisory lock.
 
-Optimistic writes need nobody's leave, which is best while nobody else writes the entity. Where two
-servers write it all the time, one of them loses each time, works in vain, and may go on losing. So
-a key that was lost to another server, which is the write protocol's to say, is contended for
-a while: before its batches read, they take an advisory lock, and those who wait for one get it in
-the order in which they came.
+Optimistic writes wait for nobody, which is best while nobody else writes the entity. Where two
+servers write it all the time, one of them loses each time, and may go on losing. So a key that was
+lost to another server (the write protocol says when) is contended for a while: before its batches
+read, they take an advisory lock, and those who wait for one get it in the order in which they came.
 
-A turn is a courtesy and no safety: xmin and version are checked all the same, and who has waited
-too long, or cannot get one, goes without. Optimistic first and locked when it failed, after
-Franaszek, Robinson and Thomasian, "Concurrency Control for High Contention Environments" (1992).
+The lock is for fairness, not for safety: xmin and version are checked all the same, and a batch
+that has waited too long, or cannot get the lock, goes without. Optimistic first and locked when it
+failed, after Franaszek, Robinson and Thomasian, "Concurrency Control for High Contention
+Environments" (1992).
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _MAX_KEYS: Final = 10_000
 
 
 class ContentionLocks:
-    """Remembers which keys were lost lately, and waits for the turn to write them."""
+    """Remembers which keys were lost lately, and takes their advisory locks."""
 
     def __init__(self, pool: ReadCommittedPool, clock: Callable[[], float]) -> None:
         """`clock` counts seconds."""
@@ -62,7 +62,7 @@ class ContentionLocks:
         return {key for key in keys if self._until.get(key, 0.0) > now}
 
     async def are_wanted_elsewhere(self, keys: Iterable[EntityKey]) -> bool:
-        """Whether another server has its turn with one of these keys.
+        """Whether another server has, or waits for, the lock of one of these keys.
 
         It has lost to us, though we never lost: from now on we lock the key too.
         """
@@ -77,20 +77,20 @@ class ContentionLocks:
     async def take(
         self, keys: Iterable[EntityKey], work: Callable[[], Awaitable[Result]]
     ) -> Result:
-        """Do some work when it is our turn with all of these keys. Raises what the work raises."""
+        """Do some work under the locks of all these keys. Raises what the work raises."""
         # In one order everywhere, so that nobody waits in a circle.
         locks = sorted(map(_lock_id, keys))
         begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         ended = asyncio.Event()
-        # In a task of its own: a turn may run out of time, and the work must not be cut short then.
-        # Half way through a commit, nobody would note that it is in doubt.
-        turn = asyncio.create_task(self._hold(locks, begun, ended), name="turn")
+        # In a task of its own: the lock may run out of time, and the work must not be cut short
+        # then. Half way through a commit, nobody would note that it is in doubt.
+        holding = asyncio.create_task(self._hold(locks, begun, ended), name="contention locks")
         await begun
         try:
             return await work()
         finally:
             ended.set()
-            await turn
+            await holding
 
     async def _hold(
         self, locks: Sequence[int], begun: "asyncio.Future[None]", ended: asyncio.Event
@@ -105,7 +105,7 @@ class ContentionLocks:
         try:
             await self._pool.run(hold)
         except Exception as error:
-            log.info("a turn was lost: %s", error)
+            log.info("contended keys are written without their locks: %s", error)
         finally:
             if not begun.done():
                 begun.set_result(None)
@@ -113,5 +113,6 @@ class ContentionLocks:
 
 def _lock_id(key: EntityKey) -> int:
     name = "\0".join(key).encode()
+    # Servers of every build must agree on it.
     digest = hashlib.blake2b(name, digest_size=8, person=b"featom turn").digest()
     return int.from_bytes(digest, "big", signed=True)

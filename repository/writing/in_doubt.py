@@ -35,13 +35,15 @@ class StillInDoubt(Exception):
 
 
 class InDoubtTransactions:
-    """Remembers what was sent a batch and gave no answer, and ends it, whoever waits for that."""
+    """Remembers the backends that gave no answer to a batch, even if no caller waits."""
 
     def __init__(self, readers: ReadCommittedPool, in_doubt: CommitsInDoubt) -> None:
         self._readers = readers
         self._in_doubt = in_doubt
         self._backends: dict[Backend, frozenset[EntityKey]] = {}
         self._tries: dict[Backend, asyncio.Task[bool]] = {}
+        self._told: set[Backend] = set()
+        """Those of which the log says that their commit is in doubt."""
         self._ending: asyncio.Task[None] | None = None
         self._closing = False
 
@@ -104,8 +106,7 @@ class InDoubtTransactions:
     async def _end_all(self) -> None:
         while self._backends:
             for backend in list(self._backends):
-                if not await self._end(backend):
-                    log.info("a commit that got no answer is in doubt still")
+                await self._end(backend)
             if self._closing:
                 return
             if self._backends:
@@ -124,13 +125,23 @@ class InDoubtTransactions:
         return bool(done) and attempt.result()
 
     async def _try_to_end(self, backend: Backend) -> bool:
+        cause = "its backend is still at work, or waits for a standby"
         try:
             ended = await self._in_doubt.end(backend)
         except Exception as error:
-            log.info("a backend that gave no answer is not ended yet: %r", error)
-            ended = False
+            cause, ended = repr(error), False
         finally:
             del self._tries[backend]
+        self._tell(backend, ended, cause)
         if ended:
             self._backends.pop(backend, None)
         return ended
+
+    def _tell(self, backend: Backend, ended: bool, cause: str) -> None:
+        """A line when a commit stays in doubt, and one when that is over: not one for each try."""
+        if not ended and backend not in self._told:
+            self._told.add(backend)
+            log.warning("a commit that got no answer is in doubt: %s", cause)
+        elif ended and backend in self._told:
+            self._told.remove(backend)
+            log.warning("a commit that got no answer is not in doubt any more")

@@ -38,7 +38,7 @@ class PendingCommand(Protocol):
     put_off: bool
     """Set if the attempt leaves it untried, as it is heavy."""
     lost_to_a_change: bool
-    """Set if the attempt was in vain because an entity type is being changed."""
+    """Set if the attempt lost because an entity type is being changed."""
     is_contended: bool
     """Set if the next attempt waits for an advisory lock, and needs no pause before."""
 

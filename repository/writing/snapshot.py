@@ -78,7 +78,7 @@ async def _with_traces(
 ) -> Snapshot:
     """The same, with what is left of entities that are to be erased and have no aggregate.
 
-    Whoever makes an aggregate since the snapshot is noticed by the write.
+    If another writer has made an aggregate since the snapshot, the write notices.
     """
     keys = [
         command.key

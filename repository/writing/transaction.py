@@ -44,7 +44,7 @@ class Loss(NamedTuple):
     """Whether another writer certainly was faster. SERIALIZABLE also aborts where nobody wrote the
     same, but hardly ever two times in a row."""
     committed: bool = False
-    """Whether anything was written: whoever is answered then rests on a commit of his own."""
+    """Whether anything was written: the answers then rest on a commit of their own."""
     to_a_change: Collection[int] = ()
     """Units that no writer was faster with: one of their entity types is being changed."""
 

@@ -9,7 +9,7 @@
    and version are still those that were read, and whose entity type still has the revision that
    was read and is not being changed. Of what must be written together, the rows that stay as they
    are must be so too.
-4. Each command is answered after the commit. What hangs on a row that lost its race is undecided.
+4. Each command is answered after the commit. What depends on a row that lost its race is undecided.
    Where nothing was written, an answer rests on the commits of others: if one of those is in doubt,
    a barrier comes first.
 
@@ -57,7 +57,7 @@ from repository.writing.weighing import HEAVY, Weights, admit
 log = logging.getLogger(__name__)
 
 _LOOK_AROUND: Final = 8
-"""After so many batches right behind one another it is asked whether others want a turn."""
+"""After so many batches right behind one another it is asked whether other servers wait."""
 
 
 class WriteProtocol:

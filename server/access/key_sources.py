@@ -41,7 +41,7 @@ class KeySource(Protocol):
         """
 
     async def watch(self) -> None:
-        """Keep up with the issuer, for ever."""
+        """Keep up with the issuer, until cancelled."""
 
 
 class ObservedKeySource(KeySource, MetricSource, Protocol):

@@ -19,7 +19,7 @@ NAME: Final = "featom"  # of the database and of its superuser
 HALF_MADE: Final = "cluster.new-"
 REMOVAL_SECONDS: Final = 10
 SETTINGS_FILE: Final = "featom.conf"
-# Text is ordered by code point, everywhere and for ever: no library of the system has a say.
+# Text is ordered by code point, everywhere and always: no library of the system has a say.
 LOCALE: Final = ("--encoding=UTF8", "--locale=C")
 BUILTIN_LOCALE: Final = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 BUILTIN_LOCALE_SINCE: Final = 17

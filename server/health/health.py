@@ -53,7 +53,7 @@ class Health:
         self._publish(HealthCheckResponse.NOT_SERVING)
 
     async def watch(self) -> None:
-        """Probe for ever."""
+        """Probe until cancelled."""
         while True:
             try:
                 database = await self._probe.check()

@@ -93,7 +93,7 @@ class EventLoopLag:
         )
 
     async def measure(self) -> None:
-        """Measure for ever."""
+        """Measure until cancelled."""
         clock = asyncio.get_running_loop().time
         while True:
             due = clock() + _INTERVAL

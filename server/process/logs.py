@@ -11,21 +11,29 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from logging.handlers import QueueHandler, QueueListener
-from typing import Final, TextIO
+from typing import Final
 
 from formats.json_lines import FIELDS, JsonLines
-from server.process.standard_error import others_logged, true_standard_error
+from server.process.standard_error import StandardError, others_logged, true_standard_error
 from server.rpc.call import current_call
 from telemetry.metrics import Metric, counter
 
+
+class _TextLines(logging.Formatter):
+    """A message is one line, also where it has the details and hints of PostgreSQL."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the name of logging)
+        return " ".join(super().formatMessage(record).splitlines())
+
+
 FORMATTERS: Final[Mapping[str, logging.Formatter]] = {
-    "text": logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"),
+    "text": _TextLines("%(asctime)s %(levelname)s %(name)s: %(message)s"),
     "json": JsonLines(),
 }
 
 
 MAX_QUEUED: Final = 100_000
-"""Lines that wait for whoever reads standard error."""
+"""Lines that wait for the reader of standard error."""
 
 
 class LostLines:
@@ -93,7 +101,7 @@ class _Writer(QueueListener):
             LOST_LINES.ever += 1
 
     def enqueue_sentinel(self) -> None:
-        # For the end of the log it is worth waiting until there is room.
+        # For the end of the log it is worth waiting until there is room. StandardError bounds that.
         self.queue.put(None)  # type: ignore[attr-defined]
 
 
@@ -137,7 +145,7 @@ def log_of_server(level: str, form: str) -> Iterator[None]:
 
 @contextmanager
 def logging_to_stderr(
-    level: str, form: str = "text", stream: TextIO | None = None
+    level: str, form: str = "text", stream: StandardError | None = None
 ) -> Iterator[None]:
     """Log to standard error while the block runs; what is queued at its end is still written.
 

@@ -89,7 +89,7 @@ def keep_no_large_blocks() -> None:
 
 
 async def give_back() -> None:
-    """Give memory that is free back to the system now and then, for ever.
+    """Give memory that is free back to the system now and then, until cancelled.
 
     glibc keeps what is freed below something that is still in use, for the next time. After a crowd
     of connections, or large messages, that is more than the server itself needs, and would stay.

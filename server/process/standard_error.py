@@ -6,13 +6,16 @@ failed.
 """
 
 import faulthandler
+import io
 import logging
 import os
 import re
+import select
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Final, TextIO
+from typing import Final
 
 _STANDARD_ERROR: Final = 2
 _CHUNK: Final = 65_536
@@ -20,6 +23,10 @@ _LONGEST: Final = 16_384
 """Bytes after which a line that does not end is cut."""
 _CLOSING: Final = 1.0
 """Seconds for which the last lines are waited for."""
+_ENDING: Final = 2.0
+"""Seconds for which a reader that takes nothing is waited for when the process ends."""
+_LOOK_MS: Final = 100
+"""Milliseconds between looks whether it ends."""
 
 # Abseil's form: level, date, time, thread, place, text.
 _OF_CORE: Final = re.compile(r"([IWEF])\d{4} [\d:.]+ +\d+ ([\w.]+:\d+)\] (.*)", re.DOTALL)
@@ -34,16 +41,56 @@ core_log: Final = logging.getLogger("grpc.core")
 log: Final = logging.getLogger("stderr")
 
 
+class StandardError(io.TextIOBase):
+    """Standard error under another file descriptor.
+
+    A reader that takes nothing is waited for, but not when the process is to end: a thread that is
+    blocked in a write would keep it from that.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._room = select.poll()
+        self._room.register(descriptor, select.POLLOUT)
+        self._is_ending = False
+        self._is_given_up = False
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def write(self, text: str) -> int:
+        """Write at once; what there is no time for is lost."""
+        data = text.encode(errors="backslashreplace")
+        while data and self._has_room():
+            # Where a pipe has room there is enough for so many bytes, and the write does not block.
+            written = os.write(self._descriptor, data[: select.PIPE_BUF])
+            data = data[written:]
+        return len(text)
+
+    def end_soon(self) -> None:
+        """From now on a reader that takes nothing is waited for once, and only for a moment."""
+        self._is_ending = True
+
+    def _has_room(self) -> bool:
+        """Wait for room; False if nobody makes any."""
+        since = time.monotonic()
+        while not self._is_given_up and not self._room.poll(_LOOK_MS):
+            self._is_given_up = self._is_ending and time.monotonic() - since > _ENDING
+        return not self._is_given_up
+
+
 @contextmanager
-def true_standard_error() -> Iterator[TextIO]:
-    """Standard error, under another file descriptor: for the log itself to be written to."""
+def true_standard_error() -> Iterator[StandardError]:
+    """Standard error, for the log itself to be written to."""
     descriptor = os.dup(_STANDARD_ERROR)
-    with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
-        yield stream
+    try:
+        yield StandardError(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
-def others_logged(true: TextIO) -> Iterator[None]:
+def others_logged(true: StandardError) -> Iterator[None]:
     """Log what is written to standard error during the block; `true` is where it led before.
 
     Who writes never waits: what does not fit into the pipe is lost. So is, perhaps, the last word
@@ -60,6 +107,7 @@ def others_logged(true: TextIO) -> Iterator[None]:
     try:
         yield
     finally:
+        true.end_soon()
         if not was_enabled:
             faulthandler.disable()
         # This closes the end of the pipe that is written to, and so the reader comes to its end.

@@ -72,7 +72,7 @@ class WatchedFiles(Generic[Loaded]):
             log.info("%s: loaded anew", self._name)
 
     async def watch(self) -> None:
-        """Refresh for ever."""
+        """Refresh until cancelled."""
         while True:
             await asyncio.sleep(_INTERVAL)
             try:

@@ -75,7 +75,8 @@ def listen(
         else:
             port = server.add_secure_port(address, credentials)
     except RuntimeError as error:
-        raise SettingsRefused(f"cannot listen on {address}: {error}") from error
+        # It only tells of a variable to set; why it failed, gRPC's core writes to standard error.
+        raise SettingsRefused(f"cannot listen on {address}: see gRPC's line before") from error
     if port == 0:
         raise SettingsRefused(f"cannot listen on {address}")
     return port

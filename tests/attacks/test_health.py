@@ -25,7 +25,7 @@ HEALTH: Final = "/grpc.health.v1.Health/"
 DELAY: Final = 5
 GRACE: Final = 2
 LEEWAY: Final = 60
-"""Seconds for a busy machine. A server that waits for a client does so for ever."""
+"""Seconds for a busy machine. A server that waits for a client never ends."""
 
 
 @asynccontextmanager

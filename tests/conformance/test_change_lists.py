@@ -202,3 +202,15 @@ async def test_of_what_was_never_written_the_list_is_empty(
 ) -> None:
     for newest_first in (True, False):
         assert await listed(repository, key, newest_first=newest_first) == []
+
+
+async def test_an_erasure_of_what_was_deleted_is_listed_under_the_uid_of_that(
+    repository: Repository, key: EntityKey
+) -> None:
+    """So that a list of that incarnation alone tells of it too."""
+    uid = await live(repository, key, 1)
+    await repository.delete(Deletion(key=key))
+    await repository.delete(Deletion(key=key, erase_history=True))
+    (erased,) = await listed(repository, key)
+    assert (erased.uid, erased.deleted) == (str(uid), True)
+    assert await listed(repository, key, uid=uid) == [erased]

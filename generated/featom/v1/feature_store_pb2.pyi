@@ -290,8 +290,9 @@ class BatchUpdateFeaturesRequest(_message.Message):
         """The updates, 1 to 1,000, applied in this order; several may be of one aggregate. None of them
         may have a request_id of its own, or validate_only. An etag must be that of the version
         which the updates before it leave: of several that change one aggregate only the first can
-        have one. So is must_be_absent about what the updates before it leave. The aggregates that return_aggregate asks for may take 64 MiB together, and those that
-        the batch is about 32 MiB before it, or the call fails with INVALID_ARGUMENT / LIMIT_EXCEEDED.
+        have one. must_be_absent, too, is about what the updates before it leave. The aggregates that
+        return_aggregate asks for may take 64 MiB together, and those that the batch is about 32 MiB
+        before it, or the call fails with INVALID_ARGUMENT / LIMIT_EXCEEDED.
         """
 
     def __init__(

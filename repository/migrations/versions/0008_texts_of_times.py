@@ -1,4 +1,4 @@
-"""Functions write times as texts, and read them, in one way, whoever calls them."""
+"""Functions write times as texts, and read them, in one way for all callers."""
 
 from typing import Final
 

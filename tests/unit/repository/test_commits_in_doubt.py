@@ -9,10 +9,11 @@ from repository.connections.commits_in_doubt import CommitsInDoubt
 
 
 class FakePool:
-    """Every barrier passes; perhaps it finds that the server is another one."""
+    """Every barrier passes while it is there; perhaps it finds that the server is another one."""
 
     def __init__(self, changes_server: bool, in_doubt: bool) -> None:
         self.generation = 0
+        self.is_away = False
         self._changes_server = changes_server
         self._in_doubt = in_doubt
 
@@ -24,6 +25,8 @@ class FakePool:
         return [("1 2026-11-29T00:00:00+00:00",)] if self._in_doubt else []
 
     async def commit(self, work: Any) -> None:
+        if self.is_away:
+            raise DatabaseUnavailable
         self._found_another()
 
 
@@ -44,3 +47,25 @@ async def test_a_barrier_of_the_same_server_vouches_for_what_was_read() -> None:
     commits = CommitsInDoubt(pool)
     await commits.vouch(commits.generation)
     await commits.settle(commits.generation)
+
+
+async def test_that_no_barrier_passes_is_two_lines_of_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pool: Any = FakePool(changes_server=False, in_doubt=True)
+    commits = CommitsInDoubt(pool)
+    pool.is_away = True
+    for _ in range(10):
+        with pytest.raises(DatabaseUnavailable):
+            await commits.vouch(commits.generation)
+    (line,) = caplog.messages
+    assert "is not known to be durable: DatabaseUnavailable" in line
+    pool.is_away = False
+    pool.read = nothing_in_doubt
+    await commits.settle(commits.generation)
+    await commits.settle(commits.generation)
+    assert caplog.messages[1:] == ["what was read is known to be durable again"]
+
+
+async def nothing_in_doubt(*_: object) -> list[tuple[str]]:
+    return []

@@ -59,6 +59,13 @@ def test_text_stays_as_it_was(logged: Logged) -> None:
     assert line.endswith(" INFO featom.test: ready, 3")
 
 
+def test_a_message_of_several_lines_is_one_line_of_text(logged: Logged) -> None:
+    with logging_to_stderr("info", "text"):
+        log.info("not ready: %s", "starting up\nDETAIL:  Not consistent yet.\nHINT:  Wait.")
+    (line,) = logged.lines()
+    assert line.endswith("not ready: starting up DETAIL:  Not consistent yet. HINT:  Wait.")
+
+
 def test_what_is_logged_while_a_record_is_finished_is_one_more_line(logged: Logged) -> None:
     class Complaining(FakeContext):
         def invocation_metadata(self) -> Any:

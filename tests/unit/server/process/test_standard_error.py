@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -99,3 +100,32 @@ def test_a_crash_tells_where_python_was() -> None:
         check=False,
     )
     assert "Fatal Python error: Aborted" in done.stderr
+
+
+def test_a_reader_that_takes_nothing_does_not_keep_the_process_from_ending() -> None:
+    many = " for _ in range(2_000): logging.getLogger('own').info('x' * 1_000)"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{BEGIN}with log_of_server('info', 'json'):\n{many}"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            assert process.wait(timeout=120) == 0
+        finally:
+            process.kill()
+
+
+def test_a_reader_that_is_slow_gets_every_line() -> None:
+    many = " for number in range(500): logging.getLogger('own').info('%d %s', number, 'é' * 4_000)"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{BEGIN}with log_of_server('info', 'json'):\n{many}"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stderr is not None
+        time.sleep(0.5)
+        lines = process.stderr.read().splitlines()
+        assert process.wait(timeout=120) == 0
+    assert [json.loads(line)["message"].split()[0] for line in lines] == [
+        str(number) for number in range(500)
+    ]

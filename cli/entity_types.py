@@ -9,7 +9,9 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from cli.connection import Endpoint, asking, failed, with_endpoint
+from cli.connection.endpoint import Endpoint
+from cli.connection.options import with_endpoint
+from cli.connection.service import asking, failed
 from cli.entity_type_files import DefinitionRefused, read_definitions, write_definition
 from cli.findings import Findings
 from featom.v1 import entity_type_pb2 as types_pb
@@ -27,10 +29,6 @@ Examples:
   featom apply -f types/card.yaml
   featom apply -f types/ --target featom.example.org:50051 --tls-ca ca.crt
   featom apply -f types/card.yaml --accept-existing""",
-    "diff": """\b
-Examples:
-  featom diff -f types/card.yaml
-  featom diff -f types/ || featom apply -f types/""",
     "get_type": """\b
 Examples:
   featom get-type card > types/card.yaml
@@ -40,7 +38,7 @@ Examples:
   featom check card
   featom check card -f types/card.yaml    before it is applied""",
 }
-"""By the name of the command."""
+"""By the name of the function."""
 
 _FOUND: Final = 1
 
@@ -64,19 +62,17 @@ def apply(
             _show_differences(service.ApplyEntityType(request), applied=True)
 
 
-@with_endpoint
-def diff(file: Files, endpoint: Endpoint) -> None:
-    """Show what `featom apply` would change. The exit code is 1 if it is anything."""
+def show_changes(files: list[Path], endpoint: Endpoint) -> bool:
+    """Show what `featom apply` would change; returns whether it is anything."""
     changes = False
-    definitions = _definitions(file)
+    definitions = _definitions(files)
     with asking(endpoint) as service:
         for definition in definitions:
             request = pb.ApplyEntityTypeRequest(entity_type=definition, validate_only=True)
             answer = service.ApplyEntityType(request)
             _show_differences(answer, applied=False)
             changes = changes or bool(answer.differences)
-    if changes:
-        raise typer.Exit(_FOUND)
+    return changes
 
 
 @with_endpoint

@@ -7,7 +7,9 @@ from typing import Annotated, Final
 import typer
 
 from cli import exits
-from cli.connection import Endpoint, connected, with_endpoint
+from cli.connection.endpoint import Endpoint
+from cli.connection.options import with_endpoint
+from cli.connection.service import connected
 from featom.v1.aggregate_pb2 import EntityKey, FeatureAggregate
 from featom.v1.feature_store_pb2 import (
     Consistency,
@@ -23,10 +25,12 @@ ENTITY_TYPE: Final = "featom_smoke"
 ENTITY_ID: Final = "counter"
 COUNT: Final = "count"
 
-EXAMPLES: Final = """\b
+EXAMPLES: Final = {
+    "smoke": """\b
 Examples:
   featom smoke
   featom smoke --target featom.example.org:50051 --tls-ca ca.crt"""
+}
 
 _WRONG: Final = 1
 

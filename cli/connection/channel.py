@@ -68,6 +68,13 @@ def _open(endpoint: Endpoint) -> grpc.Channel:
     return grpc.secure_channel(endpoint.target, credentials, options)
 
 
+def check_files(endpoint: Endpoint) -> None:
+    """Raises EndpointRefused if a file of it cannot be read, or does not hold what it must."""
+    _tls(endpoint)
+    if endpoint.token_file:
+        _token(endpoint.token_file)
+
+
 def _tls(endpoint: Endpoint) -> grpc.ChannelCredentials:
     ca = _read(endpoint.tls_ca, "--tls-ca")
     certificate = _read(endpoint.tls_cert, "--tls-cert")

@@ -20,9 +20,11 @@ class LazyCommands(MutableMapping[str, Any]):
     def __init__(
         self, loaded: Mapping[str, Any], places: Mapping[str, str], group: str = ""
     ) -> None:
-        """`places` are as `module:function`, or `module:app` of a group. The module has examples for
-        the end of the function's help, by the name of the function, in EXAMPLES. `group` is the one
-        that these commands are of."""
+        """`places` are as `module:function`, or `module:app` of a group.
+
+        The module has examples for the end of the function's help, by the name of the function, in
+        EXAMPLES. `group` is the one that these commands are of.
+        """
         self._group = group
         self._places = dict(places)
         self._loaded = dict(loaded)
@@ -53,11 +55,11 @@ def _load(name: str, place: str, group: str) -> Any:
     module = import_module(module_name)
     found = getattr(module, attribute)
     if isinstance(found, typer.Typer):
-        group = typer.main.get_command(found)
-        group.name = name
-        return group
+        loaded = typer.main.get_command(found)
+        loaded.name = name
+        return loaded
     alone = typer.Typer(**SETTINGS)
-    alone.command(name, epilog=_examples(module.EXAMPLES, found.__name__, group, name))(found)
+    alone.command(name, epilog=_examples(module.EXAMPLES, attribute, group, name))(found)
     return typer.main.get_command(alone)
 
 

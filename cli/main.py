@@ -38,6 +38,8 @@ COMMANDS: Final = {
     "check": "cli.entity_types:check",
     "get-type": "cli.entity_types:get_type",
     "types": "cli.types:app",
+    "doctor": "cli.doctor.command:doctor",
+    "bench": "cli.bench.command:bench",
     "smoke": "cli.smoke:smoke",
     "migrate": "cli.migrate:app",
     "backfill": "cli.migrate:backfill",

@@ -1,11 +1,11 @@
 """What `featom update` is told to do with each feature: NAME=VALUE and its kin, or JSON.
 
-    payments+=1               adds
-    last_country=NO           sets: text that is no number, true or false is a text
-    spent=49.90               a double; 49 would be an int64
-    largest=max:49.90         keeps the larger one; min: the smaller one
-    merchants=append:m-17     appends
-    code=string:0047          says the kind, where the text alone would not
+payments+=1               adds
+last_country=NO           sets: text that is no number, true or false is a text
+spent=49.90               a double; 49 would be an int64
+largest=max:49.90         keeps the larger one; min: the smaller one
+merchants=append:m-17     appends
+code=string:0047          says the kind, where the text alone would not
 """
 
 import base64
@@ -183,7 +183,7 @@ def _list(elements: Any) -> FeatureList:
             " such as int64_list:[]"
         )
     (kind,) = (kinds[each] for each in types)
-    return _of_kind(kind, elements)
+    return _elements(kind)(elements)
 
 
 def _of_kind(kind: str, content: Any) -> Any:

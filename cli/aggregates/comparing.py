@@ -16,7 +16,11 @@ _STYLES: Final = {"added": "green", "removed": "red", "changed": "yellow"}
 
 
 def compare_versions(
-    endpoint: Endpoint, entity_type: str, entity_id: str, versions: tuple[int, int | None], output: Output
+    endpoint: Endpoint,
+    entity_type: str,
+    entity_id: str,
+    versions: tuple[int, int | None],
+    output: Output,
 ) -> bool:
     """Write what one version has and another has not; None is the current one.
 

@@ -82,9 +82,10 @@ def get(
 ) -> None:
     """Read the features of one entity, or of several.
 
-    Of several there is a row for each. Up to 1,000 entities are read in one snapshot. The exit code is 3 if one is not there.
+    Of several there is a row for each. Up to 1,000 entities are read in one snapshot. The exit code
+    is 3 if one is not there.
     """
-    past = {
+    past: dict[str, Any] = {
         "as_of_version": as_of_version,
         "as_of_commit_time": as_of_commit_time,
         "as_of_event_time": as_of_event_time,
@@ -160,7 +161,7 @@ def _feature(found: Aggregate, name: str) -> dict[str, Any]:
 
 
 def write_one(found: Aggregate, output: Output = Output.TABLE) -> None:
-    """One aggregate, a row for each of its features."""
+    """Write one aggregate, a row for each of its features."""
     if output is Output.JSON:
         write_json(aggregate_json(found))
         return

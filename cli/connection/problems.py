@@ -45,7 +45,10 @@ _NEXT: Final[tuple[tuple[type[FeatomError], str], ...]] = (
     (AggregateNotFound, "`featom list TYPE` shows which there are."),
     (EntityTypeNotFound, "`featom types list` shows which there are."),
     (AggregateExists, "To change what is there leave out --must-be-absent."),
-    (EtagMismatch, "Read it again (`featom get`), decide again, and give the etag that it has now."),
+    (
+        EtagMismatch,
+        "Read it again (`featom get`), decide again, and give the etag that it has now.",
+    ),
     (RequestIdReused, "A new change needs a new request id, or none."),
     (RuleViolated, "`featom get-type TYPE` shows what it must be like."),
     (IncompatibleChange, "`featom check TYPE -f FILE` shows which aggregates break it."),

@@ -3,10 +3,13 @@
 import base64
 import json
 import math
+import os
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import typer
 from featom_client import FeatureList, Value
 
 _KINDS: Final[dict[type, str]] = {
@@ -67,6 +70,12 @@ def printable(text: str) -> str:
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
     )
+
+
+def coloured(text: str, colour: str) -> str:
+    """The text in a colour, where people look at it who have not set NO_COLOR."""
+    wanted = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return typer.style(text, fg=colour) if wanted else text
 
 
 def time_text(moment: datetime) -> str:

@@ -27,12 +27,15 @@ class Shell(StrEnum):
     FISH = "fish"
 
 
-def completion(shell: Annotated[Shell, typer.Argument(help="Which one.")]) -> None:
+def completion(
+    context: typer.Context, shell: Annotated[Shell, typer.Argument(help="Which one.")]
+) -> None:
     """Write the script that lets a shell complete commands."""
-    from cli.main import app
-
     os.environ[COMPLETE] = f"source_{shell}"
-    app(prog_name="featom")
+    try:
+        context.find_root().command.main(prog_name="featom")
+    finally:
+        del os.environ[COMPLETE]
 
 
 def prepare() -> None:

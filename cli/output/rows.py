@@ -53,7 +53,7 @@ def write_rows(
     output: Output,
     style_of: Callable[[Row], str] = lambda _: "",
 ) -> None:
-    """Write rows as they come, to standard output; `style_of` gives the colour of one in a table."""
+    """Write rows as they come, to standard output. `style_of` gives the colours of a table."""
     if output is Output.JSON:
         for row in rows:
             write_json(row)

@@ -1,14 +1,12 @@
 """A database as those who look after it see it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
-
-import asyncpg
 
 from repository.credentials import Password
 from repository.migrations.session import session_on
-from repository.sessions.facts import Facts, Session, describe
+from repository.sessions.facts import Facts, describe
 from repository.statements import INSPECTION
 
 
@@ -17,10 +15,10 @@ class Partitions(NamedTuple):
 
     parent: str
     partitions: int
-    reaches: datetime | None
-    """Where the newest one ends; None: there is none."""
-    default_has_rows: bool
-    """Some rows had no partition of their own."""
+    newest: date | None
+    """The day that the newest one begins with; None: there is none."""
+    default_bytes: int
+    """Of rows that had no partition of their own; they may have been moved since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +29,7 @@ class Inspection:
     clock: datetime
     bytes: int
     partitions: tuple[Partitions, ...]
-    """Empty too where the schema is older than they are."""
+    """Empty without a schema."""
 
 
 async def inspect(dsn: str, password: Password | None = None) -> Inspection:
@@ -39,12 +37,5 @@ async def inspect(dsn: str, password: Password | None = None) -> Inspection:
     async with session_on(dsn, password) as session:
         facts = await describe(session)
         ((clock, size),) = await session.fetch(INSPECTION["sizes"])
-        return Inspection(facts, clock, size, await _partitions(session))
-
-
-async def _partitions(session: Session) -> tuple[Partitions, ...]:
-    try:
         found = await session.fetch(INSPECTION["partitions"])
-    except asyncpg.UndefinedFunctionError:
-        return ()
-    return tuple(Partitions(*record) for record in found)
+        return Inspection(facts, clock, size, tuple(Partitions(*each) for each in found))

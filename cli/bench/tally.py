@@ -29,7 +29,7 @@ class Tally:
         return self._buckets.total()
 
     def within(self, share: float) -> float:
-        """The seconds within which that share of calls was answered, to one percent; 0: none was."""
+        """The seconds within which that share was answered, to one percent; 0: none was."""
         wanted = share * self.count
         seen = 0
         for bucket in sorted(self._buckets):

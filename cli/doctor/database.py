@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from cli.doctor.findings import Finding, ok, problem, warning
 from repository import migrations
@@ -10,8 +10,6 @@ from repository.credentials import Password
 from repository.inspection import Inspection, Partitions, inspect
 from repository.migrations import DatabaseUnfit, MigrationFailed, Status
 from server.process.logs import logging_to_stderr
-
-_AHEAD = timedelta(days=2)
 
 
 def look_at_database(dsn: str, password: Password | None) -> Iterator[Finding]:
@@ -80,18 +78,19 @@ def _schema(status: Status) -> Iterator[Finding]:
 def _partitions(found: tuple[Partitions, ...], clock: datetime) -> Iterator[Finding]:
     for each in found:
         check = f"partitions of {each.parent}"
-        said = f"{each.partitions:,}"
-        if each.reaches is not None:
-            said += f", until {each.reaches:%Y-%m-%d}"
-        if each.default_has_rows:
+        said = f"{each.partitions:,}, the newest from {each.newest}"
+        if each.newest is None or each.newest <= clock.date():
             yield warning(
                 check,
-                f"{said}; rows are in the default one",
-                "No server has made partitions for a while: see docs/operations.md on partitions.",
+                f"{said}: none for what is to come",
+                "A server makes them when it runs; its log says why if it cannot.",
             )
-        elif each.reaches is None or each.reaches < clock + _AHEAD:
+        elif each.default_bytes:
             yield warning(
-                check, f"{said}: hardly ahead of now", "A server makes the next ones when it runs."
+                check,
+                f"{said}; {each.default_bytes:,} bytes in the default one",
+                "Rows came while there was no partition for them: no server had made it. They are"
+                " moved when one does; see docs/operations.md on partitions.",
             )
         else:
             yield ok(check, said)

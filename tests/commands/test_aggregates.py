@@ -232,7 +232,8 @@ def test_a_rule_that_is_broken_is_a_refusal_with_all_that_is_broken(
 ) -> None:
     file = tmp_path / "type.yaml"
     file.write_text(
-        f"name: {kind}\nfeatures: {{n: {{type: int64, minimum: 0}}, m: {{type: int64, maximum: 0}}}}"
+        f"name: {kind}\n"
+        "features: {n: {type: int64, minimum: 0}, m: {type: int64, maximum: 0}}\n"
     )
     featom("apply", "-f", file)
     done = featom("update", kind, "x", "n=-1", "m=1")

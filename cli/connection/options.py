@@ -16,7 +16,7 @@ CALL_TIMEOUT: Final = 30.0
 """Seconds, unless a command does what may take minutes."""
 
 
-def _options(
+def endpoint_options(
     *,
     target: Annotated[
         str, typer.Option(envvar="FEATOM_TARGET", help="HOST:PORT of the server to ask.")
@@ -86,7 +86,7 @@ def with_endpoint(
     command: Callable[..., None], timeout: float = DEFAULT_TIMEOUT
 ) -> Callable[..., None]:
     """The command with these options in the place of its parameter `endpoint`."""
-    options = dict(inspect.signature(_options).parameters)
+    options = dict(inspect.signature(endpoint_options).parameters)
     options["timeout"] = options["timeout"].replace(default=timeout)
     own = inspect.signature(command).parameters
     shown = [each for each in (*own.values(), *options.values()) if each.name != "endpoint"]
@@ -95,7 +95,7 @@ def with_endpoint(
     def asked(**given: Any) -> None:
         chosen = {name: given.pop(name) for name in options}
         try:
-            endpoint = _options(**chosen)
+            endpoint = endpoint_options(**chosen)
         except EndpointRefused as error:
             raise exits.failed(error, exits.USAGE) from error
         command(**given, endpoint=endpoint)

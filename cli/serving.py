@@ -9,8 +9,8 @@ import uvloop
 
 from cli.exits import failed
 from cli.setting_options import with_settings
-from repository.dsn.target import DsnRefused
 from repository.credentials import PasswordSourceUnknown
+from repository.dsn.target import DsnRefused
 from server.embedded_postgres import EmbeddedPostgresFailed
 from server.main import serve as serve_until_stopped
 from server.process.logs import log_of_server

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import grpc.aio
 
 from featom_client import calls, entity_types
-from featom_client.answers import Aggregate, Deleted, Updated, absent
+from featom_client.answers import Aggregate, AggregateChange, Deleted, Updated, absent
 from featom_client.async_stream import AsyncStream
 from featom_client.batch import AsyncBatch
 from featom_client.bulk import WriteResult
@@ -146,6 +146,29 @@ class AsyncClient(Configured):
         token = ""
         while True:
             page, token = await self._run(calls.list_page(entity_type, token), timeout)
+            for each in page:
+                yield each
+            if not token:
+                return
+
+    async def history(
+        self,
+        entity_type: str,
+        entity_id: str,
+        *,
+        uid: str | None = None,
+        oldest_first: bool = False,
+        timeout: float | None = None,
+    ) -> AsyncIterator[AggregateChange]:
+        """Iterate over the changes of one aggregate, newest first. `timeout` is for each page.
+
+        All incarnations are in it, also of what is deleted, or the one of `uid`. Changes that are
+        older than the store keeps them are not.
+        """
+        token = ""
+        while True:
+            call = calls.history_page(entity_type, entity_id, uid, oldest_first, token)
+            page, token = await self._run(call, timeout)
             for each in page:
                 yield each
             if not token:

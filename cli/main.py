@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "list": "cli.aggregates.reading:list_aggregates",
     "update": "cli.aggregates.writing:update",
     "delete": "cli.aggregates.writing:delete",
+    "history": "cli.aggregates.history:history",
     "diff": "cli.differences:diff",
     "apply": "cli.entity_types:apply",
     "check": "cli.entity_types:check",

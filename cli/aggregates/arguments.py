@@ -13,6 +13,10 @@ EntityType: TypeAlias = Annotated[
 EntityId: TypeAlias = Annotated[
     str, typer.Argument(metavar="ID", help="The entity's id.", show_default=False)
 ]
+Uid: TypeAlias = Annotated[
+    str | None,
+    typer.Option(show_default=False, help="Of this incarnation, which may have been deleted."),
+]
 RequestId: TypeAlias = Annotated[
     str | None,
     typer.Option(

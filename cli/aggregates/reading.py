@@ -10,7 +10,7 @@ import typer
 from featom_client import Aggregate, Client
 
 from cli import exits
-from cli.aggregates.arguments import EntityType, moment
+from cli.aggregates.arguments import EntityType, Uid, moment
 from cli.connection.calling import calling
 from cli.connection.endpoint import Endpoint
 from cli.connection.options import for_a_call
@@ -23,6 +23,7 @@ Examples:
   featom get card 4711
   featom get card 4711 payments last_country --json
   featom get card 4711 --as-of-version 3
+  featom get card 4711 --as-of-version 3 --uid 094de2d4-571e-48ed-a1fd-e5be4dcde89f
   featom get card 4711 --as-of-event-time 2026-01-31T12:00:00Z
   featom get card 4711 payments --id 4712 --id 4713
   featom get card - payments --output csv < ids.txt""",
@@ -74,6 +75,16 @@ def get(
     ] = None,
     as_of_commit_time: Moment = None,
     as_of_event_time: Moment = None,
+    uid: Uid = None,
+    read_time: Annotated[
+        datetime | None,
+        typer.Option(
+            metavar="TIME",
+            parser=moment,
+            show_default=False,
+            help="With --as-of-version: what had expired at that time is left out, as it was then.",
+        ),
+    ] = None,
     eventual: Annotated[
         bool, typer.Option(help="Any version will do that was current lately.")
     ] = False,
@@ -93,6 +104,8 @@ def get(
     asked = [name for name, value in past.items() if value is not None]
     if len(asked) > 1:
         raise typer.BadParameter("one --as-of-… at most can be given")
+    past |= {"uid": uid, "read_time": read_time}
+    asked += [name for name in ("uid", "read_time") if past[name] is not None]
     written = chosen(output, json)
     if entity_id != "-" and not more:
         with calling(endpoint) as client:

@@ -138,6 +138,32 @@ def test_the_past_is_read_and_compared(featom: Featom, kind: str) -> None:
     assert (none.code, none.out.splitlines()[-1]) == (0, "no difference")
 
 
+def test_the_history_tells_of_every_change(featom: Featom, kind: str) -> None:
+    featom("update", kind, "x", "n=1", "b=bytes:AAE=", "--event-time", "2026-01-02T00:00:00Z")
+    featom("update", kind, "x", "n=2", "--event-time", "2026-01-01T00:00:00Z")
+    featom("update", kind, "x", "--remove", "b", "m=1")
+    featom("delete", kind, "x")
+    featom("update", kind, "x", "n=3")
+    told = objects(featom("history", kind, "x", "--json").out)
+    assert [(each["version"], each["deleted"]) for each in told] == [
+        *((1, False), (3, True), (2, False), (1, False), (1, False))
+    ]
+    assert (told[-1]["features"], told[-2]["late"]) == ({"n": 1, "b": "AAE="}, {"n": 2})
+    table = featom("history", kind, "x", "--oldest-first", "--limit", 4)
+    lines = [line.split("  ") for line in table.out.splitlines()[1:]]
+    changes = [[cell.strip() for cell in line if "=" in cell or "-b" in cell] for line in lines]
+    assert changes == [["b=AAE=", "n=1"], ["(late) n=2"], ["m=1", "-b"], []]
+    assert "deleted" in table.out
+    assert table.err == "featom: there are more than 4; --limit 0 lists all\n"
+    uid = told[-1]["uid"]
+    assert len(objects(featom("history", kind, "x", "--uid", uid, "--json").out)) == 4
+    old = featom("get", kind, "x", "--uid", uid, "--as-of-version", 2, "--json")
+    (served,) = objects(old.out)
+    assert {name: each["value"] for name, each in served["features"].items()} == {"m": 1, "n": 1}
+    none = featom("history", kind, "nobody")
+    assert (none.code, none.out) == (3, "")
+
+
 def test_one_and_true_and_one_point_zero_differ(featom: Featom, kind: str) -> None:
     featom("update", kind, "x", "n=1")
     featom("update", kind, "x", "--remove", "n", "other=1")

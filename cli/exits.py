@@ -7,8 +7,7 @@ import typer
 FOUND: Final = 1
 """It did its work, and found something: a difference, a violation, a problem."""
 USAGE: Final = 2
-"""The command line, a file or the request is wrong. Commands about entity types also end so when
-a server refuses."""
+"""The command line, a file or the request is wrong."""
 NOT_FOUND: Final = 3
 REFUSED: Final = 4
 """What is stored, or its entity type, does not allow it."""

@@ -93,8 +93,7 @@ def featom(
         ),
     ] = False,
 ) -> None:
-    # What gRPC logs of a connection that fails would stand between the lines of a command.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    pass
 
 
 @app.command("help", hidden=True)

@@ -53,7 +53,7 @@ _NEXT: Final[tuple[tuple[type[FeatomError], str], ...]] = (
     (RuleViolated, "`featom get-type TYPE` shows what it must be like."),
     (IncompatibleChange, "`featom check TYPE -f FILE` shows which aggregates break it."),
     (EntityTypeInUse, "To delete it all the same give --force; the aggregates stay."),
-    (Unauthenticated, "Give --token-file, with a token that the server accepts."),
+    (Unauthenticated, "There is no --token-file: give one, with a token that the server accepts."),
     (PermissionDenied, "The server's authorization file has to grant it: docs/security.md."),
     (Unreachable, "`featom doctor` finds out what is in the way."),
     (CallTimeout, "Wait longer with --timeout; `featom doctor` finds out what is in the way."),
@@ -68,13 +68,18 @@ def code_of(error: FeatomError) -> int:
     return next(code for kind, code in _CODES if isinstance(error, kind))
 
 
-def described(error: FeatomError, endpoint: Endpoint) -> str:
-    """What went wrong, all of it, and what to do about it: a line each."""
+def described(error: FeatomError, endpoint: Endpoint, request_id: str = "") -> str:
+    """What went wrong, all of it, and what to do about it: a line each.
+
+    `request_id`: with which the command can be run again.
+    """
     problem = _unreachable(error, endpoint) if isinstance(error, Unreachable) else None
     if problem:
         return f"{endpoint.target}: {problem}"
     lines = [_headline(error, endpoint), *_listed(error)]
-    lines += (f"  {advice}" for advice in _advice(error))
+    lines += (f"  {advice}" for advice in _advice(error, endpoint))
+    if request_id and isinstance(error, _IN_DOUBT):
+        lines.append(f"  {in_doubt(request_id)}")
     return "\n".join(lines)
 
 
@@ -112,10 +117,10 @@ def _listed(error: FeatomError) -> list[str]:
     return [*lines, f"  … and {more:,} more"] if more > 0 else lines
 
 
-def _advice(error: FeatomError) -> list[str]:
+def _advice(error: FeatomError, endpoint: Endpoint) -> list[str]:
     advice = [text for kind, text in _NEXT if isinstance(error, kind)][:1]
-    if error.request_id and isinstance(error, _IN_DOUBT):
-        advice.append(in_doubt(error.request_id))
+    if isinstance(error, Unauthenticated) and endpoint.token_file is not None:
+        advice = [f"The token of {endpoint.token_file} is not accepted; `featom doctor` reads it."]
     if code_of(error) == exits.SERVER_ERROR and error.log_id:
         advice.append(f"The server's log tells more, under {error.log_id}.")
     return advice

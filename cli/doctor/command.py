@@ -94,11 +94,9 @@ def _look(endpoint: Endpoint, dsn: str | None, password_source: str | None) -> I
 
 
 def _look_at_server(endpoint: Endpoint, options: dict[str, Any]) -> Iterator[Finding]:
-    from cli.connection.channel import open_channel
     from cli.doctor.server import look_at_calls, look_at_health
 
-    with open_channel(endpoint) as channel:
-        yield from look_at_health(channel)
+    yield from look_at_health(endpoint)
     with Client(**options) as client:
         yield from look_at_calls(client, endpoint)
 

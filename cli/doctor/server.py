@@ -14,7 +14,9 @@ from featom_client import (
     FeatomError,
     NotAllowed,
     PermissionDenied,
+    Timeouts,
 )
+from featom_client.connection import Connection
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from cli.connection.endpoint import Endpoint
@@ -37,7 +39,30 @@ _SKEW: Final = 1.0
 """Seconds between two clocks, beyond what the answer took, that are worth telling."""
 
 
-def look_at_health(channel: grpc.Channel) -> Iterator[Finding]:
+def look_at_health(endpoint: Endpoint) -> Iterator[Finding]:
+    """What the health service says, which is open to everybody."""
+    with _channel(endpoint) as channel:
+        yield from _statuses(channel)
+
+
+def _channel(endpoint: Endpoint) -> grpc.Channel:
+    # One that does not itself depend on health.
+    connection = Connection(
+        endpoint.target,
+        tls=endpoint.tls,
+        ca=endpoint.tls_ca,
+        certificate=endpoint.tls_cert,
+        key=endpoint.tls_key,
+        server_name=endpoint.tls_server_name,
+        one_address=True,
+    )
+    credentials, options = connection.credentials(), connection.options(Timeouts())
+    if credentials is None:
+        return grpc.insecure_channel(endpoint.target, options)
+    return grpc.secure_channel(endpoint.target, credentials, options)
+
+
+def _statuses(channel: grpc.Channel) -> Iterator[Finding]:
     check = channel.unary_unary(
         "/grpc.health.v1.Health/Check",
         HealthCheckRequest.SerializeToString,

@@ -165,9 +165,10 @@ def test_the_history_tells_of_every_change(featom: Featom, kind: str) -> None:
 
 
 def test_one_and_true_and_one_point_zero_differ(featom: Featom, kind: str) -> None:
-    featom("update", kind, "x", "n=1")
-    featom("update", kind, "x", "--remove", "n", "other=1")
-    featom("update", kind, "x", "n=true")
+    same_time = ("--event-time", "2026-01-01T00:00:00Z")
+    featom("update", kind, "x", "n=1", *same_time)
+    featom("update", kind, "x", "--remove", "n", "other=1", *same_time)
+    featom("update", kind, "x", "n=true", *same_time)
     done = featom("diff", kind, "x", 1, 3, "--json")
     assert ("n", 1, True) in [
         (each["feature"], each.get("before"), each.get("after")) for each in objects(done.out)

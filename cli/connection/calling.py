@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol, Self, TypeVar
 
 from featom_client import Client, FeatomError, Retry, Timeouts
 from featom_client.calls import Call
+from featom_client.connection import from_environment
 
 from cli import exits
 from cli.connection.endpoint import Endpoint, EndpointRefused
@@ -67,7 +68,7 @@ def client_options(endpoint: Endpoint) -> dict[str, Any]:
 
         check_files(endpoint)
     token_file = endpoint.token_file
-    return {
+    given = {
         "target": endpoint.target,
         "tls": endpoint.tls,
         "ca": endpoint.tls_ca,
@@ -75,6 +76,14 @@ def client_options(endpoint: Endpoint) -> dict[str, Any]:
         "key": endpoint.tls_key,
         "server_name": endpoint.tls_server_name,
         "token": (lambda: token_file.read_text("ascii").strip()) if token_file else None,
+    }
+    try:
+        # With the variables that there are no options for.
+        from_environment(given, os.environ)
+    except ValueError as error:
+        raise EndpointRefused(error) from error
+    return {
+        **given,
         "timeouts": Timeouts(attempt=endpoint.timeout, call=endpoint.timeout),
         "retry": Retry(attempts=_ATTEMPTS),
     }

@@ -270,6 +270,15 @@ def test_a_rule_that_is_broken_is_a_refusal_with_all_that_is_broken(
     assert {line.split(":")[0] for line in lines[1:3]} == {"n", "m"}
 
 
+def test_a_variable_that_makes_no_sense_is_named(
+    featom: Featom, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEATOM_CLIENT_ONE_ADDRESS", "perhaps")
+    done = featom("get", kind, "x")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("featom: FEATOM_CLIENT_ONE_ADDRESS must be")
+
+
 def test_a_server_that_is_not_there_is_unavailable(featom: Featom, kind: str) -> None:
     done = featom("update", kind, "x", "n=1", "--target", "127.0.0.1:1", "--timeout", 5)
     assert (done.code, done.out) == (6, "")

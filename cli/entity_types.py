@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+from featom_client import Client
 from rich.console import Console
 from rich.progress import Progress
 
-from cli.connection import Endpoint, entity_type_service, failed, with_endpoint
+from cli import exits
+from cli.connection.calling import ask, calling
+from cli.connection.endpoint import Endpoint
+from cli.connection.options import with_endpoint
 from cli.entity_type_files import DefinitionRefused, read_definitions, write_definition
 from cli.findings import Findings
 from featom.v1 import entity_type_pb2 as types_pb
 from featom.v1 import entity_type_service_pb2 as pb
-from featom.v1.entity_type_service_pb2_grpc import EntityTypeServiceStub
 
 Files = Annotated[
     list[Path],
@@ -27,10 +30,6 @@ Examples:
   featom apply -f types/card.yaml
   featom apply -f types/ --target featom.example.org:50051 --tls-ca ca.crt
   featom apply -f types/card.yaml --accept-existing""",
-    "diff": """\b
-Examples:
-  featom diff -f types/card.yaml
-  featom diff -f types/ || featom apply -f types/""",
     "get_type": """\b
 Examples:
   featom get-type card > types/card.yaml
@@ -40,9 +39,7 @@ Examples:
   featom check card
   featom check card -f types/card.yaml    before it is applied""",
 }
-"""By the name of the command."""
-
-_FOUND: Final = 1
+"""By the name of the function."""
 
 
 @with_endpoint
@@ -58,25 +55,23 @@ def apply(
         pb.INCOMPATIBLE_CHANGE_ACCEPT_EXISTING if accept_existing else pb.INCOMPATIBLE_CHANGE_REFUSE
     )
     definitions = _definitions(file)
-    with entity_type_service(endpoint) as service:
+    with calling(endpoint) as client:
         for definition in definitions:
             request = pb.ApplyEntityTypeRequest(entity_type=definition, incompatible_change=mode)
-            _show_differences(service.ApplyEntityType(request), applied=True)
+            _show_differences(_apply(client, request), applied=True)
 
 
-@with_endpoint
-def diff(file: Files, endpoint: Endpoint) -> None:
-    """Show what `featom apply` would change. The exit code is 1 if it is anything."""
+def show_changes(files: list[Path], endpoint: Endpoint) -> bool:
+    """Show what `featom apply` would change; returns whether it is anything."""
     changes = False
-    definitions = _definitions(file)
-    with entity_type_service(endpoint) as service:
+    definitions = _definitions(files)
+    with calling(endpoint) as client:
         for definition in definitions:
             request = pb.ApplyEntityTypeRequest(entity_type=definition, validate_only=True)
-            answer = service.ApplyEntityType(request)
+            answer = _apply(client, request)
             _show_differences(answer, applied=False)
             changes = changes or bool(answer.differences)
-    if changes:
-        raise typer.Exit(_FOUND)
+    return changes
 
 
 @with_endpoint
@@ -86,8 +81,9 @@ def get_type(
     revision: Annotated[int, typer.Option(help="0: the current one.")] = 0,
 ) -> None:
     """Write an entity type to standard output, ready to be applied."""
-    with entity_type_service(endpoint) as service:
-        answer = service.GetEntityType(pb.GetEntityTypeRequest(name=name, revision=revision))
+    with calling(endpoint) as client:
+        request = pb.GetEntityTypeRequest(name=name, revision=revision)
+        answer = ask(client, "GetEntityType", request, pb.GetEntityTypeResponse)
     typer.echo(f"# revision {answer.entity_type.revision}")
     typer.echo(write_definition(answer.entity_type), nl=False)
 
@@ -105,12 +101,9 @@ def check(
     definition = _definition(file, name) if file else None
     checked = violating = 0
     findings = Findings()
-    with (
-        entity_type_service(endpoint) as service,
-        Progress(console=Console(stderr=True)) as progress,
-    ):
+    with calling(endpoint) as client, Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task(f"checking {name}", total=None)
-        for page in _pages(service, name, definition):
+        for page in _pages(client, name, definition):
             if page.aggregates:
                 progress.update(task, total=page.aggregates)
             checked += page.checked
@@ -122,22 +115,26 @@ def check(
         typer.echo(line)
     typer.echo(f"{name}: {checked:,} aggregates checked, {violating:,} violating")
     if violating:
-        raise typer.Exit(_FOUND)
+        raise typer.Exit(exits.FOUND)
 
 
 def _pages(
-    service: EntityTypeServiceStub, name: str, definition: types_pb.EntityType | None
+    client: Client, name: str, definition: types_pb.EntityType | None
 ) -> Iterator[pb.CheckAggregatesResponse]:
     token = ""
     while True:
         request = pb.CheckAggregatesRequest(
             entity_type=name, page_token=token, definition=definition
         )
-        page = service.CheckAggregates(request)
+        page = ask(client, "CheckAggregates", request, pb.CheckAggregatesResponse)
         yield page
         token = page.next_page_token
         if not token:
             return
+
+
+def _apply(client: Client, request: pb.ApplyEntityTypeRequest) -> pb.ApplyEntityTypeResponse:
+    return ask(client, "ApplyEntityType", request, pb.ApplyEntityTypeResponse)
 
 
 def _definitions(files: list[Path]) -> list[types_pb.EntityType]:
@@ -145,10 +142,10 @@ def _definitions(files: list[Path]) -> list[types_pb.EntityType]:
     try:
         found = [definition for file in files for definition in read_definitions(file)]
     except (DefinitionRefused, OSError) as error:
-        raise failed(error) from error
+        raise exits.failed(error, exits.USAGE) from error
     names = Counter(definition.name for definition in found)
     if twice := [name for name, count in names.items() if count > 1]:
-        raise failed(f"{', '.join(twice)}: defined more than once")
+        raise exits.failed(f"{', '.join(twice)}: defined more than once", exits.USAGE)
     return found
 
 
@@ -156,7 +153,7 @@ def _definition(file: Path, name: str) -> types_pb.EntityType:
     for definition in _definitions([file]):
         if definition.name == name:
             return definition
-    raise failed(f"{file}: there is no entity type {name} in it")
+    raise exits.failed(f"{file}: there is no entity type {name} in it", exits.USAGE)
 
 
 def _show_differences(answer: pb.ApplyEntityTypeResponse, *, applied: bool) -> None:

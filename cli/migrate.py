@@ -40,10 +40,12 @@ SQL_EXAMPLES: Final = """\b
 Examples:
   featom migrate sql > featom.sql     all of it, for a new database
   featom migrate sql --dsn postgresql://featom@db.example.org/featom"""
-BACKFILL_EXAMPLES: Final = """\b
+EXAMPLES: Final = {
+    "backfill": """\b
 Examples:
   featom backfill --dsn postgresql://featom@db.example.org/featom
   featom backfill --rows-a-second 5000"""
+}
 
 AppRole = Annotated[
     str | None,

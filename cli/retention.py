@@ -1,7 +1,7 @@
 """`featom retention`."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -12,10 +12,12 @@ from repository.retention import read_retention, set_retention
 LONGEST_HOURS = 87_600
 LONGEST_DAYS = 365_000
 
-EXAMPLES = """\b
+EXAMPLES: Final = {
+    "retention": """\b
 Examples:
   featom retention --dsn postgresql://featom@db.example.org/featom
   featom retention --request-id-hours 48 --change-days 90"""
+}
 
 
 def retention(

@@ -21,7 +21,7 @@ def what_tls_says(endpoint: Endpoint) -> str | None:
     if host is None:
         return None
     try:
-        context = _context(endpoint)
+        context = handshake_context(endpoint)
         address = host, int(endpoint.target.rpartition(":")[2])
         with socket.create_connection(address, _SECONDS) as plain:
             return _problem(endpoint, context, plain, endpoint.tls_server_name or host)
@@ -29,7 +29,8 @@ def what_tls_says(endpoint: Endpoint) -> str | None:
         return None
 
 
-def _context(endpoint: Endpoint) -> ssl.SSLContext:
+def handshake_context(endpoint: Endpoint) -> ssl.SSLContext:
+    """What gRPC would accept of a server."""
     context = ssl.create_default_context(cafile=endpoint.tls_ca)
     # Newer versions of Python refuse more than gRPC does.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT

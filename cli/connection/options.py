@@ -8,13 +8,15 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from cli import exits
 from cli.connection.endpoint import DEFAULT_TIMEOUT, Endpoint, EndpointRefused
-from cli.connection.service import failed
 
 DEFAULT_TARGET: Final = "127.0.0.1:50051"
+CALL_TIMEOUT: Final = 30.0
+"""Seconds, unless a command does what may take minutes."""
 
 
-def _options(
+def endpoint_options(
     *,
     target: Annotated[
         str, typer.Option(envvar="FEATOM_TARGET", help="HOST:PORT of the server to ask.")
@@ -80,9 +82,12 @@ def _options(
     return Endpoint(**locals())
 
 
-def with_endpoint(command: Callable[..., None]) -> Callable[..., None]:
+def with_endpoint(
+    command: Callable[..., None], timeout: float = DEFAULT_TIMEOUT
+) -> Callable[..., None]:
     """The command with these options in the place of its parameter `endpoint`."""
-    options = inspect.signature(_options).parameters
+    options = dict(inspect.signature(endpoint_options).parameters)
+    options["timeout"] = options["timeout"].replace(default=timeout)
     own = inspect.signature(command).parameters
     shown = [each for each in (*own.values(), *options.values()) if each.name != "endpoint"]
 
@@ -90,9 +95,9 @@ def with_endpoint(command: Callable[..., None]) -> Callable[..., None]:
     def asked(**given: Any) -> None:
         chosen = {name: given.pop(name) for name in options}
         try:
-            endpoint = _options(**chosen)
+            endpoint = endpoint_options(**chosen)
         except EndpointRefused as error:
-            raise failed(error) from error
+            raise exits.failed(error, exits.USAGE) from error
         command(**given, endpoint=endpoint)
 
     # What typer makes of a command is what these two say.
@@ -101,3 +106,8 @@ def with_endpoint(command: Callable[..., None]) -> Callable[..., None]:
         [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in shown]
     )
     return asked
+
+
+def for_a_call(command: Callable[..., None]) -> Callable[..., None]:
+    """`with_endpoint` for commands whose calls are answered soon."""
+    return with_endpoint(command, CALL_TIMEOUT)

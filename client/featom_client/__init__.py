@@ -1,6 +1,6 @@
 """The Python client of Featom, a transactional feature store."""
 
-from featom_client.answers import Aggregate, Deleted, Updated
+from featom_client.answers import Aggregate, AggregateChange, Deleted, Updated
 from featom_client.async_client import AsyncClient
 from featom_client.async_stream import AsyncStream
 from featom_client.batch import AsyncBatch, Batch
@@ -18,6 +18,7 @@ from featom_client.values import FeatureList, Value, vector
 
 __all__ = [
     "Aggregate",
+    "AggregateChange",
     "Applied",
     "AsyncBatch",
     "AsyncClient",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from featom_client.contract import (
     DeleteAggregateResponse,
@@ -168,3 +169,46 @@ class Deleted:
 
 def deleted(message: DeleteAggregateResponse) -> Deleted:
     return Deleted(message.version, to_datetime(message.delete_time), message.replayed)
+
+
+@dataclass(frozen=True)
+class AggregateChange:
+    """What one update or deletion did to an aggregate."""
+
+    uid: str
+    """The incarnation that it changed."""
+    version: int
+    """The version that it made; of a change that only brought late values, the one it left."""
+    commit_time: datetime
+    features: Mapping[str, Value]
+    """The features that it changed, as they were after it."""
+    event_times: Mapping[str, datetime]
+    """Of those features."""
+    removed: tuple[str, ...]
+    """Features that it removed."""
+    late: Mapping[str, Value]
+    """Values that came too late to replace newer ones."""
+    deleted: bool
+    """It deleted the aggregate; this is the last version of that incarnation."""
+    request_id: str
+    actor: str
+    """Who asked for it; empty while the server runs without authentication."""
+
+
+def changed(message: Any) -> AggregateChange:
+    names = sorted(message.features)
+    return AggregateChange(
+        uid=message.uid,
+        version=message.version,
+        commit_time=to_datetime(message.commit_time),
+        features={name: decode(message.features[name].value) for name in names},
+        event_times={name: to_datetime(message.features[name].event_time) for name in names},
+        removed=tuple(message.removed),
+        late={
+            name: decode(message.late_features[name].value)
+            for name in sorted(message.late_features)
+        },
+        deleted=message.deleted,
+        request_id=message.request_id,
+        actor=message.actor,
+    )

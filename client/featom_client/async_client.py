@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc.aio
 
 from featom_client import calls, entity_types
-from featom_client.answers import Aggregate, Deleted, Updated, absent
+from featom_client.answers import Aggregate, AggregateChange, Deleted, Updated, absent
 from featom_client.async_stream import AsyncStream
 from featom_client.batch import AsyncBatch
 from featom_client.bulk import WriteResult
-from featom_client.calls import Call
+from featom_client.calls import Answer, Call
 from featom_client.channels import AsyncChannels
 from featom_client.client import TRIES
 from featom_client.configured import Configured
@@ -23,8 +23,6 @@ from featom_client.operations import Change, merged
 from featom_client.retries import Attempts
 from featom_client.rows import Nulls, Reading
 from featom_client.table import Table
-
-Answer = TypeVar("Answer")
 
 
 class AsyncClient(Configured):
@@ -146,6 +144,29 @@ class AsyncClient(Configured):
         token = ""
         while True:
             page, token = await self._run(calls.list_page(entity_type, token), timeout)
+            for each in page:
+                yield each
+            if not token:
+                return
+
+    async def history(
+        self,
+        entity_type: str,
+        entity_id: str,
+        *,
+        uid: str | None = None,
+        oldest_first: bool = False,
+        timeout: float | None = None,
+    ) -> AsyncIterator[AggregateChange]:
+        """Iterate over the changes of one aggregate, newest first. `timeout` is for each page.
+
+        All incarnations are in it, also of what is deleted, or the one of `uid`. Changes that are
+        older than the store keeps them are not.
+        """
+        token = ""
+        while True:
+            call = calls.history_page(entity_type, entity_id, uid, oldest_first, token)
+            page, token = await self._run(call, timeout)
             for each in page:
                 yield each
             if not token:
@@ -280,6 +301,10 @@ class AsyncClient(Configured):
         Raises EntityTypeInUse if there are aggregates, unless `force` is set; they stay, unchecked.
         """
         await self._run(entity_types.delete(name, etag, force), timeout)
+
+    async def call(self, call: Call[Answer], *, timeout: float | None = None) -> Answer:
+        """Make a call that there is no method for, as all others are made."""
+        return await self._run(call, timeout)
 
     async def _run(self, call: Call[Answer], timeout: float | None = None) -> Answer:
         """Make a call, and retry it while it fails for the moment."""

@@ -4,9 +4,17 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from featom_client.answers import Aggregate, Deleted, Updated, deleted, updated
+from featom_client.answers import (
+    Aggregate,
+    AggregateChange,
+    Deleted,
+    Updated,
+    changed,
+    deleted,
+    updated,
+)
 from featom_client.contract import (
     FEATURE_STORE,
     BatchGetAggregatesRequest,
@@ -17,6 +25,7 @@ from featom_client.contract import (
     FeatureUpdate,
     GetAggregateRequest,
     ListAggregatesRequest,
+    ListAggregateVersionsRequest,
     UpdateFeaturesRequest,
 )
 from featom_client.errors import Violation, invalid_request
@@ -26,6 +35,8 @@ from featom_client.values import to_timestamp
 
 Answer = TypeVar("Answer")
 PAGE: int = 500
+_NEWEST_FIRST: Final[Any] = 1
+_OLDEST_FIRST: Final[Any] = 2
 
 
 @dataclass(frozen=True)
@@ -189,6 +200,24 @@ def list_page(entity_type: str, page_token: str) -> Call[tuple[list[Aggregate], 
 
 def _page(answer: Any) -> tuple[list[Aggregate], str]:
     return list(map(Aggregate, answer.aggregates)), answer.next_page_token
+
+
+def history_page(
+    entity_type: str, entity_id: str, uid: str | None, oldest_first: bool, page_token: str
+) -> Call[tuple[list[AggregateChange], str]]:
+    """One page, and the token of the next; empty if it was the last."""
+    request = ListAggregateVersionsRequest(
+        key=entity_key(entity_type, entity_id),
+        uid=uid or "",
+        order=_OLDEST_FIRST if oldest_first else _NEWEST_FIRST,
+        page_size=PAGE,
+        page_token=page_token,
+    )
+    return Call(FEATURE_STORE + "ListAggregateVersions", request, _changes)
+
+
+def _changes(answer: Any) -> tuple[list[AggregateChange], str]:
+    return list(map(changed, answer.changes)), answer.next_page_token
 
 
 def consistency(at_least_etag: str | None, eventual: bool) -> Consistency | None:

@@ -4,15 +4,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 
 from featom_client import calls, entity_types
-from featom_client.answers import Aggregate, Deleted, Updated, absent
+from featom_client.answers import Aggregate, AggregateChange, Deleted, Updated, absent
 from featom_client.batch import Batch
 from featom_client.bulk import WriteResult
-from featom_client.calls import Call
+from featom_client.calls import Answer, Call
 from featom_client.channels import Channel
 from featom_client.configured import Configured
 from featom_client.entity_types import Applied, EntityType
@@ -22,8 +22,6 @@ from featom_client.retries import Attempts
 from featom_client.rows import Nulls, Reading
 from featom_client.stream import Stream
 from featom_client.table import Table
-
-Answer = TypeVar("Answer")
 
 TRIES = 10
 """How often `transact` reads, decides and writes at most."""
@@ -144,6 +142,28 @@ class Client(Configured):
         token = ""
         while True:
             page, token = self._run(calls.list_page(entity_type, token), timeout)
+            yield from page
+            if not token:
+                return
+
+    def history(
+        self,
+        entity_type: str,
+        entity_id: str,
+        *,
+        uid: str | None = None,
+        oldest_first: bool = False,
+        timeout: float | None = None,
+    ) -> Iterator[AggregateChange]:
+        """Iterate over the changes of one aggregate, newest first. `timeout` is for each page.
+
+        All incarnations are in it, also of what is deleted, or the one of `uid`. Changes that are
+        older than the store keeps them are not.
+        """
+        token = ""
+        while True:
+            call = calls.history_page(entity_type, entity_id, uid, oldest_first, token)
+            page, token = self._run(call, timeout)
             yield from page
             if not token:
                 return
@@ -274,6 +294,10 @@ class Client(Configured):
         Raises EntityTypeInUse if there are aggregates, unless `force` is set; they stay, unchecked.
         """
         self._run(entity_types.delete(name, etag, force), timeout)
+
+    def call(self, call: Call[Answer], *, timeout: float | None = None) -> Answer:
+        """Make a call that there is no method for, as all others are made."""
+        return self._run(call, timeout)
 
     def _run(self, call: Call[Answer], timeout: float | None = None) -> Answer:
         """Make a call, and retry it while it fails for the moment."""

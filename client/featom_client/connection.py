@@ -58,12 +58,19 @@ class Connection:
     def credentials(self) -> grpc.ChannelCredentials | None:
         """None: plaintext. The files are read now. Raises OSError."""
         if not self.secure:
-            return None
+            # A token goes to this machine alone, whatever the target's name leads to.
+            return None if self.token is None else self._local()
         ca, key, certificate = (
             Path(file).read_bytes() if file else None
             for file in (self.ca, self.key, self.certificate)
         )
         return grpc.ssl_channel_credentials(ca, key, certificate)
+
+    def _local(self) -> grpc.ChannelCredentials:
+        """Plaintext, which gRPC lets connect to loopback and sockets of files alone."""
+        kinds = grpc.LocalConnectionType
+        is_file = self.target.startswith("unix:")
+        return grpc.local_channel_credentials(kinds.UDS if is_file else kinds.LOCAL_TCP)
 
     def options(self, timeouts: Timeouts) -> list[tuple[str, Any]]:
         """The options of the channel."""

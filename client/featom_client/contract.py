@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from featom.v1.feature_store_pb2 import FeatureUpdate as FeatureUpdate
     from featom.v1.feature_store_pb2 import GetAggregateRequest as GetAggregateRequest
     from featom.v1.feature_store_pb2 import ListAggregatesRequest as ListAggregatesRequest
+    from featom.v1.feature_store_pb2 import (
+        ListAggregateVersionsRequest as ListAggregateVersionsRequest,
+    )
     from featom.v1.feature_store_pb2 import UpdateFeaturesRequest as UpdateFeaturesRequest
     from featom.v1.feature_store_pb2 import UpdateFeaturesResponse as UpdateFeaturesResponse
     from featom.v1.value_pb2 import FeatureValue as FeatureValue

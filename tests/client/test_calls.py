@@ -93,6 +93,32 @@ def test_the_past_is_read_by_version_and_by_time(client: Client, kind: str) -> N
         client.get(kind, "1", as_of_version=1, as_of_event_time=NOON)
 
 
+def test_the_history_has_every_change_of_every_incarnation(client: Client, kind: str) -> None:
+    client.update(kind, "1", a=1, b="x", event_time=NOON)
+    client.update(kind, "1", a=2, b=remove(), event_time=NOON + HOUR)
+    client.update(kind, "1", a=3, event_time=NOON)
+    client.delete(kind, "1")
+    client.update(kind, "1", a=4)
+    newest, deletion, late, second, first = client.history(kind, "1")
+    assert (first.version, dict(first.features), first.removed) == (1, {"a": 1, "b": "x"}, ())
+    assert first.event_times == {"a": NOON, "b": NOON}
+    assert (second.version, dict(second.features), second.removed) == (2, {"a": 2}, ("b",))
+    assert (late.version, dict(late.features), dict(late.late)) == (2, {}, {"a": 3})
+    assert (deletion.deleted, deletion.uid) == (True, first.uid)
+    assert (newest.version, dict(newest.features)) == (1, {"a": 4})
+    assert list(client.history(kind, "1", oldest_first=True, uid=newest.uid)) == [newest]
+    assert list(client.history(kind, "nobody")) == []
+
+
+async def test_the_asynchronous_client_has_the_same_history(
+    async_client: AsyncClient, kind: str
+) -> None:
+    for number in (1, 2):
+        await async_client.update(kind, "1", a=number)
+    found = [each async for each in async_client.history(kind, "1", oldest_first=True)]
+    assert [dict(each.features) for each in found] == [{"a": 1}, {"a": 2}]
+
+
 def test_an_etag_keeps_a_stale_writer_out(client: Client, kind: str) -> None:
     outcome = client.update(kind, "1", a=1)
     client.update(kind, "1", a=2)

@@ -14,8 +14,10 @@ from typing import NamedTuple
 import grpc
 import psutil
 import pytest
+from featom_client.connection import Connection
 from typer.testing import CliRunner
 
+from cli.exits import NOT_ALLOWED, SERVER_ERROR, UNAVAILABLE, USAGE
 from cli.main import app
 from tests.kit.authority import Authority, Issued
 from tests.kit.issuer import AUDIENCE, ISSUER
@@ -71,11 +73,12 @@ class Owner:
         given = {name: value for name, value in (self.options | options).items() if value}
         return [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
 
-    def refused(self, **options: object) -> str:
-        """What `apply` says of it, which is one line and says who says it."""
+    def refused(self, code: int, **options: object) -> str:
+        """What `apply` says of it and who says it, in the first line; then comes what to do."""
         ended = self.run("apply", "-f", str(self.definition), **options)
-        assert (ended.code, ended.out) == (2, "")
-        (line,) = ended.err.splitlines()
+        assert (ended.code, ended.out) == (code, "")
+        line, *advice = ended.err.splitlines()
+        assert all(each.startswith("  ") for each in advice)
         before, _, said = line.partition("featom: ")
         assert before == ""
         return said
@@ -174,14 +177,14 @@ def test_variables_say_what_options_say(owner: Owner) -> None:
     assert good.err == ""
     assert good.out.startswith("card: ")
     stranger = str(owner.file("stranger.crt", Authority("stranger").certificate))
-    for variable, value, said in (
-        ("TLS_CA", stranger, "not vouched for"),
-        ("TLS_SERVER_NAME", "elsewhere.test", "not for elsewhere.test"),
-        ("TLS_CERT", "", "--tls-cert and --tls-key"),
-        ("TOKEN_FILE", "/none.jwt", "/none.jwt: No such file"),
+    for variable, value, said, code in (
+        ("TLS_CA", stranger, "not vouched for", UNAVAILABLE),
+        ("TLS_SERVER_NAME", "elsewhere.test", "not for elsewhere.test", UNAVAILABLE),
+        ("TLS_CERT", "", "--tls-cert and --tls-key", USAGE),
+        ("TOKEN_FILE", "/none.jwt", "/none.jwt: No such file", USAGE),
     ):
         bad = diff(**{f"FEATOM_CLIENT_{variable}": value})
-        assert (bad.code, bad.out, len(bad.err.splitlines())) == (2, "", 1), bad
+        assert (bad.code, bad.out, len(bad.err.splitlines())) == (code, "", 1), bad
         assert said in bad.err
 
 
@@ -189,7 +192,7 @@ def test_the_name_in_the_certificate_may_be_another_than_the_host(owner: Owner) 
     found = owner.run("get-type", "card", target=owner.options["target"], tls_server_name="else")
     assert "the server's certificate is not for else; see --tls-server-name" in found.err
     localhost = str(owner.options["target"]).replace("127.0.0.1", "localhost")
-    assert "is not for localhost" in owner.refused(target=localhost)
+    assert "is not for localhost" in owner.refused(UNAVAILABLE, target=localhost)
     named = owner.run(
         "diff", "-f", str(owner.definition), target=localhost, tls_server_name="127.0.0.1"
     )
@@ -198,7 +201,7 @@ def test_the_name_in_the_certificate_may_be_another_than_the_host(owner: Owner) 
 
 def test_a_token_is_read_anew_by_each_command(owner: Owner) -> None:
     token = owner.file("token", "not.a.token")
-    assert owner.refused(token_file=token).startswith("UNAUTHENTICATED: ")
+    assert owner.refused(NOT_ALLOWED, token_file=token).startswith("UNAUTHENTICATED: ")
     token.write_bytes(owner.token_of(OWNER).read_bytes())
     assert owner.run("diff", "-f", str(owner.definition), token_file=token).code in (0, 1)
 
@@ -206,23 +209,25 @@ def test_a_token_is_read_anew_by_each_command(owner: Owner) -> None:
 def test_a_server_that_another_authority_vouches_for_is_not_asked(owner: Owner) -> None:
     for name in ("test authority", "another"):
         ca = owner.file("other.crt", Authority(name).certificate)
-        assert f"the server's certificate is not vouched for by {ca}" in owner.refused(tls_ca=ca)
-    said = owner.refused(tls_ca=None, tls_server_name="127.0.0.1")
+        assert f"the server's certificate is not vouched for by {ca}" in owner.refused(
+            UNAVAILABLE, tls_ca=ca
+        )
+    said = owner.refused(UNAVAILABLE, tls_ca=None, tls_server_name="127.0.0.1")
     assert "the server's certificate is not vouched for by the CAs of the system" in said
 
 
 def test_a_certificate_that_is_missing_or_not_accepted_is_named(owner: Owner) -> None:
-    none = owner.refused(tls_cert=None, tls_key=None)
+    none = owner.refused(UNAVAILABLE, tls_cert=None, tls_key=None)
     assert none.endswith("the server asks for a certificate: give --tls-cert and --tls-key")
     expired = owner.fortress.authority.issue("client", valid_for=timedelta(hours=-1))
     for issued in (expired, Authority().issue("client")):
         given = owner.certificate(issued, "bad")
         said = f"the server does not accept the certificate of {given['tls_cert']}"
-        assert owner.refused(**given).endswith(said)
+        assert owner.refused(UNAVAILABLE, **given).endswith(said)
 
 
 def test_what_is_not_granted_is_named(owner: Owner) -> None:
-    said = owner.refused(token_file=owner.token_of(READER))
+    said = owner.refused(NOT_ALLOWED, token_file=owner.token_of(READER))
     assert said == "PERMISSION_DENIED: You are not allowed to: admin card."
     checked = owner.run("check", "card", token_file=owner.token_of(NOBODY))
     assert "PERMISSION_DENIED: You are not allowed to: read card, admin card." in checked.err
@@ -234,37 +239,39 @@ def test_a_file_that_is_not_there_or_not_what_it_should_be_is_named(owner: Owner
     none, rubbish = owner.folder / "none", owner.file("rubbish", "rubbish")
     for option in ("tls_ca", "tls_cert", "tls_key", "token_file"):
         name = f"--{option.replace('_', '-')}"
-        assert owner.refused(**{option: none}) == f"{name}: {none}: No such file or directory"
-    assert f"--tls-ca: {rubbish} is not one in PEM" in owner.refused(tls_ca=rubbish)
-    assert f"--tls-cert: {rubbish} is not one in PEM" in owner.refused(tls_cert=rubbish)
-    assert f"--tls-key: {rubbish} is not one in PEM" in owner.refused(tls_key=rubbish)
+        assert (
+            owner.refused(USAGE, **{option: none}) == f"{name}: {none}: No such file or directory"
+        )
+    assert f"--tls-ca: {rubbish} is not one in PEM" in owner.refused(USAGE, tls_ca=rubbish)
+    assert f"--tls-cert: {rubbish} is not one in PEM" in owner.refused(USAGE, tls_cert=rubbish)
+    assert f"--tls-key: {rubbish} is not one in PEM" in owner.refused(USAGE, tls_key=rubbish)
     other = owner.certificate(owner.fortress.authority.issue("other"), "other")
     assert f"--tls-key: {other['tls_key']} is not that of the certificate" in owner.refused(
-        tls_key=other["tls_key"]
+        USAGE, tls_key=other["tls_key"]
     )
-    assert owner.refused(tls_key=None) == "--tls-cert and --tls-key must be given together"
+    assert owner.refused(USAGE, tls_key=None) == "--tls-cert and --tls-key must be given together"
 
 
 @pytest.mark.parametrize("content", [b"", b" \n", b"two words", b"two\nlines", "tökèn".encode()])
 def test_what_is_no_token_is_not_sent_and_not_shown(content: bytes, owner: Owner) -> None:
     file = owner.file("secret", content)
-    said = owner.refused(token_file=file)
+    said = owner.refused(USAGE, token_file=file)
     assert said == f"--token-file: {file}: must hold a token and nothing else"
 
 
 def test_on_loopback_a_token_may_go_in_plaintext(owner: Owner, in_plaintext: Server) -> None:
     plain = in_plaintext_to(in_plaintext.address)
     assert owner.run("diff", "-f", str(owner.definition), **plain).code in (0, 1)
-    said = owner.refused(**plain, token_file=None)
+    said = owner.refused(NOT_ALLOWED, **plain, token_file=None)
     assert said.startswith("UNAUTHENTICATED: ")
-    assert said.endswith("There is no --token-file.")
+    assert "--token-file" in owner.run("check", "card", **plain, token_file=None).err
 
 
 @pytest.mark.parametrize(
     "target", ["featom.test:50051", "192.0.2.1:50051", "127.0.0.1.test:50051", "dns:127.0.0.1:1"]
 )
 def test_beyond_loopback_a_token_never_goes_in_plaintext(target: str, owner: Owner) -> None:
-    said = owner.refused(**in_plaintext_to(target))
+    said = owner.refused(USAGE, **in_plaintext_to(target))
     assert said == f"the token would go to {target} unencrypted: give --tls-ca, or --tls"
 
 
@@ -273,19 +280,22 @@ def test_a_loopback_that_a_name_only_pretends_to_be_gets_no_token(
 ) -> None:
     """As if `localhost` were the name of another machine."""
     with overhearing_beyond_loopback() as (stranger, overheard):
-        owner.refused(**in_plaintext_to(stranger), token_file=None)
+        owner.refused(SERVER_ERROR, **in_plaintext_to(stranger), token_file=None)
         assert overheard.metadata != []
         overheard.metadata.clear()
         monkeypatch.setattr("cli.connection.endpoint.is_loopback", lambda host: True)
-        assert owner.refused(**in_plaintext_to(stranger)).startswith("UNAVAILABLE: ")
+        monkeypatch.setattr(Connection, "on_loopback", True)
+        assert "cannot be reached" in owner.refused(UNAVAILABLE, **in_plaintext_to(stranger))
     assert overheard.metadata == []
 
 
 def test_who_speaks_tls_and_who_does_not_is_told(owner: Owner, in_plaintext: Server) -> None:
     plain = in_plaintext_to(str(owner.options["target"]))
-    assert owner.refused(**plain).endswith("the server speaks TLS: give --tls-ca, or --tls")
-    said = owner.refused(target=in_plaintext.address)
+    assert owner.refused(UNAVAILABLE, **plain).endswith(
+        "the server speaks TLS: give --tls-ca, or --tls"
+    )
+    said = owner.refused(UNAVAILABLE, target=in_plaintext.address)
     assert f"{in_plaintext.address}: no TLS with the server, which may not speak it" in said
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         nobody = "{}:{}".format(*free.getsockname())
-    assert "Connection refused" in owner.refused(target=nobody)
+    assert "Connection refused" in owner.refused(UNAVAILABLE, target=nobody)

@@ -315,7 +315,7 @@ def test_the_commands(clients: list[Client], tmp_path: Path) -> None:
     assert "RANGE txn_count_24h: 1 aggregate: c-1\n" in checked.stdout
     assert "    c-1: must be at most 1, is 2\n" in checked.stdout
     refused = featom(client, "apply", "-f", tight)
-    assert refused.returncode == 2
+    assert refused.returncode == 4
     assert "1 stored aggregates would break the entity type, txn_count_24h in 1." in refused.stderr
     assert "featom apply --accept-existing" in refused.stderr
     accepted = featom(client, "apply", "-f", tight, "--accept-existing")
@@ -334,14 +334,14 @@ def test_of_files_of_which_one_is_bad_nothing_is_applied(
         assert (refused.returncode, refused.stdout) == (2, "")
         assert said in refused.stderr
     unknown = featom(clients[0], "get-type", "first_of_two")
-    assert (unknown.returncode, unknown.stderr.split(":")[1]) == (2, " NOT_FOUND")
+    assert (unknown.returncode, unknown.stderr.split(":")[1]) == (3, " ENTITY_TYPE_NOT_FOUND")
     bad.write_text("name: second\nfeatures: {a: {type: int64, maximum: 0}}\n")
     assert featom(clients[0], "check", "second", "-f", str(tmp_path)).returncode == 0
     assert featom(clients[0], "check", "third", "-f", str(tmp_path)).returncode == 2
-    assert featom(clients[0], "check", "third").returncode == 2
+    assert featom(clients[0], "check", "third").returncode == 3
     assert featom(clients[0], "apply", "-f", str(tmp_path / "none.yaml")).returncode == 2
     assert featom(clients[0], "get-type", "Bad Name").returncode == 2
-    assert featom(clients[0], "get-type", "x", "--target", "127.0.0.1:1").returncode == 2
+    assert featom(clients[0], "get-type", "x", "--target", "127.0.0.1:1").returncode == 6
 
 
 def test_a_command_says_all_that_is_wrong_with_a_definition_or_how_much_it_is(
@@ -358,7 +358,7 @@ def test_a_command_says_all_that_is_wrong_with_a_definition_or_how_much_it_is(
         assert refused.returncode == 2
         lines = refused.stderr.splitlines()
         # Behind the progress bar of a check.
-        lines = lines[next(n for n, line in enumerate(lines) if "INVALID_ARGUMENT" in line) :]
+        lines = lines[next(n for n, line in enumerate(lines) if "INVALID_VALUE" in line) :]
         assert lines[1].strip().startswith("entity_type.features[f0].pattern: makes no sense")
         assert lines[-1].strip() == f"… and {201 - (len(lines) - 2)} more"
 

@@ -44,6 +44,7 @@ SIZES: Final = (
 )
 ON_NEWEST_ALONE: Final = (
     HERE / "client",
+    HERE / "commands",
     HERE / "consistency",
     HERE / "e2e",
     *(

@@ -14,6 +14,8 @@ LONGEST_FIRST: Final = (
     "attacks",
     "client",
     "e2e",
+    "client",
+    "commands",
     "consistency",
     "integration",
     "conformance",

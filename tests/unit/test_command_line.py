@@ -46,8 +46,8 @@ def test_help_names_every_command_in_a_line_that_is_whole() -> None:
 def test_the_help_of_a_command_has_examples_that_begin_with_it(command: tuple[str, ...]) -> None:
     told = said(*command, "-h")
     assert told == said(*command, "--help")
-    if command == ("migrate",):
-        return  # it tells of its own commands
+    if command in {("migrate",), ("types",)}:
+        return  # they tell of their own commands
     examples = told.partition("Examples:\n")[2].splitlines()
     # `featom migrate` alone is `featom migrate up`.
     begins = f"  featom {' '.join(command).removesuffix(' up')}"

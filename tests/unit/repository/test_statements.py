@@ -74,6 +74,7 @@ def test_every_file_is_loaded_and_no_name_stands_twice() -> None:
         "durability.sql",
         "entity_types.sql",
         "history.sql",
+        "inspection.sql",
         "read.sql",
         "retention.sql",
         "session.sql",

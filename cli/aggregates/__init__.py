@@ -1,0 +1,1 @@
+"""The commands about aggregates: reading, changing and comparing them."""

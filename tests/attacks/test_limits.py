@@ -93,7 +93,13 @@ async def test_who_calls_too_often_is_told_when_to_come_back_and_nobody_else_is(
         assert told.retry_after <= 1
         await store.ListAggregates(listing(), metadata=owner)
         await asyncio.sleep(told.retry_after)
-        await store.ListAggregates(listing(), metadata=reader)
+        # Another of the calls may have taken the token since, and then it is told again.
+        for _ in calls:
+            call = store.ListAggregates(listing(), metadata=reader)
+            if await call.code() is StatusCode.OK:
+                return
+            await asyncio.sleep((await refusal(call)).retry_after or 0)
+        pytest.fail("nobody was let in again")
 
 
 async def test_calls_that_come_at_once_on_one_connection_are_all_answered(

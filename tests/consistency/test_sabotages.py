@@ -30,7 +30,7 @@ _LEFT_BEHIND: Final = {"conditional_batch": 50, "update_without_id": 20, "batche
 _REHEARSED: Final = {"update": 30, "rehearsal": 30}
 _ERASED: Final = {"update": 30, "batch": 30, "erase": 10}
 _CREATED: Final = {"creation": 40, "delete": 30, "update": 10}
-_RETRIED_AND_ERASED: Final = {"update": 20, "update_of_forgotten": 60, "erase": 5}
+_RETRIED_AND_ERASED: Final = {"update": 20, "update_of_forgotten": 60, "again": 30, "erase": 5}
 
 
 class Case(NamedTuple):

@@ -118,10 +118,10 @@ async def test_writers_that_wait_for_a_change_leave_the_lanes_to_others(
     await apply(servers[0], WIDE)
     writes = 0
 
-    async def counted_write(*arguments: Any) -> Written:
+    async def counted_write(*arguments: Any, **options: Any) -> Written:
         nonlocal writes
         writes += 1
-        return await write(*arguments)
+        return await write(*arguments, **options)
 
     monkeypatch.setattr("repository.writing.write_protocol.write", counted_write)
     keys = [EntityKey("customer", f"c-{n}") for n in range(200)]

@@ -227,7 +227,7 @@ async def test_what_is_deleted_is_gone_and_begins_anew(store: "Store", entity: K
     for call in (
         store.GetAggregate(pb.GetAggregateRequest(key=entity)),
         store.DeleteAggregate(pb.DeleteAggregateRequest(key=entity)),
-        store.GetAggregate(pb.GetAggregateRequest(key=entity, as_of_version=1)),
+        store.GetAggregate(pb.GetAggregateRequest(key=entity, as_of_version=2)),
     ):
         assert (await refusal(call)).told == NOT_FOUND
     refused = await refusal(store.UpdateFeatures(request(entity, put("f", 2), etag=old.etag)))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from application import working_copy
 from codec.state import dump_aggregate, load_aggregate
 from domain.aggregate import FeatureAggregate
 from domain.entity_key import EntityKey
@@ -17,7 +18,7 @@ from domain.update import Update, UpdateBatch
 from repository.connections.isolation import ReadCommittedPool, SerializablePool
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.statements import WRITE, Query
-from repository.writing import columns, row, snapshot, transaction
+from repository.writing import columns, snapshot, transaction
 from repository.writing.weighing import HEAVY, LIGHT
 from runtime import time_slice
 from tests.integration.test_long_evaluations import ContentionLocks
@@ -140,11 +141,11 @@ async def test_large_aggregates_are_not_held_beside_what_is_written_of_them(
 
     async def noted_arguments(rows: Sequence[Any], batch_id: Any) -> list[Any]:
         arguments = await write_arguments(rows, batch_id)
-        of_rows, of_keyframes = arguments[11], arguments[33]
-        states.append([*of_rows, *filter(None, of_keyframes)])
+        named = dict(zip(WRITE.parameters["write_batch"], arguments, strict=True))
+        states.append([*named["updated.state"], *filter(None, named["recorded.state"])])
         return arguments
 
-    monkeypatch.setattr(row, "KEYFRAME_INTERVAL", 3)
+    monkeypatch.setattr(working_copy, "KEYFRAME_INTERVAL", 3)
     monkeypatch.setattr(SerializablePool, "commit", noted_commit)
     monkeypatch.setattr(transaction, "write_arguments", noted_arguments)
     async with repository_on(stored, ONE_LANE) as repository:

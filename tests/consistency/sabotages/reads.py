@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from domain.entity_key import EntityKey
-from domain.ports import AnswerRoom, StoredAggregate
+from domain.ports import AnswerRoom, Snapshot
 from repository.postgres import PostgresRepository
 from tests.consistency.sabotages.breaking import LATER, replace_in
 
@@ -15,11 +15,11 @@ def read_key_by_key() -> None:
 
     async def read_apart(
         self: PostgresRepository, keys: Sequence[EntityKey], room: AnswerRoom | None = None
-    ) -> Sequence[StoredAggregate | None]:
-        found: list[StoredAggregate | None] = []
-        for key in keys:
-            found += await read(self, [key], room)
+    ) -> Snapshot:
+        found = await read(self, keys[:1], room)
+        for key in keys[1:]:
             await asyncio.sleep(LATER / 5)
+            found += await read(self, [key], room)
         return found
 
     replace_in(PostgresRepository, "read", read_apart)

@@ -186,7 +186,7 @@ class EntityTypeNotFound(NotFound):
 
 
 class ServiceNotFound(NotFound):
-    """This server has no service with this name whose health it could tell."""
+    """This server has no service with this name."""
 
 
 class RequestIdReused(FeatomError):
@@ -225,7 +225,7 @@ class DatabaseUnavailable(Unavailable):
 
 
 class AuthenticationUnavailable(Unavailable):
-    """The keys of the issuer of tokens are not known, so nobody can be told from anybody."""
+    """The keys of the issuer of tokens are not known, so no caller can be authenticated."""
 
     retry_after = 1.0
 

@@ -21,8 +21,21 @@ MAX_PATTERNS_COST: Final = 110_000
 """Microseconds, about, for the patterns of all features that an update changes: more than those of
 a definition weigh together, so that only lists of many texts exceed it."""
 
+# Rules of an entity type.
+MAX_RULE_LENGTH: Final = 1_000
+MAX_RULES_LENGTH: Final = 20_000
+"""Characters of all rules together: they are compiled while updates wait."""
+MAX_RULES_COST: Final = 50_000.0
+"""Microseconds, as they are estimated, for all rules that one update asks."""
+MAX_REGEX_WEIGHT: Final = 5_000
+"""Of one regular expression of a rule, or one pattern: to compile it takes about so many µs."""
+MAX_REGEXES_WEIGHT: Final = 20_000
+"""Of the regular expressions of all rules together."""
+
 # Pages.
 DEFAULT_PAGE: Final = 100
+MAX_PAGE: Final = 1_000
+"""Entity types, or aggregates that are checked; `Limits.batch_keys` is that of aggregates."""
 MAX_PAGE_BYTES: Final = 3 * 1_024 * 1_024
 """A client takes answers of 4 MiB unless told otherwise; a page ends before that."""
 

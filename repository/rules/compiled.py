@@ -12,8 +12,9 @@ from cel_expr_python import cel
 
 from domain.entity_type import Rule
 from domain.errors import RuleViolation
+from domain.limits import MAX_RULES_COST
 from domain.transition import Transition
-from repository.rules.cost import MAX_COST, SMALL, Sizes, cost_of
+from repository.rules.cost import SMALL, Sizes, cost_of
 from repository.rules.reading import Sample
 from repository.rules.values import facts_of
 
@@ -57,7 +58,7 @@ class JoinedRules(NamedTuple):
     def is_cheap(self, transition: Transition, sizes: Sizes) -> bool:
         """Whether it may be asked at once about these values."""
         parts = self.slow if transition.size <= SMALL else self.parts
-        return not parts or sum(each.cost(sizes) for each in parts) <= MAX_COST
+        return not parts or sum(each.cost(sizes) for each in parts) <= MAX_RULES_COST
 
 
 class CelRules:
@@ -102,7 +103,7 @@ class CelRules:
         spent = 0.0
         for rule in self._these(asked):
             cost = rule.cost(sizes)
-            if spent + cost > MAX_COST:
+            if spent + cost > MAX_RULES_COST:
                 problem: str | None = too_long(cost, spent)
             else:
                 spent += cost
@@ -165,7 +166,7 @@ def too_long(cost: float, spent: float) -> str:
     rules = f", and the rules before it {_milliseconds(spent)}" if spent else ""
     return (
         f" (for values of this size it would take {_milliseconds(cost)} to evaluate{rules}:"
-        f" more than {_milliseconds(MAX_COST)} an update)"
+        f" more than {_milliseconds(MAX_RULES_COST)} an update)"
     )
 
 

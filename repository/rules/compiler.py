@@ -15,20 +15,22 @@ from cel_expr_python import cel
 from domain.constraints import TextPattern
 from domain.entity_type import AdditionalFeatures, EntityType, Rule
 from domain.feature import Feature
+from domain.limits import (
+    MAX_REGEX_WEIGHT,
+    MAX_REGEXES_WEIGHT,
+    MAX_RULE_LENGTH,
+    MAX_RULES_COST,
+    MAX_RULES_LENGTH,
+)
 from domain.transition import Transition
 from domain.values import FeatureValue
 from repository.rules.compiled import CelRules, CompiledRule, too_long
-from repository.rules.cost import MAX_COST, Size, Sizes, cost_of, list_size
+from repository.rules.cost import Size, Sizes, cost_of, list_size
 from repository.rules.number_kinds import mixed_at_run_time, mixed_numbers
 from repository.rules.reading import macro_problem, read_expression, regex_literals
-from repository.rules.regexes import MAX_WEIGHT, regex_weight
+from repository.rules.regexes import regex_weight
 from repository.rules.values import SAMPLE_TIME, sample_of
 
-MAX_EXPRESSION: Final = 1_000
-MAX_EXPRESSIONS: Final = 20_000
-"""Characters of all rules of an entity type: they are compiled while updates wait."""
-MAX_REGEXES_WEIGHT: Final = 20_000
-"""Of all rules of an entity type."""
 _ASKING: Final = 10
 """What a regular expression weighs beside itself."""
 _TOO_HEAVY: Final = (
@@ -62,8 +64,8 @@ class CelCompiler:
         sizes = Sizes(_smallest(declared), _smallest_vectors(declared))
         for index, rule in enumerate(rules):
             length += len(rule.expression)
-            if length > MAX_EXPRESSIONS:
-                most = f"{MAX_EXPRESSIONS:,} characters"
+            if length > MAX_RULES_LENGTH:
+                most = f"{MAX_RULES_LENGTH:,} characters"
                 yield index, f"with those before it, must not be longer than {most}"
                 return
             if problem := self._rule_problem(rule, declared):
@@ -75,7 +77,7 @@ class CelCompiler:
                 yield index, "with those before it, its regular expressions take too long"
                 return
             rule_cost = cost_of(read_expression(rule.expression), rule_weight, sizes)
-            if cost + rule_cost > MAX_COST:
+            if cost + rule_cost > MAX_RULES_COST:
                 yield (
                     index,
                     f"cannot be asked for values as they are declared{too_long(rule_cost, cost)}",
@@ -87,7 +89,7 @@ class CelCompiler:
         return regex_weight(pattern)
 
     def pattern_problem(self, pattern: str) -> str | None:
-        if regex_weight(pattern) > MAX_WEIGHT:
+        if regex_weight(pattern) > MAX_REGEX_WEIGHT:
             return _TOO_HEAVY
         result = self._match(pattern).eval(data={"text": ""}).value()
         if isinstance(result, bool):
@@ -104,7 +106,7 @@ class CelCompiler:
         program = self._rules.compile(rule.expression)
         weight = self._regexes_weight(rule.expression)
         reading = read_expression(rule.expression)
-        return CompiledRule(rule, program, reading, MAX_WEIGHT if weight is None else weight)
+        return CompiledRule(rule, program, reading, MAX_REGEX_WEIGHT if weight is None else weight)
 
     def _joined(self, rules: Sequence[CompiledRule]) -> CompiledRule | None:
         if len(rules) == 1:
@@ -128,8 +130,8 @@ class CelCompiler:
         expression = rule.expression
         if not expression.strip():
             return "must not be empty"
-        if len(expression) > MAX_EXPRESSION:
-            return f"must not be longer than {MAX_EXPRESSION:,} characters, is {len(expression):,}"
+        if len(expression) > MAX_RULE_LENGTH:
+            return f"must not be longer than {MAX_RULE_LENGTH:,} characters, is {len(expression):,}"
         if problem := macro_problem(expression) or self._regex_problem(expression):
             return problem
         try:
@@ -145,7 +147,7 @@ class CelCompiler:
         weight = self._regexes_weight(expression)
         if weight is None:
             return "matches takes a text that is written out, so that what it costs is known"
-        return _TOO_HEAVY if weight > MAX_WEIGHT else None
+        return _TOO_HEAVY if weight > MAX_REGEX_WEIGHT else None
 
     def _regexes_weight(self, expression: str) -> int | None:
         """Of all regular expressions in an expression; None if they are not all written out."""

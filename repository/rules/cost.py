@@ -12,8 +12,6 @@ from domain.transition import Transition
 from domain.values import FeatureValue
 from repository.rules.reading import Sample
 
-MAX_COST: Final = 50_000.0
-"""Of all rules that one update asks."""
 SMALL: Final = 65_536
 """Bytes of an aggregate in which only macros, sums and searches can take long."""
 

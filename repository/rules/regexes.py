@@ -7,9 +7,6 @@ compiling it costs: about a microsecond for each unit of weight.
 import re
 from typing import Final
 
-MAX_WEIGHT: Final = 5_000
-"""Of one regular expression."""
-
 _CLASS: Final = 5
 _UNICODE_CLASS: Final = 1_600
 """A class such as `\\p{L}` is hundreds of ranges of bytes."""

@@ -64,13 +64,15 @@ class Owner:
             return
         for step in (folder, *folder.parents):
             if not self._may_enter(step):
-                logger.warning("user %d may pass through %s from now on (o+x)", self.uid, step)
+                logger.warning(
+                    "%s: others may pass through from now on (o+x), as user %d must", step, self.uid
+                )
                 step.chmod(step.stat().st_mode | stat.S_IXOTH)
 
     def read_all(self, folders: Iterable[Path]) -> None:
         """May read and execute everything in `folders` from now on."""
         for folder in folders:
-            logger.warning("user %d may read everything in %s from now on", self.uid, folder)
+            logger.warning("%s: user %d may read everything in it from now on", folder, self.uid)
             for path in (folder, *folder.rglob("*")):
                 mode = path.stat().st_mode
                 path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from logging.handlers import QueueHandler, QueueListener
-from typing import Final
+from typing import Final, TextIO
 
 from formats.json_lines import FIELDS, JsonLines
 from server.process.standard_error import StandardError, others_logged, true_standard_error
@@ -90,6 +90,16 @@ class _Records(QueueHandler):
         return finished
 
 
+class _Lines(logging.StreamHandler[TextIO | StandardError]):
+    """Counts a line that cannot be written. To tell of it on standard error, as logging does, would
+    be another line that cannot be written, and so on without end.
+    """
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the name of logging)
+        LOST_LINES.untold += 1
+        LOST_LINES.ever += 1
+
+
 class _Writer(QueueListener):
     """Goes on whatever becomes of a record."""
 
@@ -152,7 +162,7 @@ def logging_to_stderr(
     `form` is one of FORMATTERS; `stream` is another way to standard error.
     """
     records: queue.Queue[logging.LogRecord] = queue.Queue(MAX_QUEUED)
-    writer = logging.StreamHandler(stream or sys.stderr)
+    writer = _Lines(stream or sys.stderr)
     writer.setFormatter(FORMATTERS[form.lower()])
     listener = _Writer(records, writer)
     root = logging.getLogger()

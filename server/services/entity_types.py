@@ -9,7 +9,7 @@ from domain.entity_key import entity_type_problem
 from domain.entity_type import EntityType
 from domain.entity_type_store import EntityTypeStore
 from domain.errors import EntityTypeNotFound
-from domain.limits import DEFAULT_PAGE, MAX_PAGE_BYTES
+from domain.limits import DEFAULT_PAGE, MAX_PAGE, MAX_PAGE_BYTES
 from featom.v1 import entity_type_service_pb2 as pb
 from server.conversion.entity_types import (
     apply_response,
@@ -28,8 +28,6 @@ from server.rpc.call import Call
 from server.rpc.decoding import Decoder
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["EntityTypeService"]
-
-_MAX_PAGE: Final = 1_000
 
 
 class EntityTypeServicer:
@@ -73,7 +71,7 @@ class EntityTypeServicer:
     async def ListEntityTypes(self, call: Call) -> bytes:
         request = self._decode(pb.ListEntityTypesRequest, call.request)
         violations = Violations()
-        size = read_page_size(request.page_size, DEFAULT_PAGE, _MAX_PAGE, violations)
+        size = read_page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE, violations)
         after = _read_name_token(request.page_token, violations)
         violations.raise_if_any()
         listed, more = await self._store.list_types(after, size, MAX_PAGE_BYTES)
@@ -95,7 +93,7 @@ class EntityTypeServicer:
         request = self._decode(pb.CheckAggregatesRequest, call.request)
         _require_name(request.entity_type, "entity_type")
         violations = Violations()
-        size = read_page_size(request.page_size, _MAX_PAGE, _MAX_PAGE, violations)
+        size = read_page_size(request.page_size, MAX_PAGE, MAX_PAGE, violations)
         after = read_page_token(request.page_token, request.entity_type, violations)
         if request.HasField("definition") and request.definition.name != request.entity_type:
             violations.note("definition.name", "must be the entity type")

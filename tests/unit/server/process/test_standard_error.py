@@ -129,3 +129,31 @@ def test_a_reader_that_is_slow_gets_every_line() -> None:
     assert [json.loads(line)["message"].split()[0] for line in lines] == [
         str(number) for number in range(500)
     ]
+
+
+def test_a_line_that_nobody_can_take_any_more_is_lost_and_makes_no_others() -> None:
+    program = """
+ from server.process.logs import LOST_LINES
+ import sys, time
+ sys.stdin.read()  # until the reader is gone
+ logging.getLogger('own').info('lost')
+ while not LOST_LINES.ever: time.sleep(0.01)
+ time.sleep(0.5)  # for what it would make
+ print(LOST_LINES.ever)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{BEGIN}with log_of_server('info', 'json'):\n{program}"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        assert process.stdout is not None
+        process.stderr.close()
+        process.stdin.close()
+        try:
+            assert process.stdout.read() == b"1\n"
+        finally:
+            process.kill()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from repository.connections.confirmed import Unconfirmed, confirmed
+from repository.connections.durability import Unconfirmed, confirmed
 from repository.postgres import PostgresOptions
 from server.embedded_postgres import EmbeddedPostgres
 from tests.kit.fault_injection import Session, repository_on, session_on

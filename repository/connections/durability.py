@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 import asyncpg
 
 from repository.statements import DURABILITY
-from runtime.detached import detached
+from runtime.supervision import detached
 
 Result = TypeVar("Result")
 

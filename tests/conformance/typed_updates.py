@@ -16,17 +16,9 @@ from repository.memory import MemoryRepository
 from repository.postgres import PostgresRepository
 
 Repository: TypeAlias = MemoryRepository | PostgresRepository
-
-
 KEY = EntityKey("customer", "c-1")
-
-
 COUNT = FeatureSpec(kind=ValueKind.INT64)
-
-
 IN_ORDER = Rule("in_order", "features.low <= features.high", "low is above high")
-
-
 ORDERED = EntityType(name="customer", features={"low": COUNT, "high": COUNT}, rules=(IN_ORDER,))
 
 

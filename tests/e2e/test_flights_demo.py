@@ -27,15 +27,9 @@ BOSTON = Flight(
     delay=30,
 )
 
-
 MIAMI = BOSTON._replace(event_time=20, destination="MIA", distance=1_000, delay=-5)
-
-
 CANCELLED = BOSTON._replace(event_time=30, destination="ORD", cancelled=True, delay=None)
-
-
 WITHOUT_AIRCRAFT = CANCELLED._replace(event_time=40, tailnum=None)
-
 
 ROW = {
     "year": "2013",

@@ -13,8 +13,6 @@ import pytest
 from tests.kit.serving import serving
 
 ROOT = Path(__file__).parents[2]
-
-
 DEMO = (sys.executable, "-m", "examples.flights", "--clients", "2")
 
 

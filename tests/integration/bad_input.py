@@ -15,16 +15,9 @@ from tests.kit.fault_injection import Session
 if TYPE_CHECKING:
     from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub as Store
 
-
 INVALID: Final = (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_VALUE")
-
-
 OVER_LIMIT: Final = (grpc.StatusCode.INVALID_ARGUMENT, "LIMIT_EXCEEDED")
-
-
 ONE: Final = FeatureValue(int64_value=1)
-
-
 LARGEST: Final = FeatureValue(int64_value=2**63 - 1)
 
 

@@ -66,6 +66,4 @@ async def apply(server: PostgresRepository, bounds: Bounds, *, accept: bool = Tr
 
 
 WIDE: Final = Bounds(0, 100, 100)
-
-
 NARROW: Final = Bounds(0, 10, 100)

@@ -14,10 +14,7 @@ from featom.v1.value_pb2 import FeatureValue
 if TYPE_CHECKING:
     from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub as Store
 
-
 STALE: Final = (grpc.StatusCode.ABORTED, "ETAG_MISMATCH")
-
-
 NOT_FOUND: Final = (grpc.StatusCode.NOT_FOUND, "AGGREGATE_NOT_FOUND")
 
 

@@ -21,13 +21,11 @@ CREATE CONSTRAINT TRIGGER {name}_fails AFTER INSERT OR UPDATE ON aggregates
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {name}_fails();
 """
 
-
 SUCCEED_AGAIN = """
 DROP TRIGGER {name}_fails ON aggregates;
 DROP FUNCTION {name}_fails;
 DROP SEQUENCE {name}_commits;
 """
-
 
 CHANGES = "SELECT count(*) FROM changes WHERE entity_type = $1"
 

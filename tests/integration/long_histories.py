@@ -18,17 +18,9 @@ from repository.statements import Query
 from tests.kit.fault_injection import Session, session_on
 
 KEY: Final = EntityKey("card", "4711")
-
-
 BEGIN: Final[Timestamp] = 1_790_000_000 * SECOND
-
-
 PAGE: Final = 3_000_000
-
-
 COLUMNS: Final = ("entity_type", "entity_id", "uid", "version", "commit_time", "batch_id", "change")
-
-
 ChangeRow = tuple[str, str, UUID, int, Any, UUID, bytes, bytes | None]
 
 

@@ -10,10 +10,6 @@ from domain.entity_key import EntityKey
 from featom.v1 import feature_store_pb2 as pb
 from featom.v1.aggregate_pb2 import EntityKey as KeyMessage
 from featom.v1.value_pb2 import DoubleList, FeatureValue, FloatVector, Int64List
-from tests.kit.refusal import Refusal, refusal
-
-if TYPE_CHECKING:
-    from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub as Store
 from tests.integration.bad_input import (
     INVALID,
     LARGEST,
@@ -24,9 +20,12 @@ from tests.integration.bad_input import (
     nothing_stored,
     put,
 )
+from tests.kit.refusal import Refusal, refusal
+
+if TYPE_CHECKING:
+    from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub as Store
 
 __all__ = ["existing", "nothing_stored"]
-
 
 TOO_LATE: Final = Timestamp(seconds=253_402_300_800)
 
@@ -51,7 +50,6 @@ NOT_FINITE: Final = {
         ("component", FeatureValue(float_vector=FloatVector(values=[0.0, number]))),
     )
 }
-
 
 BAD_UPDATES: Final[dict[str, tuple[list[pb.FeatureUpdate], str]]] = {
     **{name: ([put(value=value)], "updates[0].set") for name, value in NOT_FINITE.items()},
@@ -102,7 +100,6 @@ BAD_UPDATES: Final[dict[str, tuple[list[pb.FeatureUpdate], str]]] = {
         "updates[0].set",
     ),
 }
-
 
 BAD_KEYS: Final = {
     "no key": (None, {"key.entity_type", "key.entity_id"}),

@@ -5,11 +5,11 @@ from uuid import uuid4
 
 from featom.v1 import feature_store_pb2 as pb
 from featom.v1.aggregate_pb2 import EntityKey as KeyMessage
+from tests.integration.entity_calls import NOT_FOUND, STALE, entity, numbers, put, read, request
 from tests.kit.refusal import refusal
 
 if TYPE_CHECKING:
     from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub as Store
-from tests.integration.entity_calls import NOT_FOUND, STALE, entity, numbers, put, read, request
 
 __all__ = ["entity"]
 
@@ -26,6 +26,8 @@ async def test_what_is_deleted_is_gone_and_begins_anew(store: "Store", entity: K
         store.GetAggregate(pb.GetAggregateRequest(key=entity, as_of_version=2)),
     ):
         assert (await refusal(call)).told == NOT_FOUND
+    past = await store.GetAggregate(pb.GetAggregateRequest(key=entity, as_of_version=1))
+    assert (past.aggregate.uid, past.aggregate.etag) == (old.uid, "")
     refused = await refusal(store.UpdateFeatures(request(entity, put("f", 2), etag=old.etag)))
     assert (refused.told, refused.metadata) == (STALE, {"current_version": "0"})
     await store.UpdateFeatures(request(entity, put("f", 2)))

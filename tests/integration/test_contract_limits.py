@@ -10,11 +10,6 @@ from domain.entity_key import EntityKey
 from featom.v1 import feature_store_pb2 as pb
 from featom.v1.aggregate_pb2 import EntityKey as KeyMessage
 from featom.v1.value_pb2 import FeatureValue
-from tests.kit.fault_injection import Session
-from tests.kit.refusal import refusal
-
-if TYPE_CHECKING:
-    from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub as Store
 from tests.integration.bad_input import (
     INVALID,
     OVER_LIMIT,
@@ -24,13 +19,15 @@ from tests.integration.bad_input import (
     nothing_stored,
     put,
 )
+from tests.kit.fault_injection import Session
+from tests.kit.refusal import refusal
+
+if TYPE_CHECKING:
+    from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub as Store
 
 __all__ = ["existing", "nothing_stored"]
 
-
 TOO_LARGE: Final = (grpc.StatusCode.RESOURCE_EXHAUSTED, "LIMIT_EXCEEDED")
-
-
 SERVICE: Final = "/featom.v1.FeatureStoreService"
 
 

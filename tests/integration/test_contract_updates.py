@@ -14,6 +14,7 @@ from featom.v1 import feature_store_pb2 as pb
 from featom.v1.aggregate_pb2 import EntityKey as KeyMessage
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue, Int64List
+from tests.integration.entity_calls import NOT_FOUND, STALE, entity, numbers, put, read, request
 from tests.kit.fault_injection import Session
 from tests.kit.refusal import refusal
 from tests.kit.samples import sample
@@ -21,10 +22,8 @@ from tests.kit.serving import serving
 
 if TYPE_CHECKING:
     from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub as Store
-from tests.integration.entity_calls import NOT_FOUND, STALE, entity, numbers, put, read, request
 
 __all__ = ["entity"]
-
 
 REUSED: Final = (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
 

@@ -24,7 +24,6 @@ from tests.kit.postgres import binaries_by_version
 
 __all__ = ["embedded", "empty_folder", "folder", "made_cluster"]
 
-
 as_root = pytest.mark.needs("root")  # which runs PostgreSQL as another user
 
 

@@ -38,7 +38,6 @@ from tests.kit.samples import add, put, update
 
 __all__ = ["steps"]
 
-
 MANY: Final = 100_000
 
 

@@ -34,10 +34,7 @@ from tests.kit.serving import ROOT
 
 __all__ = ["comes_in_between"]
 
-
 IMPATIENT = Patience(lock_timeout=0.2, in_all=10.0)
-
-
 SQUAWK = Path(sys.executable).with_name("squawk")
 
 

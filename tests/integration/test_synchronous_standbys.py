@@ -42,16 +42,9 @@ from tests.kit.waiting import eventually, eventually_found, eventually_true
 
 __all__ = ["key"]
 
-
 OPTIONS: Final = PostgresOptions(statement_timeout=1.0)
-
-
 VERSIONS: Final = binaries_by_version()
-
-
 IN_DOUBT: Final = "SELECT FROM store_epoch WHERE commits_in_doubt IS NOT NULL"
-
-
 SYNC_REP: Final = "SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
 

@@ -15,14 +15,9 @@ from tests.kit.fault_injection import Session, session_on
 from tests.kit.samples import NOW, UID
 
 CARD: Final = EntityKey("card", "k-1")
-
-
 NEW_WRITER: Final = "SELECT pg_try_advisory_xact_lock_shared(hashtextextended($1, 7305411223044))"
-
-
 OLD_WRITER: Final = "SELECT true FROM entity_types WHERE name = $1 FOR SHARE"
 """One of a build that knew only the lock on the row."""
-
 
 builds = pytest.mark.parametrize("lock", [NEW_WRITER, OLD_WRITER], ids=["new", "old"])
 

@@ -16,7 +16,6 @@ from tests.kit.samples import UID
 
 READ_TIME = datetime(2026, 11, 29, tzinfo=UTC)
 
-
 Columns = tuple[
     int,
     int,

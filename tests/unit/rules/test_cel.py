@@ -15,11 +15,7 @@ from tests.kit.effort import at_once
 from tests.unit.rules.transitions import COMPILER, NOW, At, broken, features, problem
 
 NOW_T = At(NOW)
-
-
 TOGETHER = '("balance" in changed) == ("currency" in changed)'
-
-
 RESTING = '!has(previous.state) || previous.state != "closed" || !("txn" in changed)'
 
 

@@ -12,8 +12,6 @@ from domain.values import FeatureValue, ValueKind
 from repository.rules import CelCompiler
 
 COMPILER = CelCompiler()
-
-
 NOW = 1_700_000_000 * SECOND
 
 
@@ -32,7 +30,6 @@ CLOSED = EntityType(
     },
     additional_features=AdditionalFeatures.REJECT,
 )
-
 
 _KINDS = {
     bool: ValueKind.BOOL,

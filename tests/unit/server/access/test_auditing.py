@@ -24,12 +24,8 @@ from tests.unit.server.fake_context import FakeContext
 
 __all__ = ["lines"]
 
-
 SECRET = "a value that nobody may see"
-
-
 CARD = Key(entity_type="card", entity_id="4711")
-
 
 UPDATE = pb.UpdateFeaturesRequest(
     key=CARD, updates=[pb.FeatureUpdate(name="f", set=FeatureValue(string_value=SECRET))]

@@ -135,7 +135,7 @@ image: ## Build the image; BUILD_ARGS="--build-arg NAME=VALUE …" for other bas
 		--build-arg REVISION=$$(git rev-parse HEAD) $(BUILD_ARGS) .
 
 # Tests that know the server by its ports alone: of files of this machine it sees none.
-IMAGE_TESTS := $(addprefix tests/e2e/test_,counters.py entity_types.py health_port.py stale_etags.py torn_vectors.py \
+IMAGE_TESTS := $(addprefix tests/e2e/test_,counters.py entity_type_commands.py entity_types.py health_port.py stale_etags.py torn_vectors.py \
 	whole_updates.py) tests/e2e/observability $(wildcard tests/integration/test_contract_*.py) -k 'not (password_file or test_names or test_guards)'
 
 .PHONY: image-check

@@ -17,7 +17,7 @@ class LatePolicy(Enum):
 
 
 class FeatureSpec(Struct, frozen=True, gc=False, kw_only=True):
-    """The constraints of one feature. `domain.spec_violations` says which make sense together."""
+    """The constraints of one feature; see spec_violations for which make sense together."""
 
     kind: ValueKind
     required: bool = False

@@ -1,17 +1,21 @@
-"""Tasks that last as long as the server: none of them ends without a word, or for good.
+"""Tasks that outlive who began them: those that last as long as the server, and work that goes on
+when its caller goes away.
 
-What ends by an error that nobody expected is logged with its traceback, counted by name and begun
-again after a pause. Work that is supervised must leave nothing half done that others wait for.
+None of the former ends without a word, or for good. What ends by an error that nobody expected is
+logged with its traceback, counted by name and begun again after a pause. Work that is supervised
+must leave nothing half done that others wait for.
 """
 
 import asyncio
 import logging
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from typing import Any, Final, TypeVar
 
 from telemetry.metrics import Metric, MetricKind, Sample
+
+Result = TypeVar("Result")
 
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 10.0
@@ -19,6 +23,8 @@ _WELL: Final = 60.0
 """Seconds after which what has failed before counts as mended."""
 _CALLBACK: Final = "callback"
 _THREAD: Final = "thread"
+# The event loop itself keeps only weak references to tasks.
+_RUNNING: Final[set[asyncio.Task[Any]]] = set()
 
 log = logging.getLogger(__name__)
 
@@ -79,3 +85,21 @@ def _note_thread(failed: threading.ExceptHookArgs) -> None:
     FAILURES.by_task[_THREAD] += 1
     name = failed.thread.name if failed.thread else "?"
     log.error("the thread %s failed", name, exc_info=failed.exc_value)
+
+
+async def detached(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run `work` in a task of its own and wait for it.
+
+    grpc.aio cancels a handler when its client cancels or its deadline passes; a query must not be
+    cancelled with it, since the driver would then open another connection to say so.
+    """
+    task = asyncio.create_task(work)
+    _RUNNING.add(task)
+    task.add_done_callback(_forget)
+    return await asyncio.shield(task)
+
+
+def _forget(task: "asyncio.Task[Any]") -> None:
+    _RUNNING.discard(task)
+    if not task.cancelled():
+        task.exception()  # seen here, if the caller did not stay to see it

@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from tests.kit import needs, newest_alone, order
+from tests.kit import needs, newest_alone, order, pristine
 from tests.kit.postgres import Postgres, Run, servers
 from tests.kit.roles import migrate_for_servers
 
@@ -18,6 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """A hook of pytest's."""
+    pristine.share()  # with the workers, which start later
     for plugin in (newest_alone, needs, order):
         config.pluginmanager.register(plugin)
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from domain.errors import Overloaded
-from runtime.detached import detached
+from runtime.supervision import detached
 
 Result = TypeVar("Result")
 

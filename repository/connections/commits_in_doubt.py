@@ -12,9 +12,9 @@ from contextlib import suppress
 from typing import Final
 
 from domain.errors import DatabaseUnavailable
+from repository.connections.durability import LOCK_TIMEOUT
 from repository.connections.isolation import ReadCommittedPool
 from repository.connections.pool import AnswerLost, Connection, TransactionAborted
-from repository.connections.timeline import LOCK_TIMEOUT
 from repository.sessions.facts import Backend
 from repository.statements import DURABILITY
 

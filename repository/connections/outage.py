@@ -1,14 +1,18 @@
-"""What is logged of a database that cannot work: when that begins, and when it is over.
+"""A database that cannot work: what is logged of it, and how often it is asked again.
 
-Whatever fails in between is counted, and told at the end; what keeps the server from being ready is
-told by its health, cause by cause.
+One line is logged when that begins, and one when it is over. Whatever fails in between is counted,
+and told at the end; what keeps the server from being ready is told by its health, cause by cause.
+
+Meanwhile a circuit breaker, after Michael Nygard, "Release It!" (2007), keeps those who wait for a
+connection from asking for one each; its pauses grow, with jitter.
 """
 
 import logging
+import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final
 
 from formats.json_lines import FIELDS
 from repository.connections.sqlstates import Failure, Verdict
@@ -19,6 +23,8 @@ _FORGOTTEN_AFTER: Final = 10.0
 """Seconds without a failure after which a write of the server's own ends it too: perhaps nobody
 uses the pool any more that has failed."""
 _COUNTS: Final = (Verdict.UNAVAILABLE, Verdict.HEAVY, Verdict.LOST)
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -102,3 +108,46 @@ class Outage:
 
 def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+
+
+class Reconnecting:
+    """Connects, as long as that works. Once it has failed there is one attempt at a time, after a
+    pause; callers that come meanwhile get the last error at once."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[Any]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`clock` counts seconds."""
+        self._connect = connect
+        self._clock = clock
+        self._failures = 0
+        self._last: Exception | None = None
+        self._not_before = 0.0
+        self._attempts = 0
+
+    async def connect(self, *_: Any, **__: Any) -> Any:
+        """A new connection. Raises what connecting does, perhaps without another attempt.
+
+        The driver's pool may ask for what it likes: it is known how to connect.
+        """
+        if self._last is not None and (self._attempts or self._clock() < self._not_before):
+            # The same error again, without the places where it was raised before.
+            raise self._last.with_traceback(None)
+        self._attempts += 1
+        try:
+            connection = await self._connect()
+        except Exception as error:
+            self._failed(error)
+            raise
+        finally:
+            self._attempts -= 1
+        self._failures, self._last = 0, None
+        return connection
+
+    def _failed(self, error: Exception) -> None:
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(self._failures, 10))
+        self._failures += 1
+        self._last = error
+        self._not_before = self._clock() + random.uniform(pause / 2, pause)  # noqa: S311

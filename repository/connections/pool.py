@@ -11,12 +11,16 @@ from typing import ClassVar, Final, TypeAlias, TypeVar
 import asyncpg
 
 from domain.errors import DatabaseUnavailable
-from repository.connections.confirmed import confirmed
-from repository.connections.known import Admission, KnownConnection, leave_as_it_is
+from repository.connections.connection import (
+    Admission,
+    KnownConnection,
+    leave_as_it_is,
+    traced_connections,
+)
+from repository.connections.durability import confirmed
+from repository.connections.outage import Reconnecting
 from repository.connections.primary import Primary
-from repository.connections.reconnecting import Reconnecting
 from repository.connections.sqlstates import DISK_FULL, SUSPICIOUS, Failure, Verdict, judge
-from repository.connections.traced_connection import traced_connections
 from repository.dsn.connector import Connector
 from repository.migrations import window
 from repository.sessions.facts import Backend

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from repository.connections.known import Admission, KnownConnection
+from repository.connections.connection import Admission, KnownConnection
 from repository.connections.primary import Primary
 from repository.credentials import Password
 from repository.dsn.connector import CannotConnect, Connector

@@ -10,7 +10,7 @@ import asyncpg
 
 from repository.credentials import Password
 from repository.migrations.backfill import Backfill
-from repository.migrations.holders import holder_of
+from repository.migrations.lock_waits import holder_of, trying
 from repository.migrations.revisions import backfills
 from repository.migrations.session import (
     BACKFILLING,
@@ -20,7 +20,6 @@ from repository.migrations.session import (
     session_on,
     try_lock,
 )
-from repository.migrations.trying import trying
 from repository.sessions.facts import Session
 
 _TRYING_SECONDS: Final = 60.0

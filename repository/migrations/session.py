@@ -13,7 +13,7 @@ import asyncpg
 from repository.credentials import Password
 from repository.dsn.connector import CannotConnect, Connector
 from repository.dsn.target import DsnRefused
-from repository.migrations.holders import holder_of
+from repository.migrations.lock_waits import holder_of
 from repository.migrations.window import SchemaMismatch, outdated, servers_of
 from repository.sessions.facts import Session
 from repository.sessions.refusals import SessionRefused

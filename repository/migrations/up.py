@@ -7,6 +7,7 @@ from repository.credentials import Password
 from repository.migrations import window
 from repository.migrations.backfilling import backfill_on, complete_backfills, register_as_complete
 from repository.migrations.grants import grant_to
+from repository.migrations.lock_waits import trying
 from repository.migrations.revisions import Revision, backfills, revisions
 from repository.migrations.session import (
     MIGRATING,
@@ -17,7 +18,6 @@ from repository.migrations.session import (
     lock,
     session_on,
 )
-from repository.migrations.trying import trying
 from repository.sessions.facts import Session
 
 log = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from domain.limits import MAX_DESCRIPTION, MAX_TTL_SECONDS
 from domain.timestamp import SECOND
 from featom.v1 import entity_type_pb2 as pb
 from featom.v1 import entity_type_service_pb2 as service_pb
-from server.conversion.violations import Violations
+from server.conversion.fields import Violations
 
 _ROOM = 500_000
 """Characters of the texts of all differences: with the definition they must fit into an answer."""

@@ -1,4 +1,4 @@
-"""Fields that several requests share."""
+"""Fields that several requests share, and all that is wrong with them, said at once."""
 
 import hashlib
 import re
@@ -11,12 +11,12 @@ from google.protobuf.timestamp_pb2 import Timestamp as TimestampMessage
 
 from codec.timestamps import decode_timestamp
 from domain.entity_key import EntityKey
+from domain.errors import FieldViolation, InvalidValue
 from domain.etag import Etag, parse_etag
 from domain.timestamp import SECOND, Timestamp
 from domain.update import feature_name_problem
 from featom.v1 import aggregate_pb2
 from featom.v1 import feature_store_pb2 as pb
-from server.conversion.violations import Violations
 
 Identified: TypeAlias = (
     pb.UpdateFeaturesRequest | pb.DeleteAggregateRequest | pb.BatchUpdateFeaturesRequest
@@ -24,6 +24,19 @@ Identified: TypeAlias = (
 """A request with a request id."""
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+class Violations(list[FieldViolation]):
+    """What was found to be wrong so far."""
+
+    def note(self, field: str, description: str | None) -> None:
+        """Keep a problem, if there is one."""
+        if description is not None:
+            self.append(FieldViolation(field, description))
+
+    def raise_if_any(self) -> None:
+        if self:
+            raise InvalidValue(self)
 
 
 def read_key(message: aggregate_pb2.EntityKey) -> EntityKey:

@@ -20,13 +20,13 @@ from domain.ports import AtCommitTime, AtEventTime, AtVersion, PointInTime, Stor
 from domain.timestamp import Timestamp, timestamp_problem
 from featom.v1 import feature_store_pb2 as pb
 from server.conversion.fields import (
+    Violations,
     read_etag,
     read_feature_names,
     read_instant,
     read_key,
     read_uuid,
 )
-from server.conversion.violations import Violations
 
 
 class Read(NamedTuple):

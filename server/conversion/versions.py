@@ -11,9 +11,8 @@ from domain.limits import DEFAULT_PAGE, MAX_PAGE_BYTES, Limits
 from domain.ports import ChangePosition, HistoryPage, HistoryQuery
 from domain.timestamp import timestamp_problem
 from featom.v1 import feature_store_pb2 as pb
-from server.conversion.fields import read_key, read_uuid
+from server.conversion.fields import Violations, read_key, read_uuid
 from server.conversion.reads import read_page_size
-from server.conversion.violations import Violations
 
 _CHANGES: Final = tag(pb.ListAggregateVersionsResponse, "changes")
 _ORDERS: Final = {

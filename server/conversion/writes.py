@@ -29,13 +29,13 @@ from domain.values import FeatureValue, ValueKind
 from featom.v1 import feature_store_pb2 as pb
 from featom.v1 import value_pb2
 from server.conversion.fields import (
+    Violations,
     fingerprint,
     read_etag,
     read_instant,
     read_key,
     read_request_id,
 )
-from server.conversion.violations import Violations
 
 
 def read_update(request: pb.UpdateFeaturesRequest, actor: str = "") -> Update:

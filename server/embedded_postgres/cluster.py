@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from server.embedded_postgres.failure import EmbeddedPostgresFailed
 from server.embedded_postgres.owner import Owner
 from server.embedded_postgres.postmaster import PID_FILE, kill_processes
-from server.embedded_postgres.programs import Programs
+from server.embedded_postgres.programs import EmbeddedPostgresFailed, Programs
 from server.embedded_postgres.settings import render
 
 NAME: Final = "featom"  # of the database and of its superuser

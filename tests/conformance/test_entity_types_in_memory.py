@@ -3,6 +3,7 @@
 import pytest
 
 from repository.memory import MemoryRepository
+from tests.conformance.entity_type_changes import *  # noqa: F403
 from tests.conformance.entity_types import *  # noqa: F403
 
 

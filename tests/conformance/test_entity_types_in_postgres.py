@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from repository.postgres import PostgresOptions, PostgresRepository
+from tests.conformance.entity_type_changes import *  # noqa: F403
 from tests.conformance.entity_types import *  # noqa: F403
 
 

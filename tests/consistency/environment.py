@@ -12,7 +12,7 @@ from tests.consistency.faults.fleet import Fleet, fleet
 from tests.consistency.history import read_history
 from tests.consistency.recorder import NEVER, Recorder
 from tests.consistency.settling import settle
-from tests.kit.postgres import Postgres, folder_for_postgres
+from tests.kit.postgres import Postgres, folder_for_postgres, prepared
 from tests.kit.program import FEATOM
 from tests.kit.proxy import Proxy, proxied
 from tests.kit.roles import migrate_for_servers
@@ -34,7 +34,7 @@ class OwnPostgres:
 @contextmanager
 def own_postgres(binaries: Path = WHEEL_BINARIES) -> Iterator[OwnPostgres]:
     with folder_for_postgres() as folder:
-        server = EmbeddedPostgres(folder, binaries)
+        server = prepared(folder, binaries)
         server.start()
         try:
             yield OwnPostgres(server, folder)

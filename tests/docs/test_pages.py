@@ -80,7 +80,7 @@ def test_every_command_does_what_its_page_says() -> None:
 def postgres_of_ones_own() -> Iterator[int]:
     """The port of one as it comes: with a superuser `postgres`, and nothing in it."""
     with clusters(WHEEL_BINARIES) as made:
-        port = made.primary({"max_connections": "100"}).port
+        port = made.primary().port
         psql = [str(WHEEL_BINARIES / "psql"), "-Xq", "-h", "127.0.0.1", "-p", str(port)]
         for role, statement in (
             (ROLE, "CREATE ROLE postgres SUPERUSER LOGIN"),

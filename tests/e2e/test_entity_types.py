@@ -1,84 +1,19 @@
-"""Entity types through gRPC and the commands, on two server processes over one database."""
+"""Entity types through gRPC, on two server processes over one database."""
 
-import itertools
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import Any, Final, NamedTuple
 
 import grpc
 import pytest
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure
 from grpc_status import rpc_status
-from typer.testing import CliRunner
 
-from cli.entity_type_files import read_definitions
-from cli.main import app
 from featom.v1 import entity_type_pb2 as types_pb
 from featom.v1 import entity_type_service_pb2 as service_pb
 from featom.v1 import feature_store_pb2 as pb
-from featom.v1.entity_type_service_pb2_grpc import EntityTypeServiceStub
-from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
-from tests.kit.postgres import Postgres
-from tests.kit.serving import serving
+from tests.e2e.entity_type_servers import Client, Current, clients, request, two_servers
 
-ROOT: Final = Path(__file__).parents[2]
-FRAUD: Final = ROOT / "examples" / "entity_types" / "fraud"
-
-
-class Client:
-    """The stubs of one server."""
-
-    def __init__(self, address: str, channel: grpc.Channel) -> None:
-        self.address = address
-        self.features = FeatureStoreServiceStub(channel)
-        self.types = EntityTypeServiceStub(channel)
-
-    def apply(
-        self, definition: types_pb.EntityType, **fields: object
-    ) -> service_pb.ApplyEntityTypeResponse:
-        return self.types.ApplyEntityType(
-            service_pb.ApplyEntityTypeRequest(entity_type=definition, **fields)  # type: ignore[arg-type]
-        )
-
-    def update(self, **values: Any) -> pb.UpdateFeaturesResponse:
-        return self.features.UpdateFeatures(request(**values))
-
-
-def request(entity_id: str = "c-1", **values: Any) -> pb.UpdateFeaturesRequest:
-    message = pb.UpdateFeaturesRequest(return_aggregate=True)
-    message.key.entity_type, message.key.entity_id = Current.name, entity_id
-    for name, value in values.items():
-        message.updates.add(name=name).set.int64_value = value
-    return message
-
-
-@contextmanager
-def server(dsn: str) -> Iterator[Client]:
-    with serving(dsn, drain_delay=0) as process, grpc.insecure_channel(process.address) as channel:
-        yield Client(process.address, channel)
-
-
-class Current:
-    """The entity type of the test that runs: each has its own, on servers of them all."""
-
-    number = itertools.count(1)
-    name = ""
-
-
-@pytest.fixture(scope="module")
-async def two_servers(postgres: Postgres, migrated_template: str) -> AsyncIterator[list[Client]]:
-    async with postgres.database(migrated_template) as dsn:
-        with ExitStack() as stack:
-            yield [stack.enter_context(server(dsn)) for _ in range(2)]
-
-
-@pytest.fixture
-def clients(two_servers: list[Client]) -> list[Client]:
-    Current.name = f"type_{next(Current.number)}"
-    return two_servers
+__all__ = ["clients", "two_servers"]
 
 
 def refusal(error: grpc.RpcError) -> tuple[str, set[str]]:
@@ -278,89 +213,6 @@ def test_clients_of_two_servers_never_commit_under_a_revision_that_is_past(
     assert mistakes == []
     assert applied == list(range(1, 12))
     assert len(accepted) > 10
-
-
-class Ended(NamedTuple):
-    """How a command ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def featom(client: Client, *arguments: str) -> Ended:
-    """Run a command against the server: in this process, as starting one takes a second."""
-    result = CliRunner().invoke(app, arguments, env={"FEATOM_TARGET": client.address})
-    return Ended(result.exit_code, result.stdout, result.stderr)
-
-
-def test_the_commands(clients: list[Client], tmp_path: Path) -> None:
-    client = clients[0]
-    Current.name = "bank_customer"
-    assert featom(client, "diff", "-f", str(FRAUD)).returncode == 1
-    assert featom(client, "apply", "-f", str(FRAUD)).returncode == 0
-    assert featom(client, "diff", "-f", str(FRAUD)).returncode == 0
-    written = featom(client, "get-type", "bank_customer")
-    (tmp_path / "customer.yaml").write_text(written.stdout)
-    (read_back,) = read_definitions(tmp_path / "customer.yaml")
-    assert set(read_back.features) >= {"balance", "txn_count_1h"}
-    client.update(txn_count_1h=1, txn_count_24h=2)
-    assert featom(client, "check", "bank_customer").returncode == 0
-    (tmp_path / "tight.yaml").write_text(
-        "name: bank_customer\nfeatures: {txn_count_24h: {type: int64, maximum: 1}}\n"
-    )
-    tight = str(tmp_path / "tight.yaml")
-    checked = featom(client, "check", "bank_customer", "-f", tight)
-    assert checked.returncode == 1
-    assert "RANGE txn_count_24h: 1 aggregate: c-1\n" in checked.stdout
-    assert "    c-1: must be at most 1, is 2\n" in checked.stdout
-    refused = featom(client, "apply", "-f", tight)
-    assert refused.returncode == 4
-    assert "1 stored aggregates would break the entity type, txn_count_24h in 1." in refused.stderr
-    assert "featom apply --accept-existing" in refused.stderr
-    accepted = featom(client, "apply", "-f", tight, "--accept-existing")
-    assert accepted.returncode == 0
-    assert "1 stored aggregates break it" in accepted.stdout
-
-
-def test_of_files_of_which_one_is_bad_nothing_is_applied(
-    clients: list[Client], tmp_path: Path
-) -> None:
-    (tmp_path / "a.yaml").write_text("name: first_of_two\n")
-    bad = tmp_path / "b.yaml"
-    for text, said in (("name: [", "b.yaml"), ("name: first_of_two", "defined more than once")):
-        bad.write_text(text)
-        refused = featom(clients[0], "apply", "-f", str(tmp_path))
-        assert (refused.returncode, refused.stdout) == (2, "")
-        assert said in refused.stderr
-    unknown = featom(clients[0], "get-type", "first_of_two")
-    assert (unknown.returncode, unknown.stderr.split(":")[1]) == (3, " ENTITY_TYPE_NOT_FOUND")
-    bad.write_text("name: second\nfeatures: {a: {type: int64, maximum: 0}}\n")
-    assert featom(clients[0], "check", "second", "-f", str(tmp_path)).returncode == 0
-    assert featom(clients[0], "check", "third", "-f", str(tmp_path)).returncode == 2
-    assert featom(clients[0], "check", "third").returncode == 3
-    assert featom(clients[0], "apply", "-f", str(tmp_path / "none.yaml")).returncode == 2
-    assert featom(clients[0], "get-type", "Bad Name").returncode == 2
-    assert featom(clients[0], "get-type", "x", "--target", "127.0.0.1:1").returncode == 6
-
-
-def test_a_command_says_all_that_is_wrong_with_a_definition_or_how_much_it_is(
-    clients: list[Client], tmp_path: Path
-) -> None:
-    bad = tmp_path / "bad.yaml"
-    features = "".join(f"  f{n}: {{type: bool, pattern: x}}\n" for n in range(200))
-    bad.write_text(
-        f"name: bad\nfeatures:\n{features}rules: [{{name: r, expression: a, message: b}}]"
-    )
-    for command in ("apply", "diff", "check"):
-        arguments = ["bad"] if command == "check" else []
-        refused = featom(clients[0], command, *arguments, "-f", str(bad))
-        assert refused.returncode == 2
-        lines = refused.stderr.splitlines()
-        # Behind the progress bar of a check.
-        lines = lines[next(n for n, line in enumerate(lines) if "INVALID_VALUE" in line) :]
-        assert lines[1].strip().startswith("entity_type.features[f0].pattern: makes no sense")
-        assert lines[-1].strip() == f"… and {201 - (len(lines) - 2)} more"
 
 
 def test_of_changes_with_one_etag_exactly_one_is_made(clients: list[Client]) -> None:

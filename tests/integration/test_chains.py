@@ -1,7 +1,7 @@
 """Batches that are evaluated while the one ahead of them is being written."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -17,60 +17,15 @@ from domain.limits import Limits
 from domain.outcome import DeletionOutcome, UpdateOutcome
 from domain.update import Command, Deletion, UpdateBatch
 from domain.values import FeatureValue, ValueKind
-from repository.pipeline import commit_pipeline
-from repository.pipeline.submission import Submission
-from repository.postgres import PostgresRepository
 from repository.writing.chaining import ChainLink
 from repository.writing.contention import _lock_id
-from tests.kit.fault_injection import MeddledPool, Session, meddled_repository_on, touch
+from tests.integration.chained_batches import Chain, chain, waiting
+from tests.kit.fault_injection import Session, touch
 from tests.kit.reading import current_features
 from tests.kit.samples import add, put, remove, update
 from tests.kit.waiting import eventually
 
-
-class Chain:
-    """A repository in which whatever waits follows right behind what is being written."""
-
-    def __init__(self, repository: PostgresRepository, pool: MeddledPool) -> None:
-        self.repository = repository
-        self.pool = pool
-
-    async def run(
-        self,
-        ahead: Command,
-        *behind: Command,
-        meanwhile: Callable[[], Awaitable[object]] | None = None,
-    ) -> list[Any]:
-        """Commit a batch of one command while one of the others is already evaluated.
-
-        `meanwhile` happens between their evaluation and the write of the first.
-        """
-        pipeline = self.repository._pipeline
-        go_on = asyncio.Event()
-        self.pool.before.append(go_on.wait)
-        answers = [self.repository.submit(ahead)]
-        while pipeline.waiting:  # noqa: ASYNC110 - the others must come before it has read
-            await asyncio.sleep(0)
-        answers += [self.repository.submit(command) for command in behind]
-        await eventually(lambda: len(pipeline._under_way) == 2)
-        await asyncio.sleep(0.05)
-        assert not any(answer.done() for answer in answers)
-        if meanwhile is not None:
-            await meanwhile()
-        go_on.set()
-        return await asyncio.gather(*answers, return_exceptions=True)
-
-
-def waiting(command: Command) -> Submission:
-    loop = asyncio.get_running_loop()
-    return Submission(command, loop.create_future(), loop.time() + 9)
-
-
-@pytest.fixture
-async def chain(shared_database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Chain]:
-    monkeypatch.setattr(commit_pipeline, "ENOUGH", 1)
-    async with meddled_repository_on(shared_database) as (repository, pool):
-        yield Chain(repository, pool)
+__all__ = ["chain"]
 
 
 async def test_it_is_written_on_what_the_one_ahead_wrote(chain: Chain, key: EntityKey) -> None:

@@ -25,9 +25,8 @@ from repository.dsn.target import DsnRefused
 from repository.migrations import MigrationFailed, status
 from repository.postgres import PostgresRepository
 from repository.statements import Query
-from server.embedded_postgres import EmbeddedPostgres
 from tests.kit.fault_injection import pool_on
-from tests.kit.postgres import Postgres, binaries_by_version, folder_for_postgres
+from tests.kit.postgres import Postgres, binaries_by_version, folder_for_postgres, prepared
 from tests.kit.proxy import proxied
 
 ROOT: Final = Path(__file__).parents[2]
@@ -80,7 +79,7 @@ def refusing_host() -> Iterator[str]:
 def standby(request: pytest.FixtureRequest) -> Iterator[str]:
     """The DSN of a hot standby, of which the primary is gone."""
     with folder_for_postgres() as folder:
-        server = EmbeddedPostgres(folder, request.param)
+        server = prepared(folder, request.param)
         server.start()
         server.stop()
         (folder / "cluster" / "standby.signal").touch()

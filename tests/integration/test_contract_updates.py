@@ -1,7 +1,7 @@
-"""Updates and deletions over gRPC, as a client sees them."""
+"""Updates over gRPC, as a client sees them."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 import grpc
@@ -9,13 +9,12 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from codec.values import encode_value
-from domain.entity_key import EntityKey
 from domain.values import ValueKind
 from featom.v1 import feature_store_pb2 as pb
 from featom.v1.aggregate_pb2 import EntityKey as KeyMessage
-from featom.v1.aggregate_pb2 import FeatureAggregate
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from featom.v1.value_pb2 import FeatureValue, Int64List
+from tests.integration.entity_calls import NOT_FOUND, STALE, entity, numbers, put, read, request
 from tests.kit.fault_injection import Session
 from tests.kit.refusal import refusal
 from tests.kit.samples import sample
@@ -24,40 +23,13 @@ from tests.kit.serving import serving
 if TYPE_CHECKING:
     from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub as Store
 
-STALE: Final = (grpc.StatusCode.ABORTED, "ETAG_MISMATCH")
-NOT_FOUND: Final = (grpc.StatusCode.NOT_FOUND, "AGGREGATE_NOT_FOUND")
+__all__ = ["entity"]
+
 REUSED: Final = (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
-
-
-@pytest.fixture
-def entity(key: EntityKey) -> KeyMessage:
-    """The key of an entity that no other test knows."""
-    return KeyMessage(entity_type=key.entity_type, entity_id=key.entity_id)
-
-
-def put(name: str, number: int, event_time: int | None = None) -> pb.FeatureUpdate:
-    """Set an int64; `event_time` in seconds."""
-    item = pb.FeatureUpdate(name=name, set=FeatureValue(int64_value=number))
-    if event_time is not None:
-        item.event_time.seconds = event_time
-    return item
 
 
 def add(name: str, number: int) -> pb.FeatureUpdate:
     return pb.FeatureUpdate(name=name, increment=FeatureValue(int64_value=number))
-
-
-def request(entity: KeyMessage, *updates: pb.FeatureUpdate, **rest: Any) -> Any:
-    return pb.UpdateFeaturesRequest(key=entity, updates=updates, **rest)
-
-
-async def read(store: "Store", entity: KeyMessage) -> FeatureAggregate:
-    return (await store.GetAggregate(pb.GetAggregateRequest(key=entity))).aggregate
-
-
-async def numbers(store: "Store", entity: KeyMessage) -> dict[str, int]:
-    found = await read(store, entity)
-    return {name: feature.value.int64_value for name, feature in found.features.items()}
 
 
 async def test_what_is_written_is_read(store: "Store", entity: KeyMessage) -> None:
@@ -216,65 +188,6 @@ async def test_no_rehearsal_gives_an_etag_for_a_version_that_another_makes(
     made = await store.UpdateFeatures(request(entity, put("f", 3)))
     assert rehearsed.version == made.version
     assert made.etag not in (rehearsed.etag, rehearsed.aggregate.etag)
-
-
-async def test_what_is_deleted_is_gone_and_begins_anew(store: "Store", entity: KeyMessage) -> None:
-    written = await store.UpdateFeatures(request(entity, put("f", 1)))
-    old = await read(store, entity)
-    deleted = await store.DeleteAggregate(pb.DeleteAggregateRequest(key=entity, etag=written.etag))
-    assert deleted.version == 2
-    assert deleted.delete_time.ToNanoseconds() > written.update_time.ToNanoseconds()
-    for call in (
-        store.GetAggregate(pb.GetAggregateRequest(key=entity)),
-        store.DeleteAggregate(pb.DeleteAggregateRequest(key=entity)),
-        store.GetAggregate(pb.GetAggregateRequest(key=entity, as_of_version=2)),
-    ):
-        assert (await refusal(call)).told == NOT_FOUND
-    refused = await refusal(store.UpdateFeatures(request(entity, put("f", 2), etag=old.etag)))
-    assert (refused.told, refused.metadata) == (STALE, {"current_version": "0"})
-    await store.UpdateFeatures(request(entity, put("f", 2)))
-    new = await read(store, entity)
-    assert (new.version, new.uid != old.uid, new.etag != old.etag) == (1, True, True)
-
-
-async def test_a_deletion_with_a_stale_etag_deletes_nothing(
-    store: "Store", entity: KeyMessage
-) -> None:
-    first = await store.UpdateFeatures(request(entity, put("f", 1)))
-    await store.UpdateFeatures(request(entity, put("f", 2)))
-    refused = await refusal(
-        store.DeleteAggregate(pb.DeleteAggregateRequest(key=entity, etag=first.etag))
-    )
-    assert refused.told == STALE
-    assert await numbers(store, entity) == {"f": 2}
-
-
-async def test_a_retried_deletion_deletes_once(store: "Store", entity: KeyMessage) -> None:
-    await store.UpdateFeatures(request(entity, put("f", 1)))
-    asked = pb.DeleteAggregateRequest(key=entity, request_id=str(uuid4()), erase_history=True)
-    first = await store.DeleteAggregate(asked)
-    await store.UpdateFeatures(request(entity, put("f", 2)))
-    again = await store.DeleteAggregate(asked)
-    assert (again.replayed, again.version, again.delete_time) == (
-        True,
-        first.version,
-        first.delete_time,
-    )
-    assert await numbers(store, entity) == {"f": 2}
-
-
-async def test_what_was_deleted_plainly_can_be_erased(store: "Store", entity: KeyMessage) -> None:
-    erasure = pb.DeleteAggregateRequest(key=entity, erase_history=True)
-    assert (await refusal(store.DeleteAggregate(erasure))).told == NOT_FOUND
-    first = await store.UpdateFeatures(request(entity, put("f", 1)))
-    deleted = await store.DeleteAggregate(pb.DeleteAggregateRequest(key=entity))
-    asked = pb.DeleteAggregateRequest(key=entity, etag=first.etag, erase_history=True)
-    assert (await refusal(store.DeleteAggregate(asked))).told == STALE
-    erased = await store.DeleteAggregate(erasure)
-    assert erased.version == deleted.version == 2
-    assert erased.delete_time.ToNanoseconds() > deleted.delete_time.ToNanoseconds()
-    assert (await refusal(store.DeleteAggregate(asked))).told == STALE
-    assert (await refusal(store.GetAggregate(pb.GetAggregateRequest(key=entity)))).told == NOT_FOUND
 
 
 async def test_a_row_that_somebody_holds_makes_the_caller_wait_no_longer_than_it_will(

@@ -21,7 +21,7 @@ from repository.connections.isolation import SerializablePool
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.writing.row import Row, StoredRow
 from repository.writing.transaction import EpochPassed, write
-from tests.integration.test_synchronous_standbys import asked, within
+from tests.integration.retried_commands import asked, within
 from tests.kit.fault_injection import pool_on, repository_on, session_on
 from tests.kit.postgres import Postgres, binaries_by_version
 from tests.kit.proxy import Proxy, proxied

@@ -204,9 +204,7 @@ async def test_while_a_synchronous_standby_is_away_checks_fail_and_do_not_pile_u
     standby = made.standby(primary)
     dsn = as_app_role(primary.dsn)
     async with session_on(primary.dsn) as session, probe_on(dsn) as probe:
-        await session.execute(
-            f"ALTER SYSTEM SET synchronous_standby_names = '{standby.folder.name}'"
-        )
+        await session.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{standby.name}'")
         await session.execute("SELECT pg_reload_conf()")
         await eventually_found(
             session, "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"

@@ -12,13 +12,8 @@ from domain.outcome import UpdateOutcome
 from repository.pipeline import committing
 from repository.pipeline.submission import Submission
 from repository.postgres import PostgresRepository
-from tests.integration.test_changes_beside_writers import (
-    CARD,
-    NEW_WRITER,
-    patient,
-    writer_in_flight,
-)
-from tests.integration.test_rule_changes import NARROW, WIDE, apply, servers, update
+from tests.integration.bounded_types import NARROW, WIDE, apply, servers, update
+from tests.integration.writers_in_flight import CARD, NEW_WRITER, patient, writer_in_flight
 from tests.kit.fault_injection import somebody_waits_for_a_lock
 from tests.kit.samples import put
 from tests.kit.samples import update as update_of

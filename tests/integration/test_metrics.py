@@ -7,7 +7,7 @@ from domain.errors import DatabaseUnavailable
 from domain.ports import AtVersion, HistoryQuery
 from repository.postgres import PostgresRepository
 from telemetry.metrics import Histogram, Sample
-from tests.integration.test_failing_commits import error, failing_commits
+from tests.integration.failing_commits import error, failing_commits
 from tests.kit.fault_injection import Session, meddled_repository_on, repository_on, touch
 from tests.kit.samples import add, put, update
 

@@ -2,81 +2,27 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
 
 import asyncpg
 import pytest
 from msgspec.structs import replace
 
-from application.entity_types import EntityTypes
 from codec.historical_state import fold
 from domain.entity_key import EntityKey
-from domain.entity_type import EntityType, Rule
+from domain.entity_type import EntityType
 from domain.errors import IncompatibleChange, InvalidValue, RuleViolated
-from domain.feature_spec import FeatureSpec
-from domain.limits import Limits
-from domain.operations import SetValue
 from domain.ports import AtVersion
-from domain.update import FeatureUpdate, Update
-from domain.values import FeatureValue, ValueKind
 from featom.v1.aggregate_pb2 import AggregateChange, FeatureAggregate
 from repository.entity_types import postgres as postgres_types
-from repository.postgres import PostgresOptions, PostgresRepository
+from repository.postgres import PostgresRepository
 from repository.statements import WRITE
 from repository.writing.transaction import Loss
 from repository.writing.write_protocol import WriteProtocol
+from tests.integration.bounded_types import KEY, NARROW, WIDE, Bounds, apply, servers, update
 from tests.kit.fault_injection import session_on, somebody_waits_for_a_lock
 
-KEY: Final = EntityKey("customer", "c-1")
-
-
-class Bounds(NamedTuple):
-    """A definition in plain numbers, judged here without any code of the server."""
-
-    low: int
-    high: int
-    gap: int
-
-    @property
-    def definition(self) -> EntityType:
-        bounded = FeatureSpec(
-            kind=ValueKind.INT64, minimum=number(self.low), maximum=number(self.high)
-        )
-        near = Rule("near", f"features.a - features.b <= {self.gap}", "a is too far above b")
-        return EntityType(name="customer", features={"a": bounded, "b": bounded}, rules=(near,))
-
-    def broken(self, a: int, b: int) -> frozenset[str]:
-        names = {name for name, x in (("a", a), ("b", b)) if not self.low <= x <= self.high}
-        return frozenset(names | ({"near"} if a - b > self.gap else set()))
-
-
-def number(content: int) -> FeatureValue:
-    return FeatureValue(ValueKind.INT64, content)
-
-
-def update(key: EntityKey = KEY, **values: int) -> Update:
-    items = (FeatureUpdate(name, SetValue(number(value))) for name, value in values.items())
-    return Update(key=key, updates=tuple(items), return_aggregate=True)
-
-
-@pytest.fixture
-async def servers(database: str) -> AsyncIterator[list[PostgresRepository]]:
-    opened = [PostgresRepository(database, PostgresOptions(lanes=2)) for _ in range(2)]
-    for server in opened:
-        await server.open()
-    yield opened
-    for server in opened:
-        await server.close()
-
-
-async def apply(server: PostgresRepository, bounds: Bounds, *, accept: bool = True) -> int:
-    types = EntityTypes(server.entity_types, server.compiler, Limits())
-    applied = await types.apply(
-        bounds.definition, None, validate_only=False, accept_existing=accept
-    )
-    return applied.entity_type.revision
+__all__ = ["servers"]
 
 
 @pytest.fixture
@@ -101,10 +47,6 @@ class Held:
 
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-WIDE: Final = Bounds(0, 100, 100)
-NARROW: Final = Bounds(0, 10, 100)
 
 
 @pytest.mark.parametrize("typed", [True, False], ids=["changed", "first"])

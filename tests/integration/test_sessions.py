@@ -11,8 +11,8 @@ import pytest
 from domain.entity_key import EntityKey
 from domain.errors import DatabaseUnavailable
 from domain.update import Update
+from repository.connections.connection import Admission, KnownConnection
 from repository.connections.isolation import ReadCommittedPool, SerializablePool
-from repository.connections.known import Admission, KnownConnection
 from repository.connections.pool import Pool
 from repository.connections.primary import Primary
 from repository.connections.probe import PostgresProbe, ProbeFailed

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 import asyncpg
@@ -24,14 +24,14 @@ from domain.errors import (
     StaleEtag,
     Unavailable,
 )
-from domain.outcome import UpdateOutcome
 from domain.ports import AtVersion
-from domain.update import Deletion, Update
+from domain.update import Deletion
 from repository.connections.commits_in_doubt import CommitsInDoubt
 from repository.connections.isolation import ReadCommittedPool
 from repository.postgres import PostgresOptions, PostgresRepository
 from repository.sessions.facts import Backend
 from repository.statements import DURABILITY
+from tests.integration.retried_commands import asked, key, replayed, within
 from tests.kit.fault_injection import Session, pool_on, repository_on, session_on
 from tests.kit.postgres import binaries_by_version
 from tests.kit.reading import current, current_features
@@ -39,6 +39,8 @@ from tests.kit.roles import as_app_role, migrate_for_servers
 from tests.kit.samples import NOW, put, update
 from tests.kit.standby import Replicated, replicated
 from tests.kit.waiting import eventually, eventually_found, eventually_true
+
+__all__ = ["key"]
 
 OPTIONS: Final = PostgresOptions(statement_timeout=1.0)
 VERSIONS: Final = binaries_by_version()
@@ -67,11 +69,6 @@ async def pair(
 
 
 @pytest.fixture
-def key() -> EntityKey:
-    return EntityKey("card", uuid4().hex)
-
-
-@pytest.fixture
 async def session(pair: Replicated) -> AsyncIterator[Session]:
     async with session_on(pair.primary.dsn) as opened:
         yield opened
@@ -88,17 +85,6 @@ async def servers_on(pair: Replicated, count: int = 2) -> AsyncIterator[list[Pos
         for number, server in enumerate(servers):
             await server.update(update(put("f", 0), key=EntityKey("card", f"warm-up-{number}")))
         yield servers
-
-
-async def within(seconds: float, server: PostgresRepository, command: Any) -> Any:
-    """What a server answers: an outcome or an error."""
-    deadline = asyncio.get_running_loop().time() + seconds
-    (answer,) = await asyncio.gather(server.submit(command, deadline), return_exceptions=True)
-    return answer
-
-
-def asked(key: EntityKey, content: int, **rest: Any) -> Update:
-    return update(put("f", content), key=key, request_id=uuid4(), fingerprint=b"1", **rest)
 
 
 async def test_nobody_is_told_of_a_commit_that_waits_for_its_standby(
@@ -129,20 +115,6 @@ async def test_nobody_is_told_of_a_commit_that_waits_for_its_standby(
             assert (await replayed(server, again)).version == 2
             assert (await server.update(event)).version == 1
             assert await server.read([deleted]) == [None]
-
-
-async def replayed(server: PostgresRepository, command: Update) -> UpdateOutcome:
-    """The outcome of a command that was committed before, when it can be had."""
-    outcomes: list[UpdateOutcome] = []
-
-    async def is_answered() -> bool:
-        answer = await within(2.0, server, command)
-        outcomes.append(answer)
-        return isinstance(answer, UpdateOutcome)
-
-    await eventually_true(is_answered)
-    assert outcomes[-1].replayed
-    return outcomes[-1]
 
 
 @pytest.mark.parametrize("ended_by", ["pg_cancel_backend", "pg_terminate_backend"])

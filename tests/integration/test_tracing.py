@@ -34,7 +34,7 @@ from server.rpc.unsent_bytes import UnsentBytes
 from server.services.feature_store import SERVICE, FeatureStore
 from server.tracing import OpenTelemetryTracer, traced
 from server.tracing.provider import provider_without_exporter
-from tests.integration.test_failing_commits import error, failing_commits
+from tests.integration.failing_commits import error, failing_commits
 from tests.kit.fault_injection import Session, repository_on
 from tests.kit.waiting import eventually
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from repository.connections.confirmed import Unconfirmed, confirmed
+from repository.connections.durability import Unconfirmed, confirmed
 from repository.postgres import PostgresOptions
 from server.embedded_postgres import EmbeddedPostgres
 from tests.kit.fault_injection import Session, repository_on, session_on
-from tests.kit.postgres import binaries_by_version, folder_for_postgres
+from tests.kit.postgres import binaries_by_version, folder_for_postgres, prepared
 from tests.kit.roles import as_app_role, migrate_for_servers
 from tests.kit.samples import put, update
 
@@ -28,7 +28,7 @@ async def old_cluster(request: pytest.FixtureRequest) -> AsyncIterator[EmbeddedP
     replication slot still needs.
     """
     with folder_for_postgres() as folder:
-        server = EmbeddedPostgres(folder, request.param, {"wal_level": "logical"})
+        server = prepared(folder, request.param, {"wal_level": "logical"})
         server.start()
         try:
             await migrate_for_servers(server.dsn)

@@ -1,6 +1,7 @@
 """PostgreSQL servers on ports of loopback: primaries, their standbys, and an address that moves."""
 
 import asyncio
+import random
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -8,13 +9,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from server.embedded_postgres.cluster import NAME
 from server.embedded_postgres.owner import Owner
-from server.embedded_postgres.postmaster import kill_processes
+from server.embedded_postgres.postmaster import PID_FILE, kill_processes, running_postmaster
 from server.embedded_postgres.programs import Programs
 from server.embedded_postgres.settings import render
 from tests.kit.postgres import folder_for_postgres
+from tests.kit.pristine import copy_pristine
 
-ROLE: Final = "featom"  # a superuser, whose database has the same name
+ROLE: Final = NAME
+"""A superuser, whose database has the same name."""
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 _SETTINGS: Final = MappingProxyType(
@@ -22,16 +26,26 @@ _SETTINGS: Final = MappingProxyType(
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": "",
         "shared_buffers": "32MB",
-        "max_connections": "60",
+        "max_connections": "100",
+        "max_pred_locks_per_transaction": "512",
         "wal_keep_size": "64MB",
     }
 )
+_TRUST: Final = """
+host all all 127.0.0.1/32 trust
+host replication all 127.0.0.1/32 trust
+"""
+_PORTS: Final = range(10_000, 32_768)
+"""Below those that systems give to outgoing connections: one of these could have the port of a
+server that is down for a moment."""
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
+    """A port that nobody listens on now, and that nobody gets by chance."""
+    while True:
+        port = random.choice(_PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 class Cluster:
@@ -44,6 +58,11 @@ class Cluster:
         self._programs = Programs(binaries, Owner.of(folder))
 
     @property
+    def name(self) -> str:
+        """What its primary calls it, if it is a standby."""
+        return self.folder.name
+
+    @property
     def dsn(self) -> str:
         """A superuser's."""
         return self.dsn_on(self.port)
@@ -53,6 +72,11 @@ class Cluster:
         return f"postgresql://{ROLE}@127.0.0.1:{port}/{ROLE}"
 
     def start(self) -> None:
+        """Have it run; what was killed recovers."""
+        if running_postmaster(self.folder) is not None:
+            return
+        self.kill()  # backends may outlive their postmaster
+        (self.folder / PID_FILE).unlink(missing_ok=True)
         # -t: a machine that is busy with other tests takes its time.
         self._ctl("start", "-t", "60", "-l", f"{self.folder}.log")
 
@@ -64,20 +88,18 @@ class Cluster:
         self._ctl("promote")
 
     def kill(self) -> None:
-        """End what is left of it."""
+        """End it as a crash would."""
         kill_processes(self.folder)
 
     def make(self, settings: Mapping[str, str]) -> None:
-        access = ("--auth=trust", f"--username={ROLE}", "--encoding=UTF8", "--locale=C")
-        self._programs.must_run("initdb", "-D", self.folder, *access, "--no-sync")
+        copy_pristine(self.binaries, self.folder)
+        (self.folder / "pg_hba.conf").write_text(_TRUST)
         self._configure(settings)
         self.start()
-        where = ("-h", "127.0.0.1", "-p", str(self.port), "-U", ROLE)
-        self._programs.must_run("createdb", *where, ROLE)
 
     def copy(self, primary: "Cluster", settings: Mapping[str, str]) -> None:
-        """Make it a standby, whose name at the primary is that of its folder."""
-        source = f"{primary.dsn}?application_name={self.folder.name}"
+        """Make it a standby."""
+        source = f"{primary.dsn}?application_name={self.name}"
         base = ("--checkpoint=fast", "--write-recovery-conf", "--no-sync")
         self._programs.must_run("pg_basebackup", "-D", self.folder, "-d", source, *base)
         self._configure(settings)

@@ -17,10 +17,9 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from server.embedded_postgres import EmbeddedPostgres
-from tests.kit.postgres import Postgres, binaries_by_version, folder_for_postgres
+from tests.kit.postgres import Postgres, binaries_by_version, folder_for_postgres, prepared
 
-_PROGRAMS: Final = ("initdb", "pg_ctl", "postgres")
+_PROGRAMS: Final = ("initdb", "pg_controldata", "pg_ctl", "postgres")
 _LIBRARY: Final = "libfaketime.so.1"
 _NO_TIME: Final = timedelta()
 
@@ -49,7 +48,7 @@ def postgres_with_moved_clock(version: str) -> Iterator[MovedClock]:
         # Where the user of the cluster finds it.
         shutil.copyfile(_found_libfaketime(), binaries / _LIBRARY)
         (binaries / _LIBRARY).chmod(0o755)
-        server = EmbeddedPostgres(folder / "postgres", binaries)
+        server = prepared(folder / "postgres", binaries)
         clock = MovedClock(Postgres(server.dsn), file)
         clock.move(_NO_TIME)
         file.chmod(0o644)

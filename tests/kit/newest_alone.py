@@ -17,6 +17,7 @@ from tests.kit.postgres import OLDER
 HERE: Final = Path(__file__).parents[1]
 WHOLE_PROGRAM: Final = (
     "contract_server",
+    "embedded_folders",
     "embedded_postgres",
     "stream_leftovers",
     "stream_life",
@@ -26,6 +27,8 @@ ANSWERS: Final = (
     "client_retries",
     "contract_bad_input",
     "contract_creations",
+    "contract_deletions",
+    "contract_limits",
     "contract_reads",
     "contract_repetitions",
     "contract_updates",

@@ -14,7 +14,6 @@ LONGEST_FIRST: Final = (
     "attacks",
     "client",
     "e2e",
-    "client",
     "commands",
     "consistency",
     "integration",

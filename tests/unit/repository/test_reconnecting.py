@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from repository.connections.reconnecting import Reconnecting
+from repository.connections.outage import Reconnecting
 
 
 class Database:

@@ -7,10 +7,10 @@ import pytest
 
 from domain.constraints import ConstraintCheck
 from domain.entity_type import EntityType
+from domain.entity_type_violations import spec_violations
 from domain.feature import Feature
 from domain.feature_spec import FeatureSpec
 from domain.policy import Policy
-from domain.spec_violations import spec_violations
 from domain.values import FeatureValue, ValueKind
 from repository.rules import CelCompiler
 from tests.kit.effort import at_once

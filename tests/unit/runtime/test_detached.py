@@ -5,7 +5,7 @@ import gc
 
 import pytest
 
-from runtime.detached import detached
+from runtime.supervision import detached
 
 
 async def test_work_goes_on_when_its_caller_goes_away() -> None:

@@ -1,18 +1,21 @@
-"""Connections as a server keeps them: set up, on the primary, and with a backend that is known."""
+"""Connections as a server keeps them: set up, on the primary, with a backend that is known, and
+traced."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import asyncpg
 
+from repository.connections.durability import join_timeline
 from repository.connections.primary import Primary
-from repository.connections.timeline import join_timeline
 from repository.dsn.connector import Connector
 from repository.migrations.session import require_current
 from repository.sessions.facts import Backend, Facts
 from repository.sessions.refusals import SessionRefused
 from repository.sessions.setting_up import Connect, is_behind_a_pooler, set_up, terminate
 from repository.sessions.settings import Settings
+from repository.statements import DURABILITY, READ, RETENTION, SESSION, TYPES, WRITE
+from telemetry.tracing import Tracer
 
 
 class KnownConnection(asyncpg.Connection):  # generic for the type checker alone
@@ -22,7 +25,7 @@ class KnownConnection(asyncpg.Connection):  # generic for the type checker alone
     generation: int
     """Of Primary, when it was made."""
     epoch: int
-    """That of the store since the connection is there; see timeline."""
+    """That of the store since the connection is there; see durability."""
 
     @property
     def backend(self) -> Backend:
@@ -75,3 +78,45 @@ class Admission:
 async def leave_as_it_is(connection: object) -> None:
     """What is set holds as long as the connection, so there is nothing to reset: a round trip
     saved."""
+
+
+if TYPE_CHECKING:
+    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+
+_NAMES: Final = {
+    sql: name
+    for named in (READ, WRITE, TYPES, SESSION, DURABILITY, RETENTION)
+    for name, sql in named.items()
+}
+
+
+def traced_connections(kind: type[Connection], tracer: Tracer) -> type[Connection]:
+    """Connections of a kind that record each statement, by its name in `sql/`."""
+
+    class TracedConnection(kind):  # type: ignore[valid-type, misc]
+        __slots__ = ()
+
+        async def execute(self, query: str, *args: Any, **options: Any) -> Any:
+            with tracer.statement(name_of(query)):
+                return await super().execute(query, *args, **options)
+
+        async def fetch(self, query: str, *args: Any, **options: Any) -> Any:
+            with tracer.statement(name_of(query)):
+                return await super().fetch(query, *args, **options)
+
+        async def fetchrow(self, query: str, *args: Any, **options: Any) -> Any:
+            with tracer.statement(name_of(query)):
+                return await super().fetchrow(query, *args, **options)
+
+        async def fetchval(self, query: str, *args: Any, **options: Any) -> Any:
+            with tracer.statement(name_of(query)):
+                return await super().fetchval(query, *args, **options)
+
+    return TracedConnection
+
+
+def name_of(query: str) -> str:
+    """The name that a statement has in `sql/`, or its first word, such as COMMIT."""
+    return _NAMES.get(query) or query.split(maxsplit=1)[0].rstrip(";").upper()

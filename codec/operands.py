@@ -1,5 +1,6 @@
 """Operands in their stored form: serialized featom.v1.Operand."""
 
+from functools import lru_cache
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -21,6 +22,9 @@ def dump_operand(name: str, operand: Operand, change: Change) -> bytes | None:
     """What the change does not tell without it; None: nothing."""
     operation, event_time = operand.operation, operand.event_time
     feature = change.features.get(name) or change.late_features.get(name)
+    in_time = feature is not None and event_time == feature.event_time
+    if in_time and operand.default is None and isinstance(operation, Increment):
+        return _dump_increment(operation)
     message = aggregate_pb2.Operand()
     if isinstance(operation, Remove):
         if feature is None and event_time == change.commit_time:
@@ -32,10 +36,18 @@ def dump_operand(name: str, operand: Operand, change: Change) -> bytes | None:
             encode_value(operation.value, message.append.value)
     else:
         encode_value(operation.value, getattr(message, operation.field))
-    if feature is None or event_time != feature.event_time:
+    if not in_time:
         encode_timestamp(event_time, message.event_time)
     if operand.default is not None:
         encode_value(operand.default, message.default_value)
+    return message.SerializeToString()
+
+
+# Many count by one. A sum does not tell -0.0 from 0.0, so it does not matter that they are equal.
+@lru_cache(maxsize=4_096)
+def _dump_increment(increment: Increment) -> bytes:
+    message = aggregate_pb2.Operand()
+    encode_value(increment.value, message.increment)
     return message.SerializeToString()
 
 

@@ -1,6 +1,6 @@
 """What the events up to a time make of an aggregate, folded from its stored changes."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from codec.event_time_feature import EventTimeFeature
@@ -33,8 +33,11 @@ class FoldByEventTime:
         self._before: dict[str, EventTimeFeature] = {}
         self._last: _Place | None = None
         self._end: _Place | None = None
-        self.size = 0
+
+    @property
+    def size(self) -> int:
         """Bytes of memory, about: without end where there is no end of names, or of appends."""
+        return sum(feature.size for feature in self._features.values())
 
     @property
     def is_torn(self) -> bool:
@@ -73,7 +76,6 @@ class FoldByEventTime:
         if place.commit_time <= self._time:
             if change.deleted:
                 self._features.clear()
-                self.size = 0
             head.update_time.CopyFrom(change.commit_time)
 
     def _apply(self, change: StoredChange, place: "_Place") -> bool:
@@ -121,7 +123,7 @@ class FoldByEventTime:
             return self._place(name, position, stored or b"", change.version)
         late = feature if name in change.late_features else None
         operand = decode_operand(message, event_time, late)
-        return self._count(name, change.version, lambda kept: kept.add(position, operand))
+        return self._counted(self._feature(name).add(position, operand), change.version)
 
     def _remove(self, change: StoredChange, name: str, place: "_Place") -> None:
         if not change.has_operands:
@@ -130,23 +132,17 @@ class FoldByEventTime:
             self._place(name, Position(place.commit_time, *place), b"", 0)
 
     def _place(self, name: str, position: Position, encoded: bytes, version: int) -> bool:
-        return self._count(name, version, lambda kept: kept.set(position, encoded))
+        return self._counted(self._feature(name).set(position, encoded), version)
 
-    def _count(self, name: str, version: int, apply: Callable[[EventTimeFeature], bool]) -> bool:
-        """Apply something to a feature; False: it does not count."""
-        feature = self._feature(name)
-        size = feature.size
-        counts = apply(feature)
-        self.size += feature.size - size
-        if counts:
-            self._head.version = max(self._head.version, version)
+    def _counted(self, counts: bool, version: int) -> bool:
+        if counts and version > self._head.version:
+            self._head.version = version
         return counts
 
     def _feature(self, name: str) -> EventTimeFeature:
         feature = self._features.get(name)
         if feature is None:
             feature = self._features[name] = EventTimeFeature(self._before.get(name))
-            self.size += feature.size
         return feature
 
 

@@ -1,5 +1,7 @@
 """One feature as the operations on it make it in the order of their events."""
 
+from typing import Final
+
 from codec.features import decode_feature, encode_feature
 from domain.change import Operand
 from domain.event_order import Position, Run, Series
@@ -8,7 +10,7 @@ from domain.operations import Append
 from domain.timestamp import Timestamp
 from domain.values import FeatureValue
 
-_MEMORY = 500
+_MEMORY: Final = 500
 """Of a feature, beside what it holds."""
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from codec.features import StoredFeatures, encode_feature
+from codec.operands import dump_operand
 from codec.timestamps import encode_timestamp
 from domain.change import Change
 from domain.feature import Feature
@@ -21,6 +22,11 @@ def dump_change(change: Change, features: Mapping[str, Feature]) -> bytes:
     for name, feature in change.late_features.items():
         message.late_features[name] = encode_feature(feature)
     message.late_appends.extend(change.late_appends)
+    for name, operand in change.operands.items():
+        known = dump_operand(name, operand, change)
+        if known is not None:
+            message.operands[name] = known
+    message.has_operands = True
     message.removed.extend(change.removed)
     message.deleted = change.deleted
     message.actor = change.actor

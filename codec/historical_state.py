@@ -4,13 +4,10 @@ Features stay encoded (docs/adr/0019), and outside of messages: a message keeps 
 that it ever held, and a history has no end.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from codec.timestamps import decode_timestamp
-from domain.timestamp import Timestamp
 from featom.stored.v1.stored_pb2 import StoredAggregate, StoredChange
-from featom.v1.aggregate_pb2 import Feature
 
 KEYFRAME_INTERVAL: Final = 64
 """Every so many versions the history holds the whole state, so that the past is never far."""
@@ -23,6 +20,8 @@ class HistoricalState(NamedTuple):
     """0: there was none."""
     state: bytes
     """In the stored form."""
+    inexact_features: Sequence[str] = ()
+    """Those of which the history cannot tell exactly what they were, in alphabetical order."""
 
 
 class FoldByVersion:
@@ -36,12 +35,12 @@ class FoldByVersion:
 
     @property
     def past(self) -> HistoricalState:
-        return _past(self._head, self._features)
+        return past_of(self._head, self._features)
 
     def add(self, encoded: bytes) -> None:
         """Apply the next change. Raises ValueError if a version is missing before it."""
         change = StoredChange.FromString(encoded)
-        if not _advances(change):
+        if not is_advance(change):
             return
         head, features = self._head, self._features
         if change.version != head.version + 1:
@@ -52,7 +51,7 @@ class FoldByVersion:
             features.clear()
             return
         if change.version == 1:
-            _name(head, change)
+            name_head(head, change)
             head.create_time.CopyFrom(change.commit_time)
         for name in change.removed:
             del features[name]
@@ -60,62 +59,6 @@ class FoldByVersion:
         head.version = change.version
         head.entity_type_revision = change.entity_type_revision
         head.update_time.CopyFrom(change.commit_time)
-
-
-class FoldByEventTime:
-    """What all events up to a time make, those that came late included.
-
-    Each feature has the newest value whose event time is not after the time. A removal counts from
-    its commit time, since what it removes has no time of its own any more, and so does a deletion.
-    What came too late to be appended is no value of its feature: the list of that time is kept
-    without it.
-    """
-
-    def __init__(self, time: Timestamp) -> None:
-        self._time = time
-        self._head = StoredAggregate()
-        self._features: dict[str, bytes] = {}
-        self._event_times: dict[str, Timestamp] = {}
-        self.size = 0
-        """Bytes of features: without end where all that was removed was removed after the time."""
-
-    @property
-    def past(self) -> HistoricalState | None:
-        """None: nothing."""
-        return _past(self._head, self._features) if self._features else None
-
-    def add(self, encoded: bytes) -> None:
-        """Apply the next change, in the order of commits."""
-        change = StoredChange.FromString(encoded)
-        head = self._head
-        if not head.uid:
-            _name(head, change)
-        # One of late values only has the version that it left as it was.
-        if change.version == 1 and _advances(change):
-            head.create_time.CopyFrom(change.commit_time)
-        late = (it for it in change.late_features.items() if it[0] not in change.late_appends)
-        for name, feature in (*change.features.items(), *late):
-            if self._takes(name, feature):
-                head.entity_type_revision = change.entity_type_revision
-        if decode_timestamp(change.commit_time) <= self._time:
-            for name in list(self._features) if change.deleted else change.removed:
-                self.size -= len(self._features.pop(name, b""))
-                self._event_times.pop(name, None)
-            head.update_time.CopyFrom(change.commit_time)
-
-    def _takes(self, name: str, encoded: bytes) -> bool:
-        """Whether a value is in its time and no older than the one before it."""
-        feature = Feature.FromString(encoded)
-        event_time = decode_timestamp(feature.event_time)
-        if event_time > self._time or not feature.HasField("value"):
-            return False
-        current = self._event_times.get(name)
-        if current is not None and event_time < current:
-            return False
-        self.size += len(encoded) - len(self._features.get(name, b""))
-        self._features[name], self._event_times[name] = encoded, event_time
-        self._head.version = max(self._head.version, feature.version)
-        return True
 
 
 def fold(state: bytes, changes: Iterable[bytes]) -> HistoricalState:
@@ -126,25 +69,22 @@ def fold(state: bytes, changes: Iterable[bytes]) -> HistoricalState:
     return folded.past
 
 
-def fold_by_event_time(changes: Iterable[bytes], time: Timestamp) -> HistoricalState | None:
-    """See FoldByEventTime: of all changes at once."""
-    folded = FoldByEventTime(time)
-    for change in changes:
-        folded.add(change)
-    return folded.past
-
-
-def _past(head: StoredAggregate, features: Mapping[str, bytes]) -> HistoricalState:
+def past_of(
+    head: StoredAggregate, features: Mapping[str, bytes], inexact: Sequence[str] = ()
+) -> HistoricalState:
+    """The whole state of a head and its features."""
     state = StoredAggregate()
     state.CopyFrom(head)
     state.features.update(features)
-    return HistoricalState(state.version, state.SerializeToString())
+    return HistoricalState(state.version, state.SerializeToString(), inexact)
 
 
-def _name(head: StoredAggregate, change: StoredChange) -> None:
+def name_head(head: StoredAggregate, change: StoredChange) -> None:
+    """Say whose state it is."""
     head.key = change.key
     head.uid = change.uid
 
 
-def _advances(change: StoredChange) -> bool:
+def is_advance(change: StoredChange) -> bool:
+    """Whether a change made another version."""
     return bool(change.features or change.removed or change.deleted)

@@ -220,6 +220,7 @@ class FeatureAggregate:
             removed=plan.removed,
             late_features=plan.late,
             late_appends=plan.late_appends,
+            operands=plan.operands,
             request_id=update.request_id,
             actor=update.actor,
             entity_type_revision=self._policy.revision if self._policy else 0,

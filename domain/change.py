@@ -7,7 +7,19 @@ from msgspec import Struct
 
 from domain.entity_key import EntityKey
 from domain.feature import Feature
+from domain.operations import Append, Increment, Maximum, Minimum, Remove
 from domain.timestamp import Timestamp
+from domain.values import FeatureValue
+
+
+class Operand(Struct, frozen=True, gc=False):
+    """What an update asked for, where its result does not tell."""
+
+    operation: Increment | Maximum | Minimum | Append | Remove
+    event_time: Timestamp
+    """Its own, which may be older than that of the feature."""
+    default: FeatureValue | None = None
+    """What the operation begins with where nothing was before it."""
 
 
 class Change(Struct, frozen=True, gc=False):
@@ -25,6 +37,10 @@ class Change(Struct, frozen=True, gc=False):
     late_appends: Sequence[str] = ()
     """Of these the features to whose lists they were to be appended."""
     removed: Sequence[str] = ()
+    operands: Mapping[str, Operand] = {}
+    """For each increment, maximum, minimum and append, those without effect that came late
+    included, and for each removal that was in time. What has none was set, also by an operation
+    that found its feature expired."""
     deleted: bool = False
     request_id: UUID | None = None
     actor: str = ""

@@ -2,10 +2,11 @@
 
 from collections.abc import Container, Mapping
 
+from domain.change import Operand
 from domain.errors import FieldViolation
 from domain.feature import Feature, feature_size
 from domain.feature_spec import FeatureSpec, LatePolicy
-from domain.operations import Append, Operation, OperationRefused, SetValue
+from domain.operations import Append, Increment, Operation, OperationRefused, SetValue
 from domain.timestamp import EARLIEST, Timestamp
 from domain.update import Update, of_feature
 from domain.values import FeatureValue, same_value, size_difference
@@ -34,6 +35,8 @@ class Plan:
         self.late: dict[str, Feature] = {}
         self.late_appends: list[str] = []
         """Of these the features to whose lists they were to be appended."""
+        self.operands: dict[str, Operand] = {}
+        """See domain.change.Change."""
         self.refused: list[str] = []
         """Features with a late value, where those are refused."""
         self.added = 0
@@ -47,7 +50,7 @@ class Plan:
 
     @property
     def is_empty(self) -> bool:
-        return not (self.changed or self.removed or self.late or self.refused)
+        return not (self.changed or self.removed or self.late or self.operands or self.refused)
 
     def violations(self, known: Container[str]) -> list[FieldViolation]:
         """Evaluate every operation; returns what does not fit, unless the field is `known`."""
@@ -120,6 +123,7 @@ class Plan:
             if value is not None:
                 self.added += 1
                 self._set(name, None, value, event_time)
+                self._keep(name, operation, event_time, current, spec)
         elif event_time < current.event_time and self._is_late(operation, spec):
             if spec is not None and spec.late_policy is LatePolicy.REJECT:
                 self.refused.append(name)
@@ -127,15 +131,39 @@ class Plan:
                 self.late[name] = Feature(operation.value, event_time, self._version)
                 if isinstance(operation, Append):
                     self.late_appends.append(name)
+                    self._keep(name, operation, event_time, current, spec)
         elif value is None:
             self.removed.append(name)
             self.growth -= feature_size(name, current)
+            self._keep(name, operation, event_time, current, spec)
         else:
-            if operation.commutes:
-                event_time = max(event_time, current.event_time)
+            newest = max(event_time, current.event_time) if operation.commutes else event_time
             assert current.value is not None
-            if event_time != current.event_time or not same_value(value, current.value):
-                self._set(name, current, value, event_time, operation)
+            changes = newest != current.event_time or not same_value(value, current.value)
+            if changes:
+                self._set(name, current, value, newest, operation)
+                # Only in this order of arrival does it begin anew: so it counts as a set.
+                if spec is None or not spec.is_expired(current.event_time, self.commit_time):
+                    self._keep(name, operation, event_time, current, spec)
+            elif not _says_nothing(operation, event_time, current):
+                # What has no effect now, such as a lower maximum, has one as of its own time.
+                self._keep(name, operation, event_time, current, spec)
+
+    def _keep(
+        self,
+        name: str,
+        operation: Operation,
+        event_time: Timestamp,
+        current: Feature | None,
+        spec: FeatureSpec | None,
+    ) -> None:
+        """Record what was asked for, where the result does not tell."""
+        if isinstance(operation, SetValue):
+            return
+        default = None
+        if spec is not None and (current is None or event_time < current.event_time):
+            default = spec.default_value
+        self.operands[name] = Operand(operation, event_time, default)
 
     def _is_late(self, operation: Operation, spec: FeatureSpec | None) -> bool:
         """Whether a value that is older than the stored one comes too late."""
@@ -161,3 +189,13 @@ class Plan:
             self.growth += operation.growth(value, current.value)
         else:
             self.growth += size_difference(value, current.value)
+
+
+def _says_nothing(operation: Operation, event_time: Timestamp, current: Feature) -> bool:
+    """Whether an operation without effect has none as of any time: what is there comes again."""
+    if isinstance(operation, Increment):
+        return bool(operation.value.content == 0)
+    value, stored = operation.value, current.value
+    assert value is not None
+    assert stored is not None
+    return event_time == current.event_time and same_value(value, stored)

@@ -20,6 +20,8 @@ class StoredAggregate(NamedTuple):
     version: int
     state: bytes
     """A serialized featom.v1.FeatureAggregate without its etag."""
+    inexact_features: Sequence[str] = ()
+    """As of an event time: those of which it is not certain what they were then."""
 
     @property
     def etag(self) -> Etag:

@@ -5,7 +5,8 @@ from itertools import groupby
 from uuid import UUID
 
 from application.working_copy import RecordedChange
-from codec.historical_state import HistoricalState, fold, fold_by_event_time
+from codec.event_time_fold import fold_by_event_time
+from codec.historical_state import HistoricalState, fold
 from domain.ports import (
     AtCommitTime,
     AtEventTime,

@@ -160,6 +160,7 @@ def aggregate_json(found: Aggregate, features: Sequence[str] | None = None) -> d
         "update_time": time_text(found.update_time),
         "features": {name: _feature(found, name) for name in names},
         "expired": list(found.expired),
+        "inexact": list(found.inexact),
     }
 
 
@@ -183,6 +184,8 @@ def write_one(found: Aggregate, output: Output = Output.TABLE) -> None:
         typer.echo(f"updated {time_text(found.update_time)}  etag {found.etag or '(of the past)'}")
         if found.expired:
             typer.echo(f"expired: {', '.join(found.expired)}")
+        if found.inexact:
+            typer.echo(f"inexact: {', '.join(found.inexact)}")
         typer.echo()
     rows = ({"feature": name, **_feature(found, name)} for name in found)
     write_rows(rows, _FEATURE_COLUMNS, output)

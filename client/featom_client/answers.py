@@ -23,11 +23,17 @@ class Aggregate(Mapping[str, Value]):
     looked at.
     """
 
-    __slots__ = ("_features", "_message", "_read_time")
+    __slots__ = ("_features", "_inexact", "_message", "_read_time")
 
-    def __init__(self, message: FeatureAggregate, read_time: Timestamp | None = None) -> None:
+    def __init__(
+        self,
+        message: FeatureAggregate,
+        read_time: Timestamp | None = None,
+        inexact: tuple[str, ...] = (),
+    ) -> None:
         self._message = message
         self._read_time = read_time
+        self._inexact = inexact
         self._features: Mapping[str, Feature] = message.features
 
     def __getitem__(self, name: str) -> Value:
@@ -57,7 +63,7 @@ class Aggregate(Mapping[str, Value]):
 
     def __reduce__(self) -> tuple[object, ...]:
         read_time = self._read_time and self._read_time.SerializeToString()
-        return _unpickled, (self._message.SerializeToString(), read_time)
+        return _unpickled, (self._message.SerializeToString(), read_time, self._inexact)
 
     @property
     def entity_type(self) -> str:
@@ -102,6 +108,12 @@ class Aggregate(Mapping[str, Value]):
         return tuple(self._message.expired_features)
 
     @property
+    def inexact(self) -> tuple[str, ...]:
+        """With `as_of_event_time`: features whose history cannot tell for certain what they were,
+        be they here or not. Others are as if all events had come in their order."""
+        return self._inexact
+
+    @property
     def entity_type_revision(self) -> int:
         """The revision of the entity type that this version was checked against; 0: none."""
         return self._message.entity_type_revision
@@ -125,9 +137,9 @@ def absent(entity_type: str, entity_id: str) -> Aggregate:
     return Aggregate(FeatureAggregate(key=EntityKey(entity_type=entity_type, entity_id=entity_id)))
 
 
-def _unpickled(message: bytes, read_time: bytes | None) -> Aggregate:
+def _unpickled(message: bytes, read_time: bytes | None, inexact: tuple[str, ...] = ()) -> Aggregate:
     moment = None if read_time is None else Timestamp.FromString(read_time)
-    return Aggregate(FeatureAggregate.FromString(message), moment)
+    return Aggregate(FeatureAggregate.FromString(message), moment, inexact)
 
 
 @dataclass(frozen=True)

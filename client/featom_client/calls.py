@@ -163,7 +163,7 @@ def get(
 
 
 def _one(answer: Any) -> Aggregate:
-    return Aggregate(answer.aggregate, _read_time(answer))
+    return Aggregate(answer.aggregate, _read_time(answer), tuple(answer.inexact_features))
 
 
 def _read_time(answer: Any) -> Any:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from codec.historical_state import FoldByEventTime
+from codec.event_time_fold import FoldByEventTime
 from codec.timestamps import to_datetime
 from domain.entity_key import EntityKey
 from domain.errors import LimitExceeded
@@ -70,6 +70,21 @@ class EventTimes:
         self, key: EntityKey, uid: UUID, time: Timestamp, epoch: int, read: "_Read"
     ) -> StoredAggregate | None:
         folded = FoldByEventTime(time)
+        before = await self._fold(key, uid, folded, read)
+        if folded.is_torn:
+            folded = folded.again()
+            before = await self._fold(key, uid, folded, _Read(self._limits))
+        past = folded.past
+        if past is None:
+            return None
+        if before is not None and not await self._is_kept(key, uid, before):
+            return None  # it was erased between two pages, and the last one tells of that alone
+        return StoredAggregate(uid, epoch, *past)
+
+    async def _fold(
+        self, key: EntityKey, uid: UUID, folded: FoldByEventTime, read: "_Read"
+    ) -> Record | None:
+        """Add all changes; returns the last one of the last page but one."""
         before: Record | None = None
         last: Record | None = None
         async for page in self._pages(key, uid, read):
@@ -78,12 +93,7 @@ class EventTimes:
                 folded.add(record["change"])
             if folded.size > self._limits.answer_bytes:
                 raise LimitExceeded("bytes of aggregates in an answer", self._limits.answer_bytes)
-        past = folded.past
-        if past is None:
-            return None
-        if before is not None and not await self._is_kept(key, uid, before):
-            return None  # it was erased between two pages, and the last one tells of that alone
-        return StoredAggregate(uid, epoch, *past)
+        return before
 
     async def _pages(
         self, key: EntityKey, uid: UUID, read: "_Read"

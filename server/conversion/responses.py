@@ -54,7 +54,14 @@ def get_response(found: StoredAggregate, names: Collection[str], read_time: Time
 def past_response(found: StoredAggregate, names: Collection[str], point: PointInTime) -> bytes:
     """Without an etag: nothing could be written on condition of it."""
     read_time = point.served_at(how_written(found.state).update_time)
-    return nested(_GET_AGGREGATE, _chosen(found.state, names)) + _get_read_time(read_time)
+    inexact = [name for name in found.inexact_features if not names or name in names]
+    return b"".join(
+        (
+            nested(_GET_AGGREGATE, _chosen(found.state, names)),
+            _get_read_time(read_time),
+            pb.GetAggregateResponse(inexact_features=inexact).SerializeToString(),
+        )
+    )
 
 
 def batch_get_response(keys: Sequence[EntityKey], found: Snapshot, names: Collection[str]) -> bytes:

@@ -89,6 +89,13 @@ def test_the_past_is_read_by_version_and_by_time(client: Client, kind: str) -> N
     assert (dict(again), again.read_time) == (dict(served), served.read_time)
     assert pickle.loads(pickle.dumps(served)) == served
     assert pickle.loads(pickle.dumps(served)).read_time == served.read_time
+    # Another kind than what there was at that time: it does not fit in the order of events.
+    client.update(kind, "2", a=inc(1), event_time=NOON)
+    client.update(kind, "2", a=remove(), event_time=NOON + HOUR)
+    client.update(kind, "2", a=inc(0.5), event_time=NOON + HOUR / 2)
+    past = client.get(kind, "2", as_of_event_time=NOON + HOUR / 2)
+    assert (dict(past), past.inexact) == ({"a": 1}, ("a",))
+    assert pickle.loads(pickle.dumps(past)).inexact == ("a",)
     with pytest.raises(InvalidRequest, match="one as_of"):
         client.get(kind, "1", as_of_version=1, as_of_event_time=NOON)
 

@@ -14,7 +14,7 @@ from domain.entity_type import AdditionalFeatures, EntityType, Rule
 from domain.errors import InvalidValue, LateValue, RuleViolated
 from domain.feature_spec import FeatureSpec, LatePolicy
 from domain.operations import Append, Increment, Remove, SetValue
-from domain.ports import AtVersion
+from domain.ports import AtEventTime, AtVersion
 from domain.timestamp import SECOND
 from domain.update import Deletion, FeatureUpdate, UpdateBatch
 from domain.values import ValueKind
@@ -164,6 +164,52 @@ async def test_an_operation_on_a_missing_feature_begins_with_its_default(
     await apply(types, EntityType(name="customer", features={"count": count}))
     await write(count=Increment(number(2)))
     assert (await read(fresh_repository)).features["count"].value.int64_value == 7
+
+
+async def test_as_of_event_times_the_first_event_begins_with_the_default(
+    fresh_repository: Repository, types: EntityTypes, write: Write
+) -> None:
+    """The first one by its event time: it may have come last."""
+    count = FeatureSpec(kind=ValueKind.INT64, default_value=number(5))
+    await apply(types, EntityType(name="customer", features={"count": count}))
+    await write(at=30, count=Increment(number(2)))
+    await write(at=10, count=Increment(number(1)))
+    await write(at=20, count=Increment(number(3)))
+    expected = {9: None, 10: 6, 20: 9, 30: 11}
+    assert {time: await count_at(fresh_repository, time) for time in expected} == expected
+
+
+async def test_as_of_event_times_a_removed_feature_has_its_default_from_the_removal_on(
+    fresh_repository: Repository, types: EntityTypes, write: Write
+) -> None:
+    count = FeatureSpec(kind=ValueKind.INT64, default_value=number(5), required=True)
+    await apply(types, EntityType(name="customer", features={"count": count}))
+    await write(at=10, count=7)
+    await write(at=30, count=Remove())
+    await write(at=20, count=Increment(number(1)))
+    expected = {10: 7, 20: 8, 29: 8, 30: 5}
+    assert {time: await count_at(fresh_repository, time) for time in expected} == expected
+
+
+async def test_as_of_event_times_what_found_its_feature_expired_begins_anew(
+    fresh_repository: Repository, types: EntityTypes, write: Write
+) -> None:
+    brief = FeatureSpec(kind=ValueKind.INT64, ttl=3_600 * SECOND)
+    now = await fresh_repository.entity_types.now()
+    await apply(types, EntityType(name="customer", features={"count": brief}))
+    await write(at=now - 7_200 * SECOND, count=9)
+    await write(at=now - 600 * SECOND, count=Increment(number(1)))
+    await write(at=now - 300 * SECOND, count=Increment(number(1)))
+    expected = {now - 7_200 * SECOND: 9, now - 600 * SECOND: 1, now: 2}
+    assert {time: await count_at(fresh_repository, time) for time in expected} == expected
+
+
+async def count_at(fresh_repository: Repository, event_time: int) -> int | None:
+    past = await fresh_repository.read_as_of(KEY, AtEventTime(event_time))
+    if past is None:
+        return None
+    features = FeatureAggregate.FromString(past.state).features
+    return features["count"].value.int64_value if "count" in features else None
 
 
 async def test_an_expired_feature_is_left_out_and_named(

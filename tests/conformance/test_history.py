@@ -13,7 +13,7 @@ from domain.update import Deletion
 from featom.v1.aggregate_pb2 import FeatureAggregate
 from tests.conformance.conftest import Repository
 from tests.kit.reading import current, features, message_of, past_features
-from tests.kit.samples import add, put, remove, update
+from tests.kit.samples import add, append, at_least, put, remove, update
 
 
 async def test_every_version_is_read_as_it_was(repository: Repository, key: EntityKey) -> None:
@@ -85,14 +85,16 @@ async def test_at_an_event_time_the_aggregate_began_when_it_did(
     assert decode_timestamp(message_of(past).create_time) == first.update_time
 
 
-async def test_at_an_event_time_a_removal_counts_from_its_commit(
+async def test_at_an_event_time_a_removal_counts_from_its_own(
     repository: Repository, key: EntityKey
 ) -> None:
     await repository.update(update(put("f", 1, 10), put("g", 1, 10), key=key))
-    removed = await repository.update(update(remove("f", 20), key=key))
-    before, after = AtEventTime(removed.update_time - 1), AtEventTime(removed.update_time)
-    assert await past_features(repository, key, before) == {"f": 1, "g": 1}
-    assert await past_features(repository, key, after) == {"g": 1}
+    await repository.update(update(remove("f", 20), key=key))
+    removed = await repository.update(update(remove("g"), put("h", 1), key=key))
+    at = removed.update_time
+    expected = {19: {"f": 1, "g": 1}, 20: {"g": 1}, at - 1: {"g": 1}, at: {"h": 1}}
+    for time, found in expected.items():
+        assert await past_features(repository, key, AtEventTime(time)) == found, time
 
 
 async def test_what_was_never_written_has_no_past(repository: Repository, key: EntityKey) -> None:
@@ -222,19 +224,33 @@ async def test_the_newest_version_of_the_past_is_the_present(
     assert features(now) == {"f": KEYFRAME_INTERVAL}
 
 
-async def test_as_of_event_time_a_late_increment_counts_from_the_newest_event_before_it_came(
+async def test_at_an_event_time_each_operation_counts_from_its_own(
     repository: Repository, key: EntityKey
 ) -> None:
-    """As docs/guarantees.md says of P6."""
-    for event_time in (1_000, 1_020, 1_010):
-        await repository.update(update(add("f", 1, event_time), key=key))
-    for event_time, count in (
-        (1_000, 1),
-        (1_009, 1),
-        (1_015, 1),
-        (1_019, 1),
-        (1_020, 3),
-        (1_030, 3),
-    ):
-        past = await repository.read_as_of(key, AtEventTime(event_time))
-        assert features(past) == {"f": count}, event_time
+    """In whatever order they came."""
+    arrivals = [
+        (add("sum", 10, 1_020), at_least("most", 10, 1_020), append("list", 1, 0, 1_020)),
+        (add("sum", 5, 1_010), at_least("most", 5, 1_010), append("list", 2, 0, 1_010)),
+        (add("sum", 2, 1_030), at_least("most", 7, 1_030), append("list", 3, 2, 1_030)),
+        (put("sum", 100, 1_025), at_least("most", 3, 1_000), append("list", 4, 1, 1_000)),
+    ]
+    for items in arrivals:
+        await repository.update(update(*items, key=key))
+    expected: dict[int, object] = {
+        999: None,
+        1_000: {"most": 3, "list": (4,)},
+        1_010: {"sum": 5, "most": 5, "list": (4, 2)},
+        1_019: {"sum": 5, "most": 5, "list": (4, 2)},
+        1_020: {"sum": 15, "most": 10, "list": (4, 2, 1)},
+        1_025: {"sum": 100, "most": 10, "list": (4, 2, 1)},
+        1_030: {"sum": 102, "most": 10, "list": (1, 3)},
+    }
+    for time, found in expected.items():
+        assert await past_features(repository, key, AtEventTime(time)) == found, time
+    past = await repository.read_as_of(key, AtEventTime(LATEST))
+    assert past is not None
+    assert not past.inexact_features
+    now = features(await current(repository, key))
+    assert now is not None
+    # In the present they count as they came: the set came too late.
+    assert now["sum"] == 17

@@ -13,7 +13,7 @@ from domain.timestamp import SECOND
 from featom.v1 import entity_type_pb2 as type_pb
 from featom.v1 import entity_type_service_pb2 as types_pb
 from featom.v1 import feature_store_pb2 as pb
-from featom.v1.aggregate_pb2 import AggregateChange, FeatureAggregate
+from featom.v1.aggregate_pb2 import AggregateChange, FeatureAggregate, Operand
 from featom.v1.aggregate_pb2 import EntityKey as KeyMessage
 from featom.v1.entity_type_service_pb2_grpc import EntityTypeServiceStub
 from featom.v1.value_pb2 import FeatureValue
@@ -231,6 +231,39 @@ async def test_versions_are_listed_page_by_page(
         " ON c.oid = i.inhrelid WHERE c.relname ~ '^changes_[0-9]+$'"
     )
     assert {page.history_begin_time.ToDatetime().strftime("%Y%m%d") for page in pages} == {begin}
+
+
+async def test_what_was_added_is_listed_and_counts_from_its_own_event_time(
+    store: "Store", key: EntityKey, session: Session
+) -> None:
+    for number, seconds in ((10, 1_200), (5, 1_100)):
+        item = pb.FeatureUpdate(name="n", increment=FeatureValue(int64_value=number))
+        await store.UpdateFeatures(
+            pb.UpdateFeaturesRequest(
+                key=message(key), updates=[item], event_time=at(seconds * SECOND)
+            )
+        )
+    (page,) = await pages_of(store, key)
+    late, first = (change.operands["n"] for change in page.changes)
+    assert first == Operand(increment=FeatureValue(int64_value=10))
+    assert late == Operand(increment=FeatureValue(int64_value=5), event_time=at(1_100 * SECOND))
+    answer = await get(store, key, as_of_event_time=at(1_150 * SECOND))
+    assert answer.aggregate.features["n"].value.int64_value == 5
+    assert not answer.inexact_features
+    for change in page.changes:  # as a server writes them that is older than operands
+        change.ClearField("operands")
+        change.ClearField("has_operands")
+        await session.execute(
+            "UPDATE changes SET change = $1 WHERE entity_type = $2 AND version = $3",
+            change.SerializeToString(),
+            key.entity_type,
+            change.version,
+        )
+    refused = await refusal(get(store, key, as_of_event_time=at(1_150 * SECOND)))
+    assert refused.told == NOT_FOUND
+    answer = await get(store, key, as_of_event_time=at(1_200 * SECOND))
+    assert answer.aggregate.features["n"].value.int64_value == 15
+    assert answer.inexact_features == ["n"]
 
 
 async def test_a_list_of_nothing_is_no_error(store: "Store") -> None:

@@ -119,6 +119,22 @@ async def test_a_history_is_read_by_event_time_in_pages_and_flat_memory(
     assert peak < 4_000_000
 
 
+async def test_a_set_that_stands_among_many_increments_has_them_read_twice(
+    database: str, pages: Pages
+) -> None:
+    """In pages both times; where none stands among them, once is enough."""
+    async with repository_on(database) as repository:
+        updates = [update(add("n", 1, time), key=KEY) for time in range(1, 701)]
+        await asyncio.gather(*map(repository.update, updates))
+        assert await past_features(repository, KEY, AtEventTime(600)) == {"n": 600}
+        assert sum(pages.records) == 700
+        await repository.update(update(put("n", 5, 350), key=KEY))
+        pages.records.clear()
+        assert await past_features(repository, KEY, AtEventTime(600)) == {"n": 5 + 250}
+        assert sum(pages.records) == 2 * 701
+        assert max(pages.records) <= 500
+
+
 async def test_a_page_is_one_change_if_that_is_large(database: str, pages: Pages) -> None:
     async with repository_on(database) as repository:
         for number in range(4):

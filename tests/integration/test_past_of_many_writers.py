@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -21,7 +21,8 @@ from domain.ports import (
 )
 from domain.timestamp import MICROSECOND, Timestamp
 from domain.update import Deletion, FeatureUpdate
-from featom.v1.aggregate_pb2 import AggregateChange, Feature
+from featom.v1.aggregate_pb2 import AggregateChange, Feature, Operand
+from featom.v1.value_pb2 import FeatureValue
 from repository.postgres import PostgresRepository
 from tests.kit.fault_injection import repository_on, session_on
 from tests.kit.reading import message_of
@@ -147,29 +148,55 @@ def at_event_time(incarnations: Sequence[Incarnation], time: Timestamp) -> Found
 
 
 def events_up_to(incarnation: Incarnation, time: Timestamp) -> Features:
-    """Of each feature the newest value, and of two of one time the one that was committed last.
-
-    What came too late to be appended is no value of a list, and what came too late to remove a
-    feature is none either.
-    """
-    newest: dict[str, Feature] = {}
-    for change in incarnation.changes:
-        values = dict(change.features)
-        values |= {
-            name: late
-            for name, late in change.late_features.items()
-            if name not in change.late_appends and late.HasField("value")
-        }
-        for name, value in values.items():
-            event_time = decode_timestamp(value.event_time)
-            if event_time > time:
+    """All operations one after the other: by event time, and of one time by commit."""
+    events = [event for change in incarnation.changes for event in events_of(change)]
+    features: Features = {}
+    for event_time, name, operation, result in sorted(events, key=lambda event: event[0]):
+        if event_time > time:
+            break
+        before = features.get(name)
+        match operation.WhichOneof("operation"):
+            case None if result.HasField("value"):
+                features[name] = result
                 continue
-            if name not in newest or event_time >= decode_timestamp(newest[name].event_time):
-                newest[name] = value
-        if commit_time(change) <= time:
-            for name in change.removed:
-                newest.pop(name, None)
-    return newest
+            case None | "remove":
+                features.pop(name, None)
+                continue
+            case "increment":
+                value = FeatureValue(int64_value=operation.increment.int64_value)
+                value.int64_value += before.value.int64_value if before else 0
+            case "maximum":
+                value = FeatureValue(int64_value=operation.maximum.int64_value)
+                if before:
+                    value.int64_value = max(value.int64_value, before.value.int64_value)
+            case _:
+                last = (
+                    result.value
+                    if operation.append.value.WhichOneof("kind") is None
+                    else (operation.append.value)
+                )
+                texts = [*(before.value.string_list.values if before else ()), last.string_value]
+                value = FeatureValue()
+                value.string_list.values[:] = texts[-operation.append.max_length :]
+        version = max(result.version, before.version if before else 0)
+        features[name] = Feature(value=value, version=version)
+        features[name].event_time.FromNanoseconds(event_time)
+    return features
+
+
+def events_of(change: AggregateChange) -> Iterator[tuple[Timestamp, str, Operand, Feature]]:
+    """Of each operation its event time, its feature, what the change tells of it, and the result,
+    which for one without effect has nothing but the version."""
+    assert change.has_operands
+    results = {**change.features, **change.late_features}
+    for name in {*results, *change.removed, *change.operands}:
+        operand = dict(change.operands).get(name, Operand())
+        result = results.get(name, Feature(version=change.version))
+        times = [each.event_time for each in (operand, result)]
+        times = [each for each in times if each.ByteSize()]
+        if operand.WhichOneof("operation") not in (None, "remove"):
+            result = Feature(value=result.value, version=change.version)
+        yield decode_timestamp((*times, change.commit_time)[0]), name, operand, result
 
 
 def found(stored: StoredAggregate | None) -> Found | None:

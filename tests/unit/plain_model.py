@@ -51,6 +51,7 @@ class PlainModel:
         commit_time = max(now, self.last_commit + 1_000)
         after = dict(self.features)
         late = set()
+        told = set()
         for name, operation, event_time in _asked(update, commit_time):
             before = self.features.get(name)
             new = _result(operation, before)
@@ -61,6 +62,8 @@ class PlainModel:
                 after.pop(name, None)
             else:
                 after[name] = (*new, max(event_time, before[2]) if before else event_time)
+                if before and after[name] == before and _tells(operation, event_time, before):
+                    told.add(name)
         if after != self.features:
             self.version += 1
             self.changed_in = {
@@ -69,7 +72,7 @@ class PlainModel:
                 else self.version
                 for name in after
             }
-        if late or after != self.features:
+        if late or told or after != self.features:
             self.last_commit = commit_time
         self.features = after
         self.late = late
@@ -80,6 +83,17 @@ def _asked(update: Update, commit_time: int) -> Iterator[tuple[str, Operation, i
     for item in update.updates:
         assert item.operation is not None
         yield item.name, item.operation, default if item.event_time is None else item.event_time
+
+
+def _tells(operation: Operation, event_time: int, before: PlainFeature) -> bool:
+    """Whether an operation without effect is kept for reads as of an event time."""
+    assert operation.value is not None
+    match operation:
+        case SetValue():
+            return False
+        case Increment():
+            return bool(operation.value.content != 0)
+    return (operation.value.kind, operation.value.content, event_time) != before
 
 
 def _result(operation: Operation, before: PlainFeature | None) -> tuple[ValueKind, Any] | None:

@@ -16,7 +16,7 @@ from featom.v1 import value_pb2 as featom_dot_v1_dot_value__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x66\x65\x61tom/v1/aggregate.proto\x12\tfeatom.v1\x1a\x15\x66\x65\x61tom/v1/value.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"3\n\tEntityKey\x12\x13\n\x0b\x65ntity_type\x18\x01 \x01(\t\x12\x11\n\tentity_id\x18\x02 \x01(\t\"r\n\x07\x46\x65\x61ture\x12&\n\x05value\x18\x01 \x01(\x0b\x32\x17.featom.v1.FeatureValue\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07version\x18\x03 \x01(\x03\"\xfd\x02\n\x10\x46\x65\x61tureAggregate\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.featom.v1.EntityKey\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12;\n\x08\x66\x65\x61tures\x18\x06 \x03(\x0b\x32).featom.v1.FeatureAggregate.FeaturesEntry\x12\x1c\n\x14\x65ntity_type_revision\x18\x07 \x01(\x03\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\x12\x18\n\x10\x65xpired_features\x18\t \x03(\t\x1a\x43\n\rFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.featom.v1.Feature:\x02\x38\x01\"\x8b\x04\n\x0f\x41ggregateChange\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.featom.v1.EntityKey\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12/\n\x0b\x63ommit_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12:\n\x08\x66\x65\x61tures\x18\x05 \x03(\x0b\x32(.featom.v1.AggregateChange.FeaturesEntry\x12\x0f\n\x07removed\x18\x06 \x03(\t\x12\x43\n\rlate_features\x18\x07 \x03(\x0b\x32,.featom.v1.AggregateChange.LateFeaturesEntry\x12\x0f\n\x07\x64\x65leted\x18\x08 \x01(\x08\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\r\n\x05\x61\x63tor\x18\n \x01(\t\x12\x1c\n\x14\x65ntity_type_revision\x18\x0b \x01(\x03\x12\x14\n\x0clate_appends\x18\x0c \x03(\t\x1a\x43\n\rFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.featom.v1.Feature:\x02\x38\x01\x1aG\n\x11LateFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.featom.v1.Feature:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x66\x65\x61tom/v1/aggregate.proto\x12\tfeatom.v1\x1a\x15\x66\x65\x61tom/v1/value.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"3\n\tEntityKey\x12\x13\n\x0b\x65ntity_type\x18\x01 \x01(\t\x12\x11\n\tentity_id\x18\x02 \x01(\t\"r\n\x07\x46\x65\x61ture\x12&\n\x05value\x18\x01 \x01(\x0b\x32\x17.featom.v1.FeatureValue\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07version\x18\x03 \x01(\x03\"\xfd\x02\n\x10\x46\x65\x61tureAggregate\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.featom.v1.EntityKey\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12;\n\x08\x66\x65\x61tures\x18\x06 \x03(\x0b\x32).featom.v1.FeatureAggregate.FeaturesEntry\x12\x1c\n\x14\x65ntity_type_revision\x18\x07 \x01(\x03\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\x12\x18\n\x10\x65xpired_features\x18\t \x03(\t\x1a\x43\n\rFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.featom.v1.Feature:\x02\x38\x01\"\xa2\x05\n\x0f\x41ggregateChange\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.featom.v1.EntityKey\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12/\n\x0b\x63ommit_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12:\n\x08\x66\x65\x61tures\x18\x05 \x03(\x0b\x32(.featom.v1.AggregateChange.FeaturesEntry\x12\x0f\n\x07removed\x18\x06 \x03(\t\x12\x43\n\rlate_features\x18\x07 \x03(\x0b\x32,.featom.v1.AggregateChange.LateFeaturesEntry\x12\x0f\n\x07\x64\x65leted\x18\x08 \x01(\x08\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\r\n\x05\x61\x63tor\x18\n \x01(\t\x12\x1c\n\x14\x65ntity_type_revision\x18\x0b \x01(\x03\x12\x14\n\x0clate_appends\x18\x0c \x03(\t\x12:\n\x08operands\x18\r \x03(\x0b\x32(.featom.v1.AggregateChange.OperandsEntry\x12\x14\n\x0chas_operands\x18\x0e \x01(\x08\x1a\x43\n\rFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.featom.v1.Feature:\x02\x38\x01\x1aG\n\x11LateFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.featom.v1.Feature:\x02\x38\x01\x1a\x43\n\rOperandsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.featom.v1.Operand:\x02\x38\x01\"\xba\x02\n\x07Operand\x12,\n\tincrement\x18\x01 \x01(\x0b\x32\x17.featom.v1.FeatureValueH\x00\x12*\n\x07maximum\x18\x02 \x01(\x0b\x32\x17.featom.v1.FeatureValueH\x00\x12*\n\x07minimum\x18\x03 \x01(\x0b\x32\x17.featom.v1.FeatureValueH\x00\x12*\n\x06\x61ppend\x18\x04 \x01(\x0b\x32\x18.featom.v1.AppendOperandH\x00\x12\x10\n\x06remove\x18\x05 \x01(\x08H\x00\x12.\n\nevent_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\rdefault_value\x18\x07 \x01(\x0b\x32\x17.featom.v1.FeatureValueB\x0b\n\toperation\"K\n\rAppendOperand\x12&\n\x05value\x18\x01 \x01(\x0b\x32\x17.featom.v1.FeatureValue\x12\x12\n\nmax_length\x18\x02 \x01(\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -29,6 +29,8 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_AGGREGATECHANGE_FEATURESENTRY']._serialized_options = b'8\001'
   _globals['_AGGREGATECHANGE_LATEFEATURESENTRY']._options = None
   _globals['_AGGREGATECHANGE_LATEFEATURESENTRY']._serialized_options = b'8\001'
+  _globals['_AGGREGATECHANGE_OPERANDSENTRY']._options = None
+  _globals['_AGGREGATECHANGE_OPERANDSENTRY']._serialized_options = b'8\001'
   _globals['_ENTITYKEY']._serialized_start=96
   _globals['_ENTITYKEY']._serialized_end=147
   _globals['_FEATURE']._serialized_start=149
@@ -38,9 +40,15 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_FEATUREAGGREGATE_FEATURESENTRY']._serialized_start=580
   _globals['_FEATUREAGGREGATE_FEATURESENTRY']._serialized_end=647
   _globals['_AGGREGATECHANGE']._serialized_start=650
-  _globals['_AGGREGATECHANGE']._serialized_end=1173
+  _globals['_AGGREGATECHANGE']._serialized_end=1324
   _globals['_AGGREGATECHANGE_FEATURESENTRY']._serialized_start=580
   _globals['_AGGREGATECHANGE_FEATURESENTRY']._serialized_end=647
-  _globals['_AGGREGATECHANGE_LATEFEATURESENTRY']._serialized_start=1102
-  _globals['_AGGREGATECHANGE_LATEFEATURESENTRY']._serialized_end=1173
+  _globals['_AGGREGATECHANGE_LATEFEATURESENTRY']._serialized_start=1184
+  _globals['_AGGREGATECHANGE_LATEFEATURESENTRY']._serialized_end=1255
+  _globals['_AGGREGATECHANGE_OPERANDSENTRY']._serialized_start=1257
+  _globals['_AGGREGATECHANGE_OPERANDSENTRY']._serialized_end=1324
+  _globals['_OPERAND']._serialized_start=1327
+  _globals['_OPERAND']._serialized_end=1641
+  _globals['_APPENDOPERAND']._serialized_start=1643
+  _globals['_APPENDOPERAND']._serialized_end=1718
 # @@protoc_insertion_point(module_scope)

@@ -223,6 +223,27 @@ class AggregateChange(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class OperandsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___Operand: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___Operand | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     KEY_FIELD_NUMBER: _builtins.int
     UID_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
@@ -235,6 +256,8 @@ class AggregateChange(_message.Message):
     ACTOR_FIELD_NUMBER: _builtins.int
     ENTITY_TYPE_REVISION_FIELD_NUMBER: _builtins.int
     LATE_APPENDS_FIELD_NUMBER: _builtins.int
+    OPERANDS_FIELD_NUMBER: _builtins.int
+    HAS_OPERANDS_FIELD_NUMBER: _builtins.int
     uid: _builtins.str
     """The incarnation that was changed."""
     version: _builtins.int
@@ -249,6 +272,10 @@ class AggregateChange(_message.Message):
     """Who asked for the update; empty while the server runs without authentication."""
     entity_type_revision: _builtins.int
     """The revision of the entity type that the change was checked against; 0 if it had none."""
+    has_operands: _builtins.bool
+    """Whether `operands` is complete. Not so for what was written by a server that is older than this
+    field: any of its features may then be the result of another operation than a set.
+    """
     @_builtins.property
     def key(self) -> Global___EntityKey:
         """The entity."""
@@ -275,6 +302,14 @@ class AggregateChange(_message.Message):
         that did not join the list of the feature.
         """
 
+    @_builtins.property
+    def operands(self) -> _containers.MessageMap[_builtins.str, Global___Operand]:
+        """What was asked for, by feature, where the fields above do not tell: each increment, maximum,
+        minimum and append, also one that came late and left the feature as it was; each removal whose
+        event time is not the commit time. What has none was set; an operation on a feature that had
+        expired begins anew and counts as a set.
+        """
+
     def __init__(
         self,
         *,
@@ -290,11 +325,103 @@ class AggregateChange(_message.Message):
         actor: _builtins.str = ...,
         entity_type_revision: _builtins.int = ...,
         late_appends: _abc.Iterable[_builtins.str] | None = ...,
+        operands: _abc.Mapping[_builtins.str, Global___Operand] | None = ...,
+        has_operands: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["commit_time", b"commit_time", "key", b"key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "commit_time", b"commit_time", "deleted", b"deleted", "entity_type_revision", b"entity_type_revision", "features", b"features", "key", b"key", "late_appends", b"late_appends", "late_features", b"late_features", "removed", b"removed", "request_id", b"request_id", "uid", b"uid", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "commit_time", b"commit_time", "deleted", b"deleted", "entity_type_revision", b"entity_type_revision", "features", b"features", "has_operands", b"has_operands", "key", b"key", "late_appends", b"late_appends", "late_features", b"late_features", "operands", b"operands", "removed", b"removed", "request_id", b"request_id", "uid", b"uid", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AggregateChange: _TypeAlias = AggregateChange  # noqa: Y015
+
+@_typing.final
+class Operand(_message.Message):
+    """What one operation brought to its feature."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCREMENT_FIELD_NUMBER: _builtins.int
+    MAXIMUM_FIELD_NUMBER: _builtins.int
+    MINIMUM_FIELD_NUMBER: _builtins.int
+    APPEND_FIELD_NUMBER: _builtins.int
+    REMOVE_FIELD_NUMBER: _builtins.int
+    EVENT_TIME_FIELD_NUMBER: _builtins.int
+    DEFAULT_VALUE_FIELD_NUMBER: _builtins.int
+    remove: _builtins.bool
+    """May only be true: the feature was removed. If it is among `features`, it got its default then."""
+    @_builtins.property
+    def increment(self) -> _value_pb2.FeatureValue:
+        """The number that was added."""
+
+    @_builtins.property
+    def maximum(self) -> _value_pb2.FeatureValue:
+        """The value that the feature was to have at least."""
+
+    @_builtins.property
+    def minimum(self) -> _value_pb2.FeatureValue:
+        """The value that the feature was to have at most."""
+
+    @_builtins.property
+    def append(self) -> Global___AppendOperand:
+        """What was appended."""
+
+    @_builtins.property
+    def event_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened. Unset: the event time that the feature has in this change, and for a removal
+        the commit time.
+        """
+
+    @_builtins.property
+    def default_value(self) -> _value_pb2.FeatureValue:
+        """What the operation begins with where there was nothing before it: the default of the feature."""
+
+    def __init__(
+        self,
+        *,
+        increment: _value_pb2.FeatureValue | None = ...,
+        maximum: _value_pb2.FeatureValue | None = ...,
+        minimum: _value_pb2.FeatureValue | None = ...,
+        append: Global___AppendOperand | None = ...,
+        remove: _builtins.bool = ...,
+        event_time: _timestamp_pb2.Timestamp | None = ...,
+        default_value: _value_pb2.FeatureValue | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "default_value", b"default_value", "event_time", b"event_time", "increment", b"increment", "maximum", b"maximum", "minimum", b"minimum", "operation", b"operation", "remove", b"remove"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "default_value", b"default_value", "event_time", b"event_time", "increment", b"increment", "maximum", b"maximum", "minimum", b"minimum", "operation", b"operation", "remove", b"remove"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["increment", "maximum", "minimum", "append", "remove"]  # noqa: Y015
+    _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
+
+Global___Operand: _TypeAlias = Operand  # noqa: Y015
+
+@_typing.final
+class AppendOperand(_message.Message):
+    """What was appended to a list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    MAX_LENGTH_FIELD_NUMBER: _builtins.int
+    max_length: _builtins.int
+    """At most this many elements were kept. 0: all."""
+    @_builtins.property
+    def value(self) -> _value_pb2.FeatureValue:
+        """One element, or a list of them. Unset: the value in late_features."""
+
+    def __init__(
+        self,
+        *,
+        value: _value_pb2.FeatureValue | None = ...,
+        max_length: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_length", b"max_length", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AppendOperand: _TypeAlias = AppendOperand  # noqa: Y015

@@ -475,13 +475,15 @@ class GetAggregateRequest(_message.Message):
 
     @_builtins.property
     def as_of_event_time(self) -> _timestamp_pb2.Timestamp:
-        """The aggregate as the events up to this event time make it, those that arrived late included:
-        each feature with the newest value whose event time is not after this. What came too late to
-        be appended to a list is in no list. An increment, maximum or minimum that arrived late is
-        missing from its own event time up to the newest event time that the feature had when it
-        arrived. It is of the newest incarnation that has anything at this time, unless a deletion up
-        to this time, by its commit time, came after. All changes are read for it; more than
-        1,000,000, or than 1 GiB of them, are refused with INVALID_ARGUMENT / LIMIT_EXCEEDED.
+        """The aggregate as the events up to this event time make it: as if all of them had arrived in
+        the order of their event times, and those of one time in the order of their commits. So a set,
+        append or removal that arrived late is in its place, and a set says what the feature is then,
+        whatever was added before: an increment with an older event time counts only until the set.
+        An operation that does not fit what the events before it make is left out; inexact_features
+        names its feature, and those whose history cannot tell. It is of the newest incarnation that
+        has anything at this time, unless a deletion up to this time, by its commit time, came after.
+        All changes are read for it; more than 1,000,000, or than 1 GiB of them, are refused with
+        INVALID_ARGUMENT / LIMIT_EXCEEDED.
         """
 
     @_builtins.property
@@ -521,6 +523,7 @@ class GetAggregateResponse(_message.Message):
 
     AGGREGATE_FIELD_NUMBER: _builtins.int
     READ_TIME_FIELD_NUMBER: _builtins.int
+    INEXACT_FEATURES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def aggregate(self) -> _aggregate_pb2.FeatureAggregate:
         """The aggregate, as one committed version."""
@@ -529,15 +532,24 @@ class GetAggregateResponse(_message.Message):
     def read_time(self) -> _timestamp_pb2.Timestamp:
         """The moment for which it was worked out what has expired, by the database's clock."""
 
+    @_builtins.property
+    def inexact_features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """With as_of_event_time: the features of which it is not certain what the events up to the time
+        make, in alphabetical order, be they in the aggregate or not. Either their history is from
+        before operations were kept, so that it may take a result, with the newest event time of what
+        made it, for a set; or an operation was left out, as it did not fit what was before it.
+        """
+
     def __init__(
         self,
         *,
         aggregate: _aggregate_pb2.FeatureAggregate | None = ...,
         read_time: _timestamp_pb2.Timestamp | None = ...,
+        inexact_features: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["aggregate", b"aggregate", "read_time", b"read_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregate", b"aggregate", "read_time", b"read_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregate", b"aggregate", "inexact_features", b"inexact_features", "read_time", b"read_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant
 
 from codec.change import dump_change
-from codec.historical_state import fold, fold_by_event_time
+from codec.event_time_fold import fold_by_event_time
+from codec.historical_state import fold
 from codec.state import dump_aggregate, load_features, new_aggregate
 from domain.aggregate import FeatureAggregate
 from domain.change import Change
@@ -89,6 +90,11 @@ def test_a_stored_change_says_everything_that_the_change_says() -> None:
     assert stored.late_features["h"].event_time.ToNanoseconds() == 10
     assert (set(stored.features), set(stored.late_features)) == ({"f"}, {"h", "l"})
     assert list(stored.late_appends) == ["l"]
+    assert stored.has_operands
+    assert stored.operands["g"].remove
+    assert stored.operands["g"].event_time.ToNanoseconds() == 30
+    assert stored.operands["l"].append.max_length == 0
+    assert set(stored.operands) == {"g", "l"}
 
 
 def test_a_change_without_a_request_id_or_an_actor_has_none() -> None:
@@ -126,17 +132,17 @@ def test_the_past_by_event_time_is_the_same_as_if_all_had_come_in_time(
     assert as_of(changes, time) == expected
 
 
-def test_a_removal_counts_from_its_commit_time() -> None:
-    changes = recorded((put("f", 1, 10), put("g", 1, 10)), (remove("f", 20),))
-    removed_at = AggregateChange.FromString(changes[1]).commit_time.ToNanoseconds()
-    assert as_of(changes, 30) == {"f": 1, "g": 1}
-    assert as_of(changes, removed_at - 1) == {"f": 1, "g": 1}
-    assert as_of(changes, removed_at) == {"g": 1}
+@pytest.mark.parametrize("event_time", [20, None])
+def test_a_removal_counts_from_its_event_time(event_time: int | None) -> None:
+    changes = recorded((put("f", 1, 10), put("g", 1, 10)), (remove("f", event_time),))
+    removed = event_time or AggregateChange.FromString(changes[1]).commit_time.ToNanoseconds()
+    assert as_of(changes, removed - 1) == {"f": 1, "g": 1}
+    assert as_of(changes, removed) == {"g": 1}
 
 
-def test_a_removal_that_came_late_takes_nothing_away() -> None:
-    changes = recorded((put("f", 1, 10),), (remove("f", 5),))
-    assert as_of(changes, NOW * 2) == {"f": 1}
+def test_a_removal_that_came_late_counts_until_the_next_value() -> None:
+    changes = recorded((put("f", 1, 10),), (put("f", 2, 30),), (remove("f", 20),))
+    assert [as_of(changes, time) for time in (19, 20, 30)] == [{"f": 1}, {}, {"f": 2}]
 
 
 def test_before_the_first_event_there_was_nothing() -> None:
@@ -144,7 +150,7 @@ def test_before_the_first_event_there_was_nothing() -> None:
 
 
 @pytest.mark.parametrize("late", [3, FeatureValue(ValueKind.INT64_LIST, (3, 4))])
-def test_what_came_too_late_to_be_appended_is_not_the_list_of_its_time(
+def test_what_came_too_late_to_be_appended_is_in_the_list_of_its_time(
     late: int | FeatureValue,
 ) -> None:
     changes = recorded(
@@ -153,7 +159,8 @@ def test_what_came_too_late_to_be_appended_is_not_the_list_of_its_time(
         (append("f", late, event_time=15),),
     )
     lists = [features_at(changes, time)["f"].content for time in (10, 15, 20)]
-    assert lists == [(1,), (1,), (1, 2)]
+    came = (late,) if isinstance(late, int) else late.content
+    assert lists == [(1,), (1, *came), (1, *came, 2)]
 
 
 def test_a_list_that_was_set_late_is_the_list_of_its_time() -> None:
@@ -164,4 +171,4 @@ def test_a_list_that_was_set_late_is_the_list_of_its_time() -> None:
         (put("f", late, event_time=15),),
     )
     lists = [features_at(changes, time)["f"].content for time in (10, 15, 20)]
-    assert lists == [(1,), (3, 4), (1, 2)]
+    assert lists == [(1,), (3, 4), (3, 4, 2)]

@@ -1,6 +1,6 @@
 """The past of an aggregate, folded from its stored changes."""
 
-from codec.historical_state import fold_by_event_time
+from codec.event_time_fold import fold_by_event_time
 from domain.timestamp import LATEST
 from featom.v1.aggregate_pb2 import AggregateChange, FeatureAggregate
 

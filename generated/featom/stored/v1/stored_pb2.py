@@ -15,7 +15,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x66\x65\x61tom/stored/v1/stored.proto\x12\x10\x66\x65\x61tom.stored.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb0\x02\n\x0fStoredAggregate\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x41\n\x08\x66\x65\x61tures\x18\x06 \x03(\x0b\x32/.featom.stored.v1.StoredAggregate.FeaturesEntry\x12\x1c\n\x14\x65ntity_type_revision\x18\x07 \x01(\x03\x1a/\n\rFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\"\xd2\x03\n\x0cStoredChange\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12/\n\x0b\x63ommit_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12>\n\x08\x66\x65\x61tures\x18\x05 \x03(\x0b\x32,.featom.stored.v1.StoredChange.FeaturesEntry\x12\x0f\n\x07removed\x18\x06 \x03(\t\x12G\n\rlate_features\x18\x07 \x03(\x0b\x32\x30.featom.stored.v1.StoredChange.LateFeaturesEntry\x12\x0f\n\x07\x64\x65leted\x18\x08 \x01(\x08\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\r\n\x05\x61\x63tor\x18\n \x01(\t\x12\x1c\n\x14\x65ntity_type_revision\x18\x0b \x01(\x03\x12\x14\n\x0clate_appends\x18\x0c \x03(\t\x1a/\n\rFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\x1a\x33\n\x11LateFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x66\x65\x61tom/stored/v1/stored.proto\x12\x10\x66\x65\x61tom.stored.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb0\x02\n\x0fStoredAggregate\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x41\n\x08\x66\x65\x61tures\x18\x06 \x03(\x0b\x32/.featom.stored.v1.StoredAggregate.FeaturesEntry\x12\x1c\n\x14\x65ntity_type_revision\x18\x07 \x01(\x03\x1a/\n\rFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\"\xd9\x04\n\x0cStoredChange\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12/\n\x0b\x63ommit_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12>\n\x08\x66\x65\x61tures\x18\x05 \x03(\x0b\x32,.featom.stored.v1.StoredChange.FeaturesEntry\x12\x0f\n\x07removed\x18\x06 \x03(\t\x12G\n\rlate_features\x18\x07 \x03(\x0b\x32\x30.featom.stored.v1.StoredChange.LateFeaturesEntry\x12\x0f\n\x07\x64\x65leted\x18\x08 \x01(\x08\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\r\n\x05\x61\x63tor\x18\n \x01(\t\x12\x1c\n\x14\x65ntity_type_revision\x18\x0b \x01(\x03\x12\x14\n\x0clate_appends\x18\x0c \x03(\t\x12>\n\x08operands\x18\r \x03(\x0b\x32,.featom.stored.v1.StoredChange.OperandsEntry\x12\x14\n\x0chas_operands\x18\x0e \x01(\x08\x1a/\n\rFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\x1a\x33\n\x11LateFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\x1a/\n\rOperandsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -28,14 +28,18 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_STOREDCHANGE_FEATURESENTRY']._serialized_options = b'8\001'
   _globals['_STOREDCHANGE_LATEFEATURESENTRY']._options = None
   _globals['_STOREDCHANGE_LATEFEATURESENTRY']._serialized_options = b'8\001'
+  _globals['_STOREDCHANGE_OPERANDSENTRY']._options = None
+  _globals['_STOREDCHANGE_OPERANDSENTRY']._serialized_options = b'8\001'
   _globals['_STOREDAGGREGATE']._serialized_start=85
   _globals['_STOREDAGGREGATE']._serialized_end=389
   _globals['_STOREDAGGREGATE_FEATURESENTRY']._serialized_start=342
   _globals['_STOREDAGGREGATE_FEATURESENTRY']._serialized_end=389
   _globals['_STOREDCHANGE']._serialized_start=392
-  _globals['_STOREDCHANGE']._serialized_end=858
+  _globals['_STOREDCHANGE']._serialized_end=993
   _globals['_STOREDCHANGE_FEATURESENTRY']._serialized_start=342
   _globals['_STOREDCHANGE_FEATURESENTRY']._serialized_end=389
-  _globals['_STOREDCHANGE_LATEFEATURESENTRY']._serialized_start=807
-  _globals['_STOREDCHANGE_LATEFEATURESENTRY']._serialized_end=858
+  _globals['_STOREDCHANGE_LATEFEATURESENTRY']._serialized_start=893
+  _globals['_STOREDCHANGE_LATEFEATURESENTRY']._serialized_end=944
+  _globals['_STOREDCHANGE_OPERANDSENTRY']._serialized_start=946
+  _globals['_STOREDCHANGE_OPERANDSENTRY']._serialized_end=993
 # @@protoc_insertion_point(module_scope)

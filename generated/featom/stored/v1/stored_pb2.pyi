@@ -142,6 +142,26 @@ class StoredChange(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class OperandsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.bytes
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.bytes = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     KEY_FIELD_NUMBER: _builtins.int
     UID_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
@@ -154,6 +174,8 @@ class StoredChange(_message.Message):
     ACTOR_FIELD_NUMBER: _builtins.int
     ENTITY_TYPE_REVISION_FIELD_NUMBER: _builtins.int
     LATE_APPENDS_FIELD_NUMBER: _builtins.int
+    OPERANDS_FIELD_NUMBER: _builtins.int
+    HAS_OPERANDS_FIELD_NUMBER: _builtins.int
     key: _builtins.bytes
     """A featom.v1.EntityKey."""
     uid: _builtins.str
@@ -167,6 +189,8 @@ class StoredChange(_message.Message):
     actor: _builtins.str
     """See featom.v1."""
     entity_type_revision: _builtins.int
+    """See featom.v1."""
+    has_operands: _builtins.bool
     """See featom.v1."""
     @_builtins.property
     def commit_time(self) -> _timestamp_pb2.Timestamp:
@@ -188,6 +212,10 @@ class StoredChange(_message.Message):
     def late_appends(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """See featom.v1."""
 
+    @_builtins.property
+    def operands(self) -> _containers.ScalarMap[_builtins.str, _builtins.bytes]:
+        """Name to featom.v1.Operand."""
+
     def __init__(
         self,
         *,
@@ -203,10 +231,12 @@ class StoredChange(_message.Message):
         actor: _builtins.str = ...,
         entity_type_revision: _builtins.int = ...,
         late_appends: _abc.Iterable[_builtins.str] | None = ...,
+        operands: _abc.Mapping[_builtins.str, _builtins.bytes] | None = ...,
+        has_operands: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["commit_time", b"commit_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "commit_time", b"commit_time", "deleted", b"deleted", "entity_type_revision", b"entity_type_revision", "features", b"features", "key", b"key", "late_appends", b"late_appends", "late_features", b"late_features", "removed", b"removed", "request_id", b"request_id", "uid", b"uid", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "commit_time", b"commit_time", "deleted", b"deleted", "entity_type_revision", b"entity_type_revision", "features", b"features", "has_operands", b"has_operands", "key", b"key", "late_appends", b"late_appends", "late_features", b"late_features", "operands", b"operands", "removed", b"removed", "request_id", b"request_id", "uid", b"uid", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -84,6 +84,13 @@ def test_the_past_is_served_without_an_etag_as_of_its_moment() -> None:
         assert answer.read_time == message(NOW)
 
 
+def test_the_past_names_what_it_cannot_tell_exactly_of_what_is_asked_for() -> None:
+    found = of_features("f", "g")._replace(inexact_features=["f", "h"])
+    for names, inexact in (((), ["f", "h"]), (("g", "h"), ["h"]), (("g",), [])):
+        encoded = responses.past_response(found, names, AtEventTime(9))
+        assert pb.GetAggregateResponse.FromString(encoded).inexact_features == inexact
+
+
 @pytest.mark.parametrize(
     ("point", "read_time"),
     [

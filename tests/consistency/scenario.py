@@ -43,14 +43,18 @@ class Story:
         late: bool = False,
         must_be_absent: bool = False,
         verdict: Verdict = Verdict.ACKNOWLEDGED,
+        overtaken_by: str = "",
     ) -> None:
-        """Update aggregates, and be told so or not. A `late` one has an old value in it."""
+        """Update aggregates, and be told so or not. A `late` one has an old value in it, and one
+        that is `overtaken_by` a deletion of the first makes that anew."""
         steps = _steps(name, late=late)
         parts = tuple(Part(key, steps, etag, must_be_absent) for key in keys)
         transaction = self._begin()
+        if overtaken_by:
+            self.delete(overtaken_by, keys[0])
         seen = tuple(self._commit(part, transaction) for part in parts)
         answer = Answer(verdict, "", seen if verdict is Verdict.ACKNOWLEDGED else ())
-        self._record(Request(name, 1, Kind.UPDATE, parts), answer)
+        self._record(Request(name, 1, Kind.UPDATE, parts), answer, begun=transaction)
 
     def leave(self, name: str, key: str, *, etag: str = "") -> None:
         """An update that leaves an aggregate as it is."""

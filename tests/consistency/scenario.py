@@ -81,6 +81,15 @@ class Story:
         seen = tuple(seen._replace(replayed=True) for seen in first.answer.seen)
         self._record(request, first.answer._replace(seen=seen))
 
+    def apply_again(self, name: str) -> None:
+        """What was asked before, with its request id, and is applied anew, as that was erased."""
+        transaction = self._begin()
+        first = self._attempt(name)
+        request = first.request._replace(request_id=name)
+        self.attempts[self.attempts.index(first)] = first._replace(request=request)
+        seen = tuple(self._commit(part, transaction) for part in request.parts)
+        self._record(request, Answer(Verdict.ACKNOWLEDGED, "", seen))
+
     def reuse(self, name: str, first: str) -> None:
         """Another payload with a request id that is known."""
         self._begin()

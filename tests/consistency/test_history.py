@@ -1,4 +1,4 @@
-"""The order in which the checker takes what the database kept."""
+"""The order of the changes that a database kept, and since when each was known."""
 
 from tests.consistency.checker import check
 from tests.consistency.history import History, in_order
@@ -70,3 +70,17 @@ def test_an_aggregate_that_was_made_while_another_one_stood_is_found_though_that
     story.delete("3", "a")
     stored["a"] = second
     assert "real_time_order_holds" in check(story.attempts, read_back(story)).violations
+
+
+def test_what_is_applied_again_after_an_erasure_is_known_from_then_on() -> None:
+    """And not since it was acknowledged at first."""
+    story = Story()
+    story.update("1", "a")
+    story.update("2", "a")
+    story.delete("3", "a", erase=True)
+    story.read("4", "a")
+    story.apply_again("2")
+    # The erasure began before the update that it erased was acknowledged.
+    erasure = next(each for each in story.attempts if each.request.operation == "3")
+    story.attempts[story.attempts.index(erasure)] = erasure._replace(invoked=1)
+    assert check(story.attempts, story.history).violations == {}

@@ -21,13 +21,14 @@ def commit_times_rise(evidence: Evidence) -> Iterator[str]:
     erases it meanwhile.
     """
     for line in evidence.lines.values():
-        last, before = 0, None
-        for entry, maker in zip(line.entries, line.makers, strict=True):
+        last = ended = 0
+        for number, (entry, maker) in enumerate(zip(line.entries, line.makers, strict=True)):
             time = commit_time_of(entry)
-            if time <= last and not (_makes(entry) and _were_under_way_at_once(before, maker)):
+            overtaken = _makes(entry) and maker is not None and maker.invoked <= ended
+            if time <= last and not overtaken:
                 yield f"{line.key}, version {entry.change.version}, is not later than before it"
             if entry.advances:
-                last, before = time, maker
+                last, ended = time, line.acknowledged[number]
 
 
 def _gaps(line: Line) -> Iterator[str]:
@@ -59,7 +60,3 @@ def _erases(maker: Operation | None) -> bool:
 def _makes(entry: Entry) -> bool:
     """Whether an incarnation begins with an entry."""
     return entry.advances and entry.change.version == 1
-
-
-def _were_under_way_at_once(first: Operation | None, second: Operation | None) -> bool:
-    return first is not None and second is not None and second.invoked <= first.acknowledged

@@ -136,7 +136,8 @@ class WorkingCopy(Struct, eq=False, kw_only=True):
         """Erase what is left of an entity that was deleted before.
 
         A change says so: who erased it, and that this batch was committed. There still is no
-        aggregate, so it is kept absent, and who makes one meanwhile is noticed.
+        aggregate, so it is kept absent, and who has made one meanwhile is noticed. Who makes one
+        after it, from an older read, is not: its change may have an earlier time than this one.
         """
         change = Change(
             key=self.key,

@@ -24,14 +24,15 @@ class Incarnation(NamedTuple):
     """An aggregate from its creation to its deletion."""
 
     is_current: bool
-    """Whether it is not deleted."""
-    begin: datetime
-    """When the first of its changes that are kept was committed. Before the uid, so that
-    incarnations sort as they followed each other by the database's clock; but the current one is
-    the last, wherever that clock was set meanwhile."""
-    uid: UUID
+    """Whether it is not deleted. Then it is the last, wherever the clock was set meanwhile."""
     end: datetime
-    """When the last of its changes was: if it is not the current one, its deletion."""
+    """When the last of its changes was committed: if it is not the current one, its deletion.
+    Incarnations sort by it, as they followed each other. They do not by their begin: a writer does
+    not notice who makes, deletes or erases the entity between its read and its write, so the time
+    at which it makes the entity anew, which it has read, may be before the end of another one."""
+    begin: datetime
+    """When the first of its changes that are kept was."""
+    uid: UUID
 
 
 class Current(NamedTuple):
@@ -64,7 +65,7 @@ class Incarnations:
             arguments = (*key, after, PAGE_INCARNATIONS)
             records = await self._statements.run(HISTORY.query("read_incarnations"), *arguments)
             found += [
-                Incarnation(is_current, begin, uid, end) for uid, is_current, begin, end in records
+                Incarnation(is_current, end, begin, uid) for uid, is_current, begin, end in records
             ]
             if len(found) > limit:
                 raise LimitExceeded("incarnations of an entity in a read", limit)

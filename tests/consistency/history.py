@@ -1,5 +1,8 @@
 """What the database kept: every change in the order of its commit, and what stands at the end."""
 
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 import asyncpg
@@ -8,7 +11,7 @@ from featom.v1.aggregate_pb2 import AggregateChange, FeatureAggregate
 from tests.consistency.operations import ENTITY_TYPE, MARK
 from tests.consistency.recorder import NEVER
 
-# The transactions that change one aggregate come one after the other, each after it has seen the
+# The transactions that change one incarnation come one after the other, each after it has seen the
 # one before, so their numbers rise.
 _CHANGES: Final = """
 SELECT entity_id, xid::text::bigint AS xid, change, state FROM changes
@@ -62,21 +65,40 @@ async def read_history(dsn: str) -> History:
         entry = Entry(transaction, AggregateChange.FromString(change), keyframe)
         found.setdefault(key, []).append(entry)
     stored = {key: FeatureAggregate.FromString(state) for key, state in aggregates}
-    return History({key: _in_order(entries) for key, entries in found.items()}, stored)
+    entries = {
+        key: in_order(entries, stored[key].uid if key in stored else "")
+        for key, entries in found.items()
+    }
+    return History(entries, stored)
 
 
-def _in_order(entries: list[Entry]) -> list[Entry]:
-    """Entries as they follow from one another.
+def in_order(entries: Sequence[Entry], living: str) -> list[Entry]:
+    """Entries of one key as they follow from one another.
+
+    Args:
+        entries: in the order of their transactions.
+        living: the uid of the aggregate that is there; empty if there is none.
+
+    Incarnations come as they ended. Who makes an entity does not notice that others have made and
+    deleted it, or erased what was left, since its read: that has no row. So it may come after them
+    and have the smaller number. Where two of them stood at once, this is no order that holds: the
+    first one goes on after the second was known, or is deleted by one who came after that.
 
     A change of late values only stands behind the version that it left as it was; it does not write
     the row, so another server may have gone on meanwhile.
     """
-    late: dict[tuple[str, int], list[Entry]] = {}
-    for entry in entries:
-        if not entry.advances:
-            late.setdefault((entry.change.uid, entry.change.version), []).append(entry)
-    ordered = []
+    incarnations: defaultdict[str, list[Entry]] = defaultdict(list)
+    late: defaultdict[tuple[str, int], list[Entry]] = defaultdict(list)
     for entry in entries:
         if entry.advances:
-            ordered += [entry, *late.pop((entry.change.uid, entry.change.version), ())]
-    return [*ordered, *(entry for rest in late.values() for entry in rest)]
+            incarnations[entry.change.uid].append(entry)
+        else:
+            late[entry.change.uid, entry.change.version].append(entry)
+    ended = sorted(
+        incarnations.values(),
+        key=lambda each: (each[0].change.uid == living, each[-1].transaction),
+    )
+    ordered = []
+    for entry in chain(*ended):
+        ordered += [entry, *late.pop((entry.change.uid, entry.change.version), ())]
+    return [*ordered, *chain(*late.values())]

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from tests.consistency.features import Facts, digest, facts_of, nanoseconds
 from tests.consistency.history import Entry
-from tests.consistency.operations import Seen
+from tests.consistency.operations import Seen, Verdict
 from tests.consistency.outcomes import Operation
 from tests.consistency.recorder import NEVER
 
@@ -40,6 +40,13 @@ class Line:
         """Whose each entry is."""
         self.states = [State(None, "", 0, ABSENT)]
         """Begins with absence; each entry that advances adds one."""
+        self.acknowledged = [
+            NEVER if maker is None else _acknowledged(key, entry, maker)
+            for entry, maker in zip(entries, makers, strict=True)
+        ]
+        """For each entry, when it was acknowledged."""
+        self.known = [NEVER]
+        """For each state, when what led to it was acknowledged."""
         self.after: list[int] = []
         """For each entry, the state that it led to or left."""
         self._index = {("", 0): 0}
@@ -49,6 +56,7 @@ class Line:
             if entry.advances:
                 facts = next_facts(facts, entry)
                 self._add(entry, maker, facts)
+                self.known.append(self.acknowledged[len(self.after)])
             self.after.append(len(self.states) - 1)
 
     def state_of(self, seen: Seen) -> int | None:
@@ -76,8 +84,7 @@ class Line:
     @cached_property
     def ended(self) -> list[int]:
         """For each state, when the first of those after it was acknowledged."""
-        known = [state.maker.acknowledged if state.maker else NEVER for state in self.states]
-        ends = [*reversed([*accumulate(reversed(known), min)]), NEVER]
+        ends = [*reversed([*accumulate(reversed(self.known), min)]), NEVER]
         return ends[1:]
 
     def was_current(self, state: int, since: int, until: int) -> bool:
@@ -90,7 +97,7 @@ class Line:
         for number in reversed(range(len(self.entries))):
             maker = self.makers[number]
             if maker is not None and maker.request.erase_history and self.entries[number].advances:
-                return min(maker.acknowledged, self.ended[self.after[number]])
+                return min(self.acknowledged[number], self.ended[self.after[number]])
         return 0
 
     def _add(self, entry: Entry, maker: Operation | None, facts: Facts) -> None:
@@ -102,6 +109,23 @@ class Line:
             self._index[change.uid, change.version] = number
             self._of_version[change.version].append(number)
             self.states.append(State(maker, change.uid, change.version, digest(facts)))
+
+
+def _acknowledged(key: str, entry: Entry, maker: Operation) -> int:
+    """When an entry was acknowledged: by the first answer that tells of it, if one does.
+
+    An erasure takes request ids along, so an operation that was acknowledged before is applied anew
+    when it is asked for again.
+    """
+    time = commit_time_of(entry)
+    told = [
+        attempt.returned
+        for attempt in maker.attempts
+        if attempt.answer.verdict is Verdict.ACKNOWLEDGED
+        for seen in attempt.answer.seen
+        if (seen.key, seen.update_time) == (key, time)
+    ]
+    return min(told, default=maker.acknowledged)
 
 
 def next_facts(facts: Facts, entry: Entry) -> Facts:

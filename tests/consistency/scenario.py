@@ -43,14 +43,18 @@ class Story:
         late: bool = False,
         must_be_absent: bool = False,
         verdict: Verdict = Verdict.ACKNOWLEDGED,
+        overtaken_by: str = "",
     ) -> None:
-        """Update aggregates, and be told so or not. A `late` one has an old value in it."""
+        """Update aggregates, and be told so or not. A `late` one has an old value in it, and one
+        that is `overtaken_by` a deletion of the first makes that anew."""
         steps = _steps(name, late=late)
         parts = tuple(Part(key, steps, etag, must_be_absent) for key in keys)
         transaction = self._begin()
+        if overtaken_by:
+            self.delete(overtaken_by, keys[0])
         seen = tuple(self._commit(part, transaction) for part in parts)
         answer = Answer(verdict, "", seen if verdict is Verdict.ACKNOWLEDGED else ())
-        self._record(Request(name, 1, Kind.UPDATE, parts), answer)
+        self._record(Request(name, 1, Kind.UPDATE, parts), answer, begun=transaction)
 
     def leave(self, name: str, key: str, *, etag: str = "") -> None:
         """An update that leaves an aggregate as it is."""
@@ -76,6 +80,15 @@ class Story:
         self.attempts[self.attempts.index(first)] = first._replace(request=request)
         seen = tuple(seen._replace(replayed=True) for seen in first.answer.seen)
         self._record(request, first.answer._replace(seen=seen))
+
+    def apply_again(self, name: str) -> None:
+        """What was asked before, with its request id, and is applied anew, as that was erased."""
+        transaction = self._begin()
+        first = self._attempt(name)
+        request = first.request._replace(request_id=name)
+        self.attempts[self.attempts.index(first)] = first._replace(request=request)
+        seen = tuple(self._commit(part, transaction) for part in request.parts)
+        self._record(request, Answer(Verdict.ACKNOWLEDGED, "", seen))
 
     def reuse(self, name: str, first: str) -> None:
         """Another payload with a request id that is known."""

@@ -179,6 +179,12 @@ def let_the_clock_stand(story: Story) -> None:
     change.commit_time.CopyFrom(before.commit_time)
 
 
+def make_anew_at_a_time_before_the_end(story: Story) -> None:
+    story.update("56", "g", overtaken_by="55")
+    late = story.attempts[-1]
+    story.attempts[-1] = late._replace(invoked=late.returned + 1, returned=late.returned + 2)
+
+
 def write_another_value(story: Story) -> None:
     story.change("3").features["value"].value.int64_value += 1
 

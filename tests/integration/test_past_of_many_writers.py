@@ -209,11 +209,15 @@ def found(stored: StoredAggregate | None) -> Found | None:
 
 async def recorded(database: str, key: EntityKey) -> list[AggregateChange]:
     """In the order of their commits. Late values may have a later commit time than the version
-    after theirs, if another server was about to make that when they came."""
+    after theirs, if another server was about to make that when they came; and an incarnation may
+    begin before another one ends, if its maker read before that did."""
     async with session_on(database) as session:
         rows = await session.fetch(
-            "SELECT change FROM changes WHERE entity_type = $1 AND entity_id = $2"
-            " ORDER BY min(commit_time) OVER (PARTITION BY uid), version, commit_time",
+            "SELECT c.change FROM changes AS c"
+            " LEFT JOIN aggregates AS a USING (entity_type, entity_id)"
+            " WHERE c.entity_type = $1 AND c.entity_id = $2"
+            " ORDER BY a.uid IS NOT DISTINCT FROM c.uid,"
+            " max(c.commit_time) OVER (PARTITION BY c.uid), c.version, c.commit_time",
             *key,
         )
     return [AggregateChange.FromString(row["change"]) for row in rows]

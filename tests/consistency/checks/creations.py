@@ -34,8 +34,7 @@ def who_was_refused_as_it_exists_met_it(evidence: Evidence) -> Iterator[str]:
 def _was_absent(line: Line, attempt: Attempt) -> bool:
     """Whether there certainly was no aggregate all the while."""
     for absence in line.states_of_version(0):
-        deletion = line.states[absence].maker
-        since = deletion.acknowledged if deletion else 0
+        since = line.known[absence] if absence else 0
         following = line.states[absence + 1 : absence + 2]
         until = [state.maker.invoked if state.maker else 0 for state in following]
         if since < attempt.invoked and all(attempt.returned < each for each in until):

@@ -90,9 +90,9 @@ def _states_of_reads(
 
 def _returns_of_updates(line: Line) -> list[tuple[int, int, int, Attempt | None]]:
     return [
-        (maker.acknowledged, 1, line.after[number], None)
-        for number, maker in enumerate(line.makers)
-        if maker is not None and maker.acknowledged < NEVER
+        (acknowledged, 1, line.after[number], None)
+        for number, acknowledged in enumerate(line.acknowledged)
+        if acknowledged < NEVER
     ]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from tests.consistency.evidence import Evidence
+from tests.consistency.history import Entry
 from tests.consistency.key_history import Line, commit_time_of
 from tests.consistency.outcomes import Operation
 
@@ -14,15 +15,20 @@ def versions_are_dense(evidence: Evidence) -> Iterator[str]:
 
 
 def commit_times_rise(evidence: Evidence) -> Iterator[str]:
-    """Each version is later than the one before it, and late values later than their version."""
+    """Each version is later than the one before it, and late values later than their version.
+
+    Who makes an aggregate has read the time before it did, and does not notice who deletes or
+    erases it meanwhile.
+    """
     for line in evidence.lines.values():
-        last = 0
-        for entry in line.entries:
+        last = ended = 0
+        for number, (entry, maker) in enumerate(zip(line.entries, line.makers, strict=True)):
             time = commit_time_of(entry)
-            if time <= last:
+            overtaken = _makes(entry) and maker is not None and maker.invoked <= ended
+            if time <= last and not overtaken:
                 yield f"{line.key}, version {entry.change.version}, is not later than before it"
             if entry.advances:
-                last = time
+                last, ended = time, line.acknowledged[number]
 
 
 def _gaps(line: Line) -> Iterator[str]:
@@ -49,3 +55,8 @@ def _gaps(line: Line) -> Iterator[str]:
 
 def _erases(maker: Operation | None) -> bool:
     return maker is not None and maker.request.erase_history
+
+
+def _makes(entry: Entry) -> bool:
+    """Whether an incarnation begins with an entry."""
+    return entry.advances and entry.change.version == 1

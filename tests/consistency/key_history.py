@@ -112,10 +112,10 @@ class Line:
 
 
 def _acknowledged(key: str, entry: Entry, maker: Operation) -> int:
-    """When an entry was acknowledged: by the first answer that tells of it, if one does.
+    """When an entry was acknowledged: by the first answer that tells of it.
 
     An erasure takes request ids along, so an operation that was acknowledged before is applied anew
-    when it is asked for again.
+    when it is asked for again. That may have no answer.
     """
     time = commit_time_of(entry)
     told = [
@@ -125,7 +125,8 @@ def _acknowledged(key: str, entry: Entry, maker: Operation) -> int:
         for seen in attempt.answer.seen
         if (seen.key, seen.update_time) == (key, time)
     ]
-    return min(told, default=maker.acknowledged)
+    may_be_another = entry.advances and len(maker.attempts) > 1
+    return min(told, default=NEVER if may_be_another else maker.acknowledged)
 
 
 def next_facts(facts: Facts, entry: Entry) -> Facts:

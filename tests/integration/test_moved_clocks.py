@@ -125,9 +125,10 @@ async def test_a_clock_that_stays_ahead_forgets_a_request_when_servers_saw_its_t
         await statistics_are_told(repository)
         await time.hours(1)
         time.set_clock(30 * DAY)
-        assert await time.hours(24) == []
+        # Its day may have been over an hour ago already, if the test began shortly before midnight.
+        assert await time.hours(22) == []
         assert (await repository.update(first)).replayed
-        assert await time.hours(1)
+        assert await time.hours(3)
         assert not (await repository.update(first)).replayed
 
 

@@ -1,5 +1,6 @@
 """Fixtures of all tests; nothing is started unless a test asks for it."""
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
@@ -21,6 +22,15 @@ def pytest_configure(config: pytest.Config) -> None:
     pristine.share()  # with the workers, which start later
     for plugin in (newest_alone, needs, order):
         config.pluginmanager.register(plugin)
+
+
+@pytest.fixture(autouse=True)
+def grpc_as_it_was() -> Iterator[None]:
+    """A command that runs in this process silences gRPC's core, also in servers begun after it."""
+    before = os.environ.get("GRPC_VERBOSITY")
+    yield
+    if before is None:
+        os.environ.pop("GRPC_VERBOSITY", None)
 
 
 @pytest.fixture(scope="session")

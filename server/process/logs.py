@@ -166,6 +166,7 @@ def logging_to_stderr(
     writer.setFormatter(FORMATTERS[form.lower()])
     listener = _Writer(records, writer)
     root = logging.getLogger()
+    handlers, level_before = root.handlers, root.level
     root.handlers = [_Records(records)]
     root.setLevel(level.upper())
     logging.getLogger("grpc._cython.cygrpc").addFilter(_is_of_use)
@@ -175,4 +176,6 @@ def logging_to_stderr(
     try:
         yield
     finally:
+        root.handlers = handlers
+        root.setLevel(level_before)
         listener.stop()

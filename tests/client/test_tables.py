@@ -12,6 +12,7 @@ import pyarrow
 import pytest
 from featom_client import AsyncClient, Client, FeatureList, RuleViolated, WriteStopped, inc
 from featom_client.entity_types import EntityType, FeatureSpec
+from featom_client.errors import Overloaded
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
 IDS = [f"{number:03}" for number in range(250)]
@@ -176,7 +177,8 @@ def test_a_job_that_takes_too_long_is_stopped_and_says_how_far_it_came(
             ({"entity_id": str(number), "x": 1} for number in itertools.count()), kind, timeout=1
         )
     result = stopped.value.result
-    assert isinstance(stopped.value.__cause__, TimeoutError)
+    # Who of the two notices first, the client or the server, is a matter of luck.
+    assert isinstance(stopped.value.__cause__, TimeoutError | Overloaded)
     assert result.unconfirmed
     confirmed = result.written
     assert len(list(client.list(kind))) >= confirmed

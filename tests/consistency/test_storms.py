@@ -31,7 +31,7 @@ async def test_everything_promised_holds_in_a_storm_of(name: str, killable: OwnP
     storm = STORMS[name]
     aftermath = await rage(storm, AMOUNTS[name], killable, seed=1)
     assert aftermath.counts[storm.unit] >= AMOUNTS[name]
-    assert aftermath.report.changes > 100
+    assert aftermath.report.changes > 10
     assert aftermath.report.violations == {}, aftermath.report
     assert aftermath.complaints == []
 

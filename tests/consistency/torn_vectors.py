@@ -54,7 +54,7 @@ async def count_torn_vectors(
             for client in range(writers + readers)
         ]
         for entity in _ENTITIES:
-            await stubs[0].UpdateFeatures(set_all(entity, next(numbers)))
+            await stubs[0].UpdateFeatures(set_all(entity, next(numbers)), wait_for_ready=True)
         writing = [asyncio.create_task(_write(stub, numbers, tally)) for stub in stubs[:writers]]
         try:
             await asyncio.gather(*(_read(stub, reads, tally) for stub in stubs[writers:]))
@@ -75,7 +75,7 @@ async def _write(
         number = next(numbers)
         # Half of all writes meet on one entity.
         entity = _ENTITIES[0 if number % 2 else number // 2 % len(_ENTITIES)]
-        await stub.UpdateFeatures(set_all(entity, number))
+        await stub.UpdateFeatures(set_all(entity, number), wait_for_ready=True)
         tally.writes += 1
         await asyncio.sleep(_PAUSE)
 
@@ -86,10 +86,14 @@ async def _read(stub: "FeatureStoreServiceAsyncStub", reads: int, tally: _Tally)
             return
         if turn % (_SINGLE_READS + 1):
             entity = _ENTITIES[0 if turn % 2 else turn % len(_ENTITIES)]
-            one = await stub.GetAggregate(GetAggregateRequest(key=key_of(entity)))
+            one = await stub.GetAggregate(
+                GetAggregateRequest(key=key_of(entity)), wait_for_ready=True
+            )
             tally.single += 1
             tally.look([one.aggregate])
         else:
-            many = await stub.BatchGetAggregates(BatchGetAggregatesRequest(keys=keys_of(_ENTITIES)))
+            many = await stub.BatchGetAggregates(
+                BatchGetAggregatesRequest(keys=keys_of(_ENTITIES)), wait_for_ready=True
+            )
             tally.batched += len(many.results)
             tally.look([result.aggregate for result in many.results])

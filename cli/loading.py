@@ -1,5 +1,6 @@
 """Commands that are loaded when they are asked for."""
 
+import os
 from collections.abc import Iterator, Mapping, MutableMapping
 from importlib import import_module
 from typing import Any, Final
@@ -12,6 +13,10 @@ SETTINGS: Final[dict[str, Any]] = {
     "rich_markup_mode": None,
 }
 """What every Typer of ours is made with."""
+
+
+_SERVING: Final = "cli.serving"
+"""The one whose lines of gRPC are wanted: they become lines of its log."""
 
 
 class LazyCommands(MutableMapping[str, Any]):
@@ -52,6 +57,10 @@ class LazyCommands(MutableMapping[str, Any]):
 
 def _load(name: str, place: str, group: str) -> Any:
     module_name, _, attribute = place.partition(":")
+    if module_name != _SERVING:
+        # What gRPC logs of a connection that fails would stand between the lines of the command.
+        # It looks at this when it is imported.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     module = import_module(module_name)
     found = getattr(module, attribute)
     if isinstance(found, typer.Typer):

@@ -27,10 +27,9 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(autouse=True)
 def grpc_as_it_was() -> Iterator[None]:
     """A command that runs in this process silences gRPC's core, also in servers begun after it."""
-    before = os.environ.get("GRPC_VERBOSITY")
+    os.environ.pop("GRPC_VERBOSITY", None)
     yield
-    if before is None:
-        os.environ.pop("GRPC_VERBOSITY", None)
+    os.environ.pop("GRPC_VERBOSITY", None)
 
 
 @pytest.fixture(scope="session")

@@ -60,8 +60,6 @@ def ask(client: Client, method: str, request: Message, answer: type[Answer]) -> 
 
 def client_options(endpoint: Endpoint) -> dict[str, Any]:
     """What Client and AsyncClient are made with. The files are read now. Raises EndpointRefused."""
-    # What gRPC logs of a connection that fails would stand between the lines of the command.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     if endpoint.secure or endpoint.token_file:
         # It reads certificates, which takes what those without TLS need not load.
         from cli.connection.files import check_files

@@ -36,6 +36,6 @@ async def inspect(dsn: str, password: Password | None = None) -> Inspection:
     """Look at a database. Raises MigrationFailed, or DatabaseUnfit if nobody could serve it."""
     async with session_on(dsn, password) as session:
         facts = await describe(session)
-        ((clock, size),) = await session.fetch(INSPECTION["sizes"])
-        found = await session.fetch(INSPECTION["partitions"])
+        ((clock, size),) = await session.fetch(INSPECTION["database_size"])
+        found = await session.fetch(INSPECTION["partition_counts"])
         return Inspection(facts, clock, size, tuple(Partitions(*each) for each in found))

@@ -96,3 +96,5 @@ SESSION: Final = Statements("session.sql")
 DURABILITY: Final = Statements("durability.sql")
 RETENTION: Final = Statements("retention.sql")
 INSPECTION: Final = Statements("inspection.sql")
+
+ALL: Final = (READ, HISTORY, WRITE, TYPES, SESSION, DURABILITY, RETENTION, INSPECTION)

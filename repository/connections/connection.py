@@ -14,7 +14,7 @@ from repository.sessions.facts import Backend, Facts
 from repository.sessions.refusals import SessionRefused
 from repository.sessions.setting_up import Connect, is_behind_a_pooler, set_up, terminate
 from repository.sessions.settings import Settings
-from repository.statements import DURABILITY, READ, RETENTION, SESSION, TYPES, WRITE
+from repository.statements import ALL
 from telemetry.tracing import Tracer
 
 
@@ -85,11 +85,7 @@ if TYPE_CHECKING:
 else:
     Connection = asyncpg.Connection
 
-_NAMES: Final = {
-    sql: name
-    for named in (READ, WRITE, TYPES, SESSION, DURABILITY, RETENTION)
-    for name, sql in named.items()
-}
+_NAMES: Final = {sql: name for statements in ALL for name, sql in statements.items()}
 
 
 def traced_connections(kind: type[Connection], tracer: Tracer) -> type[Connection]:

@@ -1,9 +1,9 @@
 -- What somebody who looks after a database wants to know of it.
 
--- query: sizes
+-- query: database_size
 SELECT now() AS clock, pg_database_size(current_database()) AS bytes;
 
--- query: partitions
+-- query: partition_counts
 -- Of each table how many partitions of days or months there are, where the last one begins, and the
 -- bytes of the default one, where rows are whose own was missing. From the catalogue alone: the role
 -- of servers may read no partition by itself.

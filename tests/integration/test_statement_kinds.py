@@ -14,15 +14,14 @@ import asyncpg
 import pytest
 
 from repository.sessions.facts import Backend
-from repository.statements import DURABILITY, HISTORY, READ, RETENTION, SESSION, TYPES, WRITE, Kind
+from repository.statements import ALL, TYPES, Kind
 from tests.kit.fault_injection import Session, session_on
 
-FILES: Final = (DURABILITY, HISTORY, READ, RETENTION, SESSION, TYPES, WRITE)
 QUERIES: Final = {
-    name: file[name] for file in FILES for name in file if file.kinds[name] is Kind.QUERY
+    name: file[name] for file in ALL for name in file if file.kinds[name] is Kind.QUERY
 }
 IDEMPOTENT: Final = {
-    name: file[name] for file in FILES for name in file if file.kinds[name] is Kind.IDEMPOTENT
+    name: file[name] for file in ALL for name in file if file.kinds[name] is Kind.IDEMPOTENT
 }
 
 HARMLESS: Final = frozenset(
@@ -34,7 +33,9 @@ HARMLESS: Final = frozenset(
         # Volatile to the planner, and change nothing.
         "pg_control_system",
         "pg_current_wal_lsn",
+        "pg_database_size",
         "pg_is_in_recovery",
+        "pg_relation_size",
     }
 )
 """Functions that are volatile, and that a query may call."""
@@ -76,7 +77,7 @@ async def test_a_query_reads_only(session: Session, sql: str) -> None:
 
 @pytest.mark.parametrize("name", ["raise_generation", "heartbeat", "advance_partitions"])
 async def test_what_is_no_query_is_found_out(session: Session, name: str) -> None:
-    (sql,) = (file[name] for file in FILES if name in file)
+    (sql,) = (file[name] for file in ALL if name in file)
     try:
         await run_read_only(session, sql)
     except asyncpg.ReadOnlySQLTransactionError:

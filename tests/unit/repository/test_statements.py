@@ -8,12 +8,10 @@ from pathlib import Path
 import pytest
 
 import repository
+from repository import statements as sql
+from repository.connections.connection import name_of
 from repository.statements import (
-    DURABILITY,
-    HISTORY,
-    READ,
-    RETENTION,
-    SESSION,
+    ALL,
     TYPES,
     WRITE,
     Kind,
@@ -25,15 +23,7 @@ from repository.statements import (
 
 FOLDER = Path(repository.__file__).parent
 CODE = "\n".join(file.read_text() for file in FOLDER.rglob("*.py") if file.name != "statements.py")
-FILES = {
-    "DURABILITY": DURABILITY,
-    "HISTORY": HISTORY,
-    "READ": READ,
-    "RETENTION": RETENTION,
-    "SESSION": SESSION,
-    "TYPES": TYPES,
-    "WRITE": WRITE,
-}
+FILES = {name: value for name, value in vars(sql).items() if isinstance(value, Statements)}
 NAMED = [(file, name) for file, statements in FILES.items() for name in statements]
 STATEMENTS = {name: FILES[file][name] for file, name in NAMED}
 USES = [
@@ -85,6 +75,13 @@ def test_every_file_is_loaded_and_no_name_stands_twice() -> None:
         # Also one whose kind is misspelt.
         assert len(Statements(file)) == len(re.findall(r"^-- \w+: \w+$", text, re.MULTILINE))
     assert len(STATEMENTS) == len(NAMED)
+    assert [*FILES.values()] == [*ALL]
+    assert len(ALL) == len(files)
+
+
+@pytest.mark.parametrize(("name", "statement"), STATEMENTS.items(), ids=STATEMENTS)
+def test_a_trace_has_the_name_of_a_statement(name: str, statement: str) -> None:
+    assert name_of(statement) == name
 
 
 @pytest.mark.parametrize("statement", STATEMENTS.values(), ids=STATEMENTS)

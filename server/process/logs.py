@@ -44,6 +44,11 @@ class LostLines:
         """Of which the log does not tell yet."""
         self.ever = 0
 
+    def lose(self) -> None:
+        """Count one more."""
+        self.untold += 1
+        self.ever += 1
+
     def metrics(self) -> Iterator[Metric]:
         """See telemetry.metrics.MetricSource."""
         yield counter(
@@ -76,8 +81,7 @@ class _Records(QueueHandler):
                 )
             self._records.put_nowait(record)
         except queue.Full:
-            LOST_LINES.untold += 1
-            LOST_LINES.ever += 1
+            LOST_LINES.lose()
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         finished = copy.copy(record)
@@ -96,8 +100,7 @@ class _Lines(logging.StreamHandler[TextIO | StandardError]):
     """
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the name of logging)
-        LOST_LINES.untold += 1
-        LOST_LINES.ever += 1
+        LOST_LINES.lose()
 
 
 class _Writer(QueueListener):
@@ -107,8 +110,7 @@ class _Writer(QueueListener):
         try:
             super().handle(record)
         except Exception:
-            LOST_LINES.untold += 1
-            LOST_LINES.ever += 1
+            LOST_LINES.lose()
 
     def enqueue_sentinel(self) -> None:
         # For the end of the log it is worth waiting until there is room. StandardError bounds that.

@@ -14,11 +14,8 @@ from domain.ports import ChangePosition, HistoryPage, HistoryQuery
 from domain.timestamp import EARLIEST, LATEST, Timestamp
 from repository.connections.pool import Record
 from repository.reading.incarnations import Incarnations
-from repository.reading.past_statements import PastStatements
+from repository.reading.past_statements import MOST_BYTES, MOST_CHANGES, PastStatements
 from repository.statements import HISTORY
-
-PIECE_CHANGES: Final = 500
-PIECE_BYTES: Final = 262_144
 
 _FIRST: Final = (0, to_datetime(EARLIEST))
 _LAST: Final = (2**63 - 1, to_datetime(LATEST))
@@ -81,7 +78,7 @@ class ChangePages:
         start = _start(page.end or query.after, uid, newest_first=query.newest_first)
         more = True
         while more and not page.is_full:
-            most = (min(PIECE_CHANGES, page.changes_left), min(PIECE_BYTES, page.bytes_left))
+            most = (min(MOST_CHANGES, page.changes_left), min(MOST_BYTES, page.bytes_left))
             arguments = (*query.key, uid, *start, *most)
             records = await self._statements.changes_of(statement, *arguments)
             if not all(page.takes(uid, record) for record in records):

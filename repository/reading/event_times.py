@@ -18,12 +18,8 @@ from domain.ports import AtEventTime, StoredAggregate
 from domain.timestamp import Timestamp
 from repository.connections.pool import Record
 from repository.reading.incarnations import Current, Incarnations
-from repository.reading.past_statements import PastStatements
+from repository.reading.past_statements import MOST_BYTES, MOST_CHANGES, PastStatements
 from repository.statements import HISTORY
-
-PAGE_CHANGES: Final = 500
-PAGE_BYTES: Final = 262_144
-"""Of changes. To fold as many takes some milliseconds, in which no other call is answered."""
 
 _BEFORE_ALL: Final = to_datetime(0)
 
@@ -112,7 +108,7 @@ class EventTimes:
         self, key: EntityKey, uid: UUID, version: int, time: datetime
     ) -> Sequence[Record]:
         """The first changes after one."""
-        arguments = (*key, uid, version, time, PAGE_CHANGES, PAGE_BYTES)
+        arguments = (*key, uid, version, time, MOST_CHANGES, MOST_BYTES)
         return await self._statements.changes_of(HISTORY.query("read_changes"), *arguments)
 
     async def _refuse_too_many(self, key: EntityKey, uid: UUID, read: "_Read") -> None:

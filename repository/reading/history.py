@@ -5,7 +5,6 @@ next one. No snapshot is held in between. None is needed: changes are only added
 were read, and what an erasure takes away of an incarnation is missed.
 """
 
-from typing import Final
 from uuid import UUID
 
 from codec.historical_state import KEYFRAME_INTERVAL, FoldByVersion, HistoricalState
@@ -17,11 +16,8 @@ from repository.connections.bulkhead import Bulkhead
 from repository.entity_types.expiry import Expiry
 from repository.reading.event_times import EventTimes
 from repository.reading.incarnations import Current, Incarnations
-from repository.reading.past_statements import PastStatements
+from repository.reading.past_statements import MOST_BYTES, PastStatements
 from repository.statements import HISTORY
-
-PAGE_BYTES: Final = 262_144
-"""Of changes. To fold as many takes some milliseconds, in which no other call is answered."""
 
 
 class History:
@@ -126,7 +122,7 @@ class History:
         folded = FoldByVersion(keyframe.state)
         after = keyframe.version
         while after < version:
-            arguments = (*key, uid, after + 1, version, PAGE_BYTES)
+            arguments = (*key, uid, after + 1, version, MOST_BYTES)
             page = await self._statements.changes_of(HISTORY.query("read_versions"), *arguments)
             for record in page:
                 folded.add(record["change"])

@@ -1,9 +1,16 @@
 """Statements of the past: each takes its turn among other work, and is counted."""
 
+from typing import Final
+
 from repository.connections.bulkhead import Bulkhead
 from repository.connections.isolation import ReadCommittedPool
 from repository.connections.pool import Record
 from repository.statements import Query
+
+MOST_CHANGES: Final = 500
+MOST_BYTES: Final = 262_144
+"""Of changes that one statement gives. To fold as many takes some milliseconds, in which no other
+call is answered."""
 
 
 class PastStatements:

@@ -10,6 +10,7 @@ import pytest
 from tests.kit import needs, newest_alone, order, pristine
 from tests.kit.postgres import Postgres, Run, servers
 from tests.kit.roles import migrate_for_servers
+from tests.kit.serving import Server, serving
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,6 +61,19 @@ async def migrated_template(postgres: Postgres, templates: dict[str, str]) -> st
         await migrate_for_servers(postgres.dsn_of(name))
         templates[postgres.dsn] = name
     return templates[postgres.dsn]
+
+
+@pytest.fixture(scope="session")
+async def shared_database(postgres: Postgres, migrated_template: str) -> str:
+    """The DSN of a database for tests that keep out of each other's way by entity type."""
+    return postgres.dsn_of(await postgres.create_database(migrated_template))
+
+
+@pytest.fixture(scope="session")
+def server(shared_database: str) -> Iterator[Server]:
+    """A server process on the shared database."""
+    with serving(shared_database) as started:
+        yield started
 
 
 @pytest.fixture

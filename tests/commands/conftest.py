@@ -1,15 +1,14 @@
 """A server, and the `featom` command that asks it."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
 
 import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from tests.kit.postgres import Postgres
-from tests.kit.serving import Server, serving
+from tests.kit.serving import Server
 
 _NUMBERS: Final = itertools.count(1)
 
@@ -23,18 +22,6 @@ class Ended(NamedTuple):
 
 
 Featom: TypeAlias = Callable[..., Ended]
-
-
-@pytest.fixture(scope="session")
-async def store(postgres: Postgres, migrated_template: str) -> str:
-    """The DSN of a database for tests that keep out of each other's way by entity type."""
-    return postgres.dsn_of(await postgres.create_database(migrated_template))
-
-
-@pytest.fixture(scope="session")
-def server(store: str) -> Iterator[Server]:
-    with serving(store) as started:
-        yield started
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ def findings(told: str) -> dict[str, dict[str, str]]:
     return {each["check"]: each for each in map(json.loads, told.splitlines())}
 
 
-def test_all_is_well_with_a_server_that_serves(featom: Featom, store: str) -> None:
-    done = featom("doctor", "--json", "--dsn", as_app_role(store))
+def test_all_is_well_with_a_server_that_serves(featom: Featom, shared_database: str) -> None:
+    done = featom("doctor", "--json", "--dsn", as_app_role(shared_database))
     assert done.code == 0
     found = findings(done.out)
     # The tests' own PostgreSQL is not safe from crashes, and is told of.

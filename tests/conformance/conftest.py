@@ -54,11 +54,6 @@ def dsn(postgres: Postgres, request: pytest.FixtureRequest) -> str | None:
 
 
 @pytest.fixture(scope="session")
-async def shared_database(postgres: Postgres, migrated_template: str) -> str:
-    return postgres.dsn_of(await postgres.create_database(migrated_template))
-
-
-@pytest.fixture(scope="session")
 async def repository(dsn: str | None) -> AsyncIterator[Repository]:
     """Takes updates and serves reads."""
     if dsn is None:

@@ -1,7 +1,7 @@
 """Fixtures of the tests that rest on PostgreSQL itself."""
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final
 
 import grpc
@@ -10,19 +10,12 @@ import pytest
 from domain.entity_key import EntityKey
 from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceStub
 from tests.kit.fault_injection import Session, session_on
-from tests.kit.postgres import Postgres
-from tests.kit.serving import Server, serving
+from tests.kit.serving import Server
 
 if TYPE_CHECKING:
     from featom.v1.feature_store_pb2_grpc import FeatureStoreServiceAsyncStub
 
 _NUMBERS: Final = itertools.count(1)
-
-
-@pytest.fixture(scope="session")
-async def shared_database(postgres: Postgres, migrated_template: str) -> str:
-    """The DSN of a database for tests that keep out of each other's way by entity type."""
-    return postgres.dsn_of(await postgres.create_database(migrated_template))
 
 
 @pytest.fixture
@@ -36,13 +29,6 @@ async def session(shared_database: str) -> AsyncIterator[Session]:
 def key() -> EntityKey:
     """An entity that no other test knows."""
     return EntityKey(f"i{next(_NUMBERS)}", "c-1")
-
-
-@pytest.fixture(scope="session")
-def server(shared_database: str) -> Iterator[Server]:
-    """A server process on the shared database."""
-    with serving(shared_database) as started:
-        yield started
 
 
 @pytest.fixture(scope="session")

@@ -1,23 +1,21 @@
 """Many updates under way at a time, from one event loop."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 
-from featom_client import bulk, calls
+from featom_client import bulk
 from featom_client.answers import Updated
-from featom_client.bulk import Batches, WriteResult, WriteStopped
+from featom_client.bulk import Job
 from featom_client.calls import Call
-from featom_client.errors import CallTimeout
 from featom_client.operations import Change, merged
 from featom_client.rows import RefusedRow, Row
 
 Run = Callable[[Call[tuple[Updated, ...]], float], Awaitable[tuple[Updated, ...]]]
 
 
-class AsyncStream:
+class AsyncStream(Job[asyncio.Task[None]]):
     """Independent updates, sent in batches, with several batches in flight.
 
     `update` blocks while too many are in flight. At the end of the `with` block all are answered,
@@ -26,22 +24,10 @@ class AsyncStream:
 
     def __init__(self, run: Run, call_seconds: float, job_seconds: float) -> None:
         """`run` makes a call within so many seconds."""
+        super().__init__(call_seconds, job_seconds)
         self._run = run
-        self._call_seconds = call_seconds
-        self._deadline = time.monotonic() + job_seconds
-        self._batches = Batches()
         self._room = asyncio.Semaphore(bulk.BATCHES_IN_FLIGHT)
         self._under_way: set[asyncio.Task[None]] = set()
-        self._last: dict[tuple[str, str], asyncio.Task[None]] = {}
-        """The newest batch about each entity."""
-        self._result = WriteResult()
-        self._failure: BaseException | None = None
-        self._rows = 0
-
-    @property
-    def result(self) -> WriteResult:
-        """What became of the rows that are answered."""
-        return self._result
 
     async def update(
         self,
@@ -57,11 +43,9 @@ class AsyncStream:
 
         Raises WriteStopped and InvalidRequest.
         """
-        changes = merged(features, named)
-        request = calls.update_request(entity_type, entity_id, changes, event_time=event_time)
-        number = self._rows
-        await self.add([Row(number, request)])
-        return number
+        row = self._row(entity_type, entity_id, merged(features, named), event_time)
+        await self.add([row])
+        return row.number
 
     async def add(self, rows: Iterable[Row | RefusedRow]) -> None:
         """Send rows as they come. Raises WriteStopped."""
@@ -99,13 +83,10 @@ class AsyncStream:
 
     async def _send(self, batch: Sequence[Row]) -> None:
         await self._room.acquire()
-        keys = {row.key for row in batch}
-        ahead = {self._last[key] for key in keys & self._last.keys()}
-        task = asyncio.create_task(self._write_after(ahead, batch))
+        task = asyncio.create_task(self._write_after(self._ahead_of(batch), batch))
         self._under_way.add(task)
-        self._last.update(dict.fromkeys(keys, task))
         task.add_done_callback(self._answered)
-        self._forget_answered()
+        self._note(batch, task)
         # It is sent before the next batch is made.
         await asyncio.sleep(0)
         await self._raise_failure()
@@ -113,10 +94,6 @@ class AsyncStream:
     def _answered(self, task: "asyncio.Task[None]") -> None:
         self._under_way.discard(task)
         self._room.release()
-
-    def _forget_answered(self) -> None:
-        if len(self._last) > 2 * bulk.BATCHES_IN_FLIGHT * bulk.BATCH_ROWS:
-            self._last = {key: task for key, task in self._last.items() if not task.done()}
 
     async def _write_after(self, ahead: "set[asyncio.Task[None]]", batch: Sequence[Row]) -> None:
         if ahead:
@@ -145,15 +122,6 @@ class AsyncStream:
         else:
             self._result.add(rows, outcomes)
 
-    def _leave(self, rows: Sequence[Row]) -> None:
-        self._result.unconfirmed += [row.number for row in rows]
-
-    def _seconds_left(self) -> float:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise CallTimeout("the time of the bulk write was up")
-        return min(left, self._call_seconds)
-
     async def _all_answered(self) -> None:
         while self._under_way:
             await asyncio.wait(self._under_way)
@@ -163,5 +131,4 @@ class AsyncStream:
         if self._failure is None:
             return
         await self._all_answered()
-        self._leave(self._batches.rest())
-        raise WriteStopped(str(self._failure), result=self._result.in_order()) from self._failure
+        raise self._stopped() from self._failure

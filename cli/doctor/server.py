@@ -16,6 +16,7 @@ from featom_client import (
     PermissionDenied,
     Timeouts,
 )
+from featom_client.channels import open_channel
 from featom_client.connection import Connection
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
@@ -56,10 +57,8 @@ def _channel(endpoint: Endpoint) -> grpc.Channel:
         server_name=endpoint.tls_server_name,
         one_address=True,
     )
-    credentials, options = connection.credentials(), connection.options(Timeouts())
-    if credentials is None:
-        return grpc.insecure_channel(endpoint.target, options)
-    return grpc.secure_channel(endpoint.target, credentials, options)
+    opened: grpc.Channel = open_channel(grpc, connection, Timeouts())
+    return opened
 
 
 def _statuses(channel: grpc.Channel) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from operator import methodcaller
+from types import ModuleType
 from typing import Any, Final
 
 import grpc
@@ -17,6 +18,14 @@ from featom_client.retries import Timeouts
 _serialize: Final = methodcaller("SerializeToString")
 
 Method = Callable[..., Any]
+
+
+def open_channel(kind: ModuleType, connection: Connection, timeouts: Timeouts) -> Any:
+    """A channel of `kind`: grpc or grpc.aio."""
+    credentials, options = connection.credentials(), connection.options(timeouts)
+    if credentials is None:
+        return kind.insecure_channel(connection.target, options)
+    return kind.secure_channel(connection.target, credentials, options)
 
 
 class _Methods:
@@ -55,7 +64,7 @@ class Channel:
         if self._process != os.getpid():
             self._forget()
         if self._methods is None:
-            self._methods = _Methods(self._open())
+            self._methods = _Methods(open_channel(grpc, self._connection, self._timeouts))
         return self._methods.get(name)
 
     def close(self) -> None:
@@ -66,22 +75,11 @@ class Channel:
             self._methods.channel.close()
             self._methods = None
 
-    @property
-    def closed(self) -> bool:
-        return self._closed
-
     def _forget(self) -> None:
         if self._methods is not None:
             self._inherited.append(self._methods)
         self._methods = None
         self._process = os.getpid()
-
-    def _open(self) -> grpc.Channel:
-        credentials = self._connection.credentials()
-        options = self._connection.options(self._timeouts)
-        if credentials is None:
-            return grpc.insecure_channel(self._connection.target, options)
-        return grpc.secure_channel(self._connection.target, credentials, options)
 
 
 class AsyncChannels:
@@ -101,7 +99,8 @@ class AsyncChannels:
         methods = self._methods.get(loop)
         if methods is None:
             self._forget_loops_that_ended()
-            methods = self._methods[loop] = _Methods(self._open())
+            channel = open_channel(grpc.aio, self._connection, self._timeouts)
+            methods = self._methods[loop] = _Methods(channel)
         return methods.get(name)
 
     async def close(self) -> None:
@@ -112,17 +111,6 @@ class AsyncChannels:
         if methods is not None:
             await methods.channel.close()
 
-    @property
-    def closed(self) -> bool:
-        return self._closed
-
     def _forget_loops_that_ended(self) -> None:
         for loop in [loop for loop in self._methods if loop.is_closed()]:
             del self._methods[loop]
-
-    def _open(self) -> grpc.aio.Channel:
-        credentials = self._connection.credentials()
-        options = self._connection.options(self._timeouts)
-        if credentials is None:
-            return grpc.aio.insecure_channel(self._connection.target, options)
-        return grpc.aio.secure_channel(self._connection.target, credentials, options)
